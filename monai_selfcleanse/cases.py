@@ -1,0 +1,76 @@
+"""A case: one annotated volume, as a dictionary, and its id.
+
+Everything in this package that speaks of a case means such a dictionary, MONAI's usual datalist entry:
+
+========== ==========================================================================================
+key        meaning
+========== ==========================================================================================
+``image``  path of the image
+``label``  path of the *given* label: an index map of the image's shape, right or wrong
+``case``   optional: the id, unique in the cohort; without it the image's file name is the id
+``patient`` optional: what is split and corrupted as one; without it every case is its own patient
+``truth``  optional: path of a label known to be right (synthetic noise), used by reports alone
+``file``   optional: the label's path relative to the data set, under which a cleansed label is written
+========== ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+__all__ = ["case_of", "check_unique_cases", "label_file_of", "strip_nifti"]
+
+
+def strip_nifti(name: str) -> str:
+    """File name without folder and without ``.nii`` or ``.nii.gz`` (any other ending loses its last part)."""
+    base = os.path.basename(name)
+    for ending in (".nii.gz", ".nii"):
+        if base.endswith(ending):
+            return base[: -len(ending)]
+    return os.path.splitext(base)[0]
+
+
+def case_of(data: Mapping[Hashable, Any], image_key: str = "image") -> str:
+    """The case's id: ``data["case"]``, else the name of the image's file (before loading or, by its metadata, after).
+
+    Raises:
+        KeyError: neither is there; the message says what to add.
+    """
+    if "case" in data:
+        return str(data["case"])
+    image = data.get(image_key)
+    if isinstance(image, (str, os.PathLike)):
+        return strip_nifti(os.fspath(image))
+    name = getattr(image, "meta", {}).get("filename_or_obj")
+    if isinstance(name, (list, tuple)) and len(name) == 1:
+        name = name[0]
+    if isinstance(name, (str, os.PathLike)):
+        return strip_nifti(os.fspath(name))
+    raise KeyError(
+        f"the case has no id: add a 'case' key to the datalist, or load {image_key!r} with its metadata "
+        f"(found keys: {sorted(map(str, data))})"
+    )
+
+
+def label_file_of(data: Mapping[Hashable, Any]) -> str:
+    """Relative path under which a case's cleansed label is written: ``data["file"]``, else the label's file name."""
+    return str(data["file"]) if "file" in data else os.path.basename(str(data["label"]))
+
+
+def check_unique_cases(cases: Iterable[Mapping[Hashable, Any]]) -> list[str]:
+    """Ids of the cases, in order.
+
+    Raises:
+        ValueError: two cases share an id; the message names up to five.
+    """
+    ids = [case_of(case) for case in cases]
+    twice = [case for case, n in Counter(ids).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"{len(twice)} case ids occur more than once ({', '.join(twice[:5])}): give each datalist entry a unique "
+            "'case' key"
+        )
+    return ids

@@ -1,0 +1,58 @@
+"""The label cleanser's mathematics: from a given label and a prediction to a pseudo low-noise label.
+
+Knows arrays only, and is applied on the network's grid for training as on the given label's own for the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["cleanse_label"]
+
+
+def cleanse_label(
+    given: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    suspected: Sequence[int],
+    min_confidence: float = 0.7,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pseudo-label of one case, and how much each of its voxels may count.
+
+    Wherever the given label or the prediction speaks of a suspected structure, the prediction decides; everywhere else
+    the given label is kept as it is. So a suspected structure is redrawn, or restored where it is missing, whatever
+    lies around it, and a trusted one changes only where the network sees a suspected one in its place.
+
+    A suspected structure that the network does not see at all is not deleted: the network may just not know it. Its
+    given voxels stay and weigh 0.
+
+    Args:
+        given: index map of any shape.
+        predicted: the network's most probable class, same shape.
+        confidence: its probability, same shape, in [0, 1].
+        suspected: the structures to redraw; none returns the given label with full weight.
+        min_confidence: voxels that change and of which the network is less sure than this weigh 0.
+
+    Returns:
+        The target, of ``given``'s dtype, and the weights, float32 in {0, 1}.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    if not given.shape == predicted.shape == confidence.shape:
+        raise ValueError(
+            f"given label {given.shape}, prediction {predicted.shape} and confidence {confidence.shape} must be of "
+            "one shape"
+        )
+    target = given.copy()
+    weight = np.ones(given.shape, dtype=np.float32)
+    seen = [k for k in suspected if (predicted == k).any()]
+    unseen = [k for k in suspected if k not in seen]
+    kept = np.isin(given, unseen)
+    redrawn = (np.isin(given, seen) | np.isin(predicted, seen)) & ~(kept & ~np.isin(predicted, seen))
+    target[redrawn] = predicted[redrawn]
+    weight[redrawn & (target != given) & (confidence < min_confidence)] = 0.0
+    weight[kept & (target == given)] = 0.0
+    return target, weight

@@ -1,0 +1,131 @@
+"""The training and validation cases of one run: found, checked, split by patient, and corrupted if asked to."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..noise.cohort import choose_patients, corrupt_cohort
+from ..noise.functional import case_generator
+from ..noise.presets import make_annotator
+from .acdc import ACDC_STRUCTURES, find_acdc_cases
+from .checks import DatasetError, check_cases
+from .phantom import write_phantom
+
+__all__ = ["Cohort", "split_patients"]
+
+logger = logging.getLogger(__name__)
+
+
+def split_patients(patients: list[str], validation_share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Training and validation patients, each sorted, fixed by the seed.
+
+    Args:
+        patients: distinct ids, in any order.
+        validation_share: in (0, 1); at least one patient is validated on.
+        seed: decides who.
+
+    Raises:
+        ValueError: fewer than three patients, so that not even two are left to train on.
+    """
+    if not 0 < validation_share < 1:
+        raise ValueError(f"validation_share must lie in (0, 1), got {validation_share}")
+    ranked = sorted(set(patients), key=lambda patient: case_generator(seed, patient, "split").random())
+    n_validation = max(1, round(validation_share * len(ranked)))
+    if len(ranked) - n_validation < 2:
+        raise ValueError(
+            f"{len(ranked)} patients are too few to split into training and validation: at least 3 are needed "
+            f"(validation_share is {validation_share})"
+        )
+    return sorted(ranked[n_validation:]), sorted(ranked[:n_validation])
+
+
+class Cohort:
+    """Lists of cases for a run; see :mod:`monai_selfcleanse.cases` for their keys.
+
+    Nothing is read or written before :attr:`train` or :attr:`validation` is asked for, so that a config may name a
+    cohort which a caller with data of its own (MONAI Label, a federation) never uses.
+
+    Args:
+        dataset_dir: folder in ACDC's layout; None writes the phantom to ``output_dir/phantom`` and takes that.
+        output_dir: where phantom and noisy labels go.
+        seed: decides phantom, split and noise.
+        noise_rate: share of training patients that get synthetic label noise, in [0, 1]. The labels found are then the
+            truth, kept under ``truth``. At 0 the labels found are taken as given and nothing is known of the truth.
+        noise_preset: name in :data:`monai_selfcleanse.noise.PRESETS`.
+        validation_share: share of patients to validate on, in (0, 1).
+        structures: label values and their names.
+    """
+
+    def __init__(
+        self,
+        dataset_dir: str | None,
+        output_dir: str,
+        seed: int = 0,
+        noise_rate: float = 0.0,
+        noise_preset: str = "mixed",
+        validation_share: float = 0.2,
+        structures: Mapping[int | str, str] = ACDC_STRUCTURES,
+    ) -> None:
+        self.dataset_dir, self.output_dir = dataset_dir, output_dir
+        self.seed, self.noise_rate, self.noise_preset = seed, noise_rate, noise_preset
+        self.validation_share = validation_share
+        self.structures = [int(k) for k in structures]
+
+    @property
+    def train(self) -> list[dict[str, Any]]:
+        """Training cases."""
+        return self._cases[0]
+
+    @property
+    def validation(self) -> list[dict[str, Any]]:
+        """Validation cases, never corrupted by this package."""
+        return self._cases[1]
+
+    @cached_property
+    def _cases(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        # Everything that can be wrong is looked at before the first file is written.
+        choose_patients([], self.noise_rate, self.seed)
+        make_annotator(self.noise_preset, self.seed)
+        check_writable(self.output_dir)
+        directory = self.dataset_dir
+        if directory is None:
+            directory = str(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
+        cases, problems = find_acdc_cases(directory)
+        if not cases:
+            raise DatasetError("the data set is not complete:\n  " + "\n  ".join(problems[:20]))
+        check_cases(cases, self.structures, problems)
+        train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
+        train = [c for c in cases if c["patient"] in set(train_patients)]
+        validation = [c for c in cases if c["patient"] not in set(train_patients)]
+        if self.noise_rate > 0:
+            noisy_dir = Path(self.output_dir) / "noisy_labels"
+            train = corrupt_cohort(train, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
+        n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in train)
+        logger.info(
+            f"{len(train)} training cases of {len(train_patients)} patients"
+            + (f", {n_noisy} with synthetic label noise ({self.noise_preset})" if self.noise_rate > 0 else "")
+            + f"; {len(validation)} validation cases"
+        )
+        return train, validation
+
+
+def check_writable(directory: str | os.PathLike) -> None:
+    """See that files can be written under a folder that may not exist yet, without making it.
+
+    Raises:
+        ValueError: it is a file, or it (or the nearest folder above it) cannot be written to.
+    """
+    path = Path(directory).absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"output_dir {str(directory)!r} cannot be written: {path} is "
+            + ("not writable" if path.is_dir() else "a file")
+            + "; give another one with --output_dir"
+        )

@@ -1,0 +1,23 @@
+"""Ignite handlers that wire filter, cleanser and report into a MONAI training."""
+
+from .cleansing_report import CleansingReport
+from .epoch_seeder import EpochSeeder
+from .events import SelfCleanseEvents
+from .label_cleanser import LabelCleanser, LabelCleanserResult
+from .label_filter import LabelFilter, LabelFilterResult
+from .training_checkpoint import TrainingCheckpoint
+from .use import use_handler
+from .weights_saver import WeightsSaver
+
+__all__ = [
+    "CleansingReport",
+    "EpochSeeder",
+    "LabelCleanser",
+    "LabelCleanserResult",
+    "LabelFilter",
+    "LabelFilterResult",
+    "SelfCleanseEvents",
+    "TrainingCheckpoint",
+    "WeightsSaver",
+    "use_handler",
+]

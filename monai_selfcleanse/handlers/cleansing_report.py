@@ -1,0 +1,126 @@
+"""Handler that leaves the results behind when training ends, and says in a short table what they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+
+from ..report import TruthSummary, compare_with_truth, report_rows, write_cleansed_labels, write_label_report
+from ..store import CaseStore
+from .label_filter import LabelFilterResult
+
+__all__ = ["CleansingReport"]
+
+
+class CleansingReport:
+    """Write ``label_report.csv`` and ``cleansed_labels/`` from the filter's last result, and log a closing table.
+
+    Without a result (no filter attached, or no round held) the table has the validation figures alone.
+
+    Args:
+        data: the training cases' dictionaries, see :mod:`monai_selfcleanse.cases`.
+        store: the filter's folder or store.
+        output_dir: where the two go.
+        min_confidence: see :func:`monai_selfcleanse.report.write_cleansed_labels`.
+        validator: evaluator whose metrics are shown, and which is run if it has not been after the last epoch; None
+            for none.
+        model_file: path of the trained weights, to be named in the table; None for none.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        store: CaseStore | str,
+        output_dir: str,
+        min_confidence: float = 0.7,
+        validator: Evaluator | None = None,
+        model_file: str | None = None,
+    ) -> None:
+        self.data = data
+        self.store = CaseStore(store) if isinstance(store, str) else store
+        self.output_dir = Path(output_dir)
+        self.min_confidence = min_confidence
+        self.validator = validator
+        self.model_file = model_file
+        self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        if not engine.has_event_handler(self, Events.COMPLETED):
+            engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write the files and log the table."""
+        result: LabelFilterResult | None = getattr(engine.state, "label_filter_result", None)
+        rows: list[tuple[str, str]] = []
+        files: list[tuple[str, str]] = []
+        if result is not None:
+            report, cleansed = self.output_dir / "label_report.csv", self.output_dir / "cleansed_labels"
+            structures = np.array(result.structures)
+            suspected = {
+                c: structures[s].tolist() for c, s in zip(result.cases, result.suspected, strict=True) if s.any()
+            }
+            names = dict(zip(result.structures, result.names, strict=True))
+            ranked = report_rows(
+                result.cases, names, result.evidence, result.clean_probability, result.suspected
+            )
+            write_label_report(ranked, report)
+            write_cleansed_labels(self.data, suspected, self.store, cleansed, self.min_confidence)
+            truth = compare_with_truth(
+                self.data, cleansed, result.cases, result.structures, result.clean_probability, result.suspected
+            )
+            rows += _filter_rows(result) + ([] if truth is None else _truth_rows(truth))
+            files += [("suspects, ranked", str(report)), ("cleansed labels", str(cleansed))]
+        rows += self._validation_rows(engine.state.epoch)
+        if self.model_file is not None:
+            files.append(("trained weights", self.model_file))
+        if rows or files:
+            width = max(len(name) for name, _ in rows + files)
+            lines = [f"  {name:<{width}}  {value}" for name, value in rows]
+            lines += [""] * bool(lines and files) + [f"  {name:<{width}}  {value}" for name, value in files]
+            self.logger.info("\n".join(["training has ended", "", *lines, ""]))
+
+    def _validation_rows(self, epoch: int) -> list[tuple[str, str]]:
+        if self.validator is None or not len(self.validator.data_loader):
+            return []
+        if self.validator.state.epoch != epoch:
+            self.validator.run(epoch)
+        metrics = self.validator.state.metrics
+        return [(f"validation {name.removeprefix('val_')}", f"{float(value):.3f}") for name, value in metrics.items()]
+
+
+def _filter_rows(result: LabelFilterResult) -> list[tuple[str, str]]:
+    n_cases, n_structures = result.suspected.shape
+    rows = [
+        ("labels judged", f"{result.suspected.size} ({n_cases} cases x {n_structures} structures)"),
+        ("labels suspected", str(int(result.suspected.sum())) if result.suspected.any() else "0: labels look clean"),
+    ]
+    for name, decision, column in zip(result.names, result.decisions, result.suspected.T, strict=True):
+        words = {"clean": "labels look clean", "too few": "too few cases to tell"}
+        rows.append((f"  {name}", words.get(decision.verdict, f"{int(column.sum())}")))
+    return rows
+
+
+def _truth_rows(truth: TruthSummary) -> list[tuple[str, str]]:
+    noisy, clean, suspected = truth.noisy, truth.clean, truth.suspected
+    hits = int((suspected & noisy).sum())
+    rows = []
+    if suspected.any():
+        counted = int((suspected & (noisy | clean)).sum())
+        rows.append(("  of these truly noisy", f"{hits} of {counted} (precision {hits / max(counted, 1):.2f})"))
+    if noisy.any():
+        n_noisy = int(noisy.sum())
+        rows.append(("truly noisy labels found", f"{hits} of {n_noisy} (recall {hits / n_noisy:.2f})"))
+        if np.isfinite(truth.auroc):
+            rows.append(("AUROC of clean probability", f"{truth.auroc:.3f}"))
+    for name, group in (("all labels", np.ones_like(noisy)), ("noisy labels", noisy), ("clean labels", clean)):
+        if group.any():
+            before, after = truth.given_dice[group].mean(), truth.cleansed_dice[group].mean()
+            rows.append((f"Dice to the truth, {name}", f"given {before:.3f}, cleansed {after:.3f}"))
+    return rows

@@ -1,0 +1,103 @@
+"""Handler that replaces suspected labels by pseudo low-noise labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+
+from ..cleansing import cleanse_label
+from ..store import CaseStore
+from .events import SelfCleanseEvents, register_self_cleanse_events
+from .label_filter import LabelFilterResult
+
+__all__ = ["LabelCleanser", "LabelCleanserResult"]
+
+
+@dataclass(frozen=True)
+class LabelCleanserResult:
+    """What one cleansing did.
+
+    Attributes:
+        epoch: the trainer's epoch.
+        version: number of the cleansing, from 1.
+        cases: ids of the cases with a new target; all others train on their given label.
+        changed_voxels: number of voxels that differ from the given label, one a case in ``cases``.
+    """
+
+    epoch: int
+    version: int
+    cases: tuple[str, ...]
+    changed_voxels: tuple[int, ...]
+
+
+class LabelCleanser:
+    """After each round of the filter, give every suspected label a pseudo-label in its place.
+
+    Each cleansing starts from the given labels (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do
+    not build up and a label that is no longer suspected returns to what was given. The targets are files that
+    :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
+    when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
+
+    Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
+    epoch starts from the given labels: older targets in the store are put out of force.
+
+    Args:
+        store: the filter's folder or store.
+        min_confidence: see :func:`monai_selfcleanse.cleansing.cleanse_label`.
+    """
+
+    def __init__(self, store: CaseStore | str, min_confidence: float = 0.7) -> None:
+        if not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence must lie in [0, 1], got {min_confidence}")
+        self.store = CaseStore(store) if isinstance(store, str) else store
+        self.min_confidence = min_confidence
+        self.version = 0
+        self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        register_self_cleanse_events(engine)
+        if not engine.has_event_handler(self, SelfCleanseEvents.LABELS_FILTERED):
+            engine.add_event_handler(SelfCleanseEvents.LABELS_FILTERED, self)
+            engine.add_event_handler(Events.STARTED, self._take_up)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write and publish the targets of the filter's latest result."""
+        result: LabelFilterResult = engine.state.label_filter_result
+        structures = np.array(result.structures)
+        self.version += 1
+        cases, changed = [], []
+        for case, suspected in zip(result.cases, result.suspected, strict=True):
+            if not suspected.any():
+                continue
+            seen = self.store.read_seen(case)
+            target, weight = cleanse_label(
+                seen.given, seen.predicted, seen.confidence, structures[suspected].tolist(), self.min_confidence
+            )
+            self.store.write_target(self.version, case, target, weight)
+            cases.append(case)
+            changed.append(int(np.count_nonzero(target != seen.given)))
+        self.store.publish(self.version)
+        engine.state.label_cleanser_result = LabelCleanserResult(
+            result.epoch, self.version, tuple(cases), tuple(changed)
+        )
+        self.logger.info(f"epoch {result.epoch}: {len(cases)} of {len(result.cases)} cases train on cleansed labels")
+        engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Number of the cleansing in force."""
+        return {"version": self.version}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Put the cleansing of an interrupted run's checkpoint into force again."""
+        self.version = int(state_dict["version"])
+
+    def _take_up(self, engine: Engine) -> None:
+        if engine.state.epoch == 0:
+            self.version = 0
+        self.store.publish(self.version)

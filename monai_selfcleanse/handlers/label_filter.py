@@ -1,0 +1,234 @@
+"""Handler that tells clean labels from noisy ones while a network trains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from monai.engines import Evaluator
+from monai.utils import CommonKeys
+
+from ..cases import case_of
+from ..mixture import FilterDecision, filter_labels
+from ..scoring import EVIDENCE, structure_evidence
+from ..store import CaseStore
+from .events import SelfCleanseEvents, register_self_cleanse_events
+
+__all__ = ["LabelFilter", "LabelFilterResult"]
+
+
+@dataclass(frozen=True)
+class LabelFilterResult:
+    """What the filter knows after one round; ``n`` cases, ``K`` structures.
+
+    Attributes:
+        epoch: the trainer's epoch.
+        cases: ids of the cases, in the data set's order.
+        structures: the structures judged.
+        names: a name for each structure.
+        evidence: arrays ``(n, K)`` by name, of this round; see :func:`monai_selfcleanse.scoring.structure_evidence`.
+        clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
+        suspected: ``(n, K)`` bool.
+        decisions: one :class:`monai_selfcleanse.mixture.FilterDecision` a structure.
+    """
+
+    epoch: int
+    cases: tuple[str, ...]
+    structures: tuple[int, ...]
+    names: tuple[str, ...]
+    evidence: Mapping[str, np.ndarray]
+    clean_probability: np.ndarray
+    suspected: np.ndarray
+    decisions: tuple[FilterDecision, ...]
+
+
+class LabelFilter:
+    """Judge every given label of the training set, structure by structure, in regular rounds during training.
+
+    A round has the evaluator predict each training case once, scores the given label against the prediction
+    (:mod:`monai_selfcleanse.scoring`), averages the scores over the rounds so far, and fits a Gaussian mixture to them
+    (:mod:`monai_selfcleanse.mixture`). It then puts a :class:`LabelFilterResult` into
+    ``engine.state.label_filter_result`` and fires ``SelfCleanseEvents.LABELS_FILTERED``.
+
+    Attach it to the trainer before whatever saves checkpoints, so that these hold its state.
+
+    Args:
+        evaluator: predicts the training cases: whole, unaugmented, in any order, each once, best with averaged (EMA)
+            weights. Its data set holds the *given* labels, preprocessed as for training. Its postprocessing turns
+            ``pred`` into class probabilities (``Activationsd(keys="pred", softmax=True)``).
+        store: folder or store for what was seen; give the cleanser and the data pipeline the same.
+        structures: the foreground classes to judge, ``{index: name}`` or indices.
+        warmup_epochs: epoch of the first round; before it a network knows too little.
+        interval: epochs from one round to the next.
+        last_epoch: no round after this epoch; None for no limit. A network that trains long on labels that nobody
+            suspects comes to agree with them, right or wrong.
+        threshold, min_gap, min_separation, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
+        label_key, pred_key: keys of the evaluator's output.
+        random_state: seed of the mixture's fit.
+
+    Raises:
+        TypeError: the evaluator is not a ``monai.engines.Evaluator``.
+        ValueError: a number is out of range, or there is no structure.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        store: CaseStore | str,
+        structures: Mapping[int | str, str] | Sequence[int],
+        warmup_epochs: int,
+        interval: int = 10,
+        last_epoch: int | None = None,
+        threshold: float = 0.5,
+        min_gap: float = 0.1,
+        min_separation: float = 1.5,
+        min_cases: int = 12,
+        label_key: str = CommonKeys.LABEL,
+        pred_key: str = CommonKeys.PRED,
+        random_state: int = 0,
+    ) -> None:
+        if not isinstance(evaluator, Evaluator):
+            raise TypeError(f"evaluator must be a monai.engines.Evaluator, got {type(evaluator).__name__}")
+        if warmup_epochs < 1 or interval < 1:
+            raise ValueError(f"warmup_epochs and interval must be at least 1, got {warmup_epochs} and {interval}")
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
+        named = structures if isinstance(structures, Mapping) else {k: f"structure {k}" for k in structures}
+        if not named or min(int(k) for k in named) < 1:
+            raise ValueError(f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}")
+        self.names = {int(k): str(name) for k, name in named.items()}
+        self.evaluator = evaluator
+        self.store = CaseStore(store) if isinstance(store, str) else store
+        self.warmup_epochs, self.interval, self.last_epoch = warmup_epochs, interval, last_epoch
+        self.gate: dict[str, Any] = {
+            "threshold": threshold,
+            "min_gap": min_gap,
+            "min_separation": min_separation,
+            "min_cases": min_cases,
+            "random_state": random_state,
+        }
+        self.label_key, self.pred_key = label_key, pred_key
+        self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
+        self.epochs: list[int] = []
+        self.cases: tuple[str, ...] = ()
+        self.history: list[dict[str, np.ndarray]] = []
+        self._swept: dict[str, dict[str, np.ndarray]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        register_self_cleanse_events(engine)
+        if not engine.has_event_handler(self, Events.EPOCH_COMPLETED):
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+            engine.add_event_handler(Events.STARTED, self._show_result)
+            self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether a round follows this epoch."""
+        if epoch < self.warmup_epochs or (self.last_epoch is not None and epoch > self.last_epoch):
+            return False
+        return (epoch - self.warmup_epochs) % self.interval == 0
+
+    def __call__(self, engine: Engine) -> None:
+        """Hold a round if one is due.
+
+        Raises:
+            RuntimeError: the evaluator saw no case, or one twice, or others than in the round before.
+        """
+        if not self.is_due(engine.state.epoch):
+            return
+        self._swept = {}
+        self.evaluator.run(engine.state.epoch)
+        if not self._swept:
+            raise RuntimeError("the label filter's evaluator saw no case: is its data set empty?")
+        cases = tuple(self._swept)
+        if self.cases and set(cases) != set(self.cases):
+            raise RuntimeError(
+                f"the label filter saw other cases than in its last round ({len(cases)} and {len(self.cases)}): resume "
+                "with the same data set and seed, or start afresh in an empty output_dir"
+            )
+        self.cases = self.cases or cases
+        self.epochs.append(engine.state.epoch)
+        self.history.append({n: np.stack([self._swept[c][n] for c in self.cases]) for n in EVIDENCE})
+        self._swept = {}
+        result = self._show_result(engine)
+        assert result is not None
+        self.logger.info(summary_line(result))
+        engine.fire_event(SelfCleanseEvents.LABELS_FILTERED)
+
+    def result(self) -> LabelFilterResult | None:
+        """Decide on all evidence so far; None before the first round."""
+        if not self.history:
+            return None
+        score, gap = self._averaged("cross_entropy"), 1.0 - self._averaged("dice")
+        decisions = tuple(filter_labels(score[:, i], gap[:, i], **self.gate) for i in range(len(self.names)))
+        return LabelFilterResult(
+            self.epochs[-1],
+            self.cases,
+            tuple(self.names),
+            tuple(self.names.values()),
+            self.history[-1] | {"cross_entropy": score},
+            np.stack([d.clean_probability for d in decisions], 1),
+            np.stack([d.suspected for d in decisions], 1),
+            decisions,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Evidence of all rounds; tensors and plain values only, so that it loads with ``weights_only=True``."""
+        history = [{name: torch.as_tensor(values) for name, values in r.items()} for r in self.history]
+        return {"epochs": list(self.epochs), "cases": list(self.cases), "history": history}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take up the evidence of an interrupted run."""
+        self.epochs = list(state_dict["epochs"])
+        self.cases = tuple(state_dict["cases"])
+        self.history = [{name: values.numpy() for name, values in r.items()} for r in state_dict["history"]]
+
+    def _averaged(self, name: str) -> np.ndarray:
+        return np.mean([r[name] for r in self.history], axis=0)
+
+    def _show_result(self, engine: Engine) -> LabelFilterResult | None:
+        engine.state.label_filter_result = self.result()
+        return engine.state.label_filter_result
+
+    def _collect(self, evaluator: Engine) -> None:
+        for data in _per_case(evaluator.state.output):
+            case = case_of(data)
+            if case in self._swept:
+                raise RuntimeError(f"the label filter's evaluator saw case {case!r} twice: case ids must be unique")
+            given = np.rint(_to_numpy(data[self.label_key])[0]).astype(np.int64)
+            probabilities = _to_numpy(data[self.pred_key])
+            label = data[self.label_key]
+            affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
+            spacing = label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * given.ndim
+            self._swept[case] = structure_evidence(given, probabilities, tuple(self.names), spacing)
+            self.store.write_seen(case, given, probabilities, affine)
+
+
+def summary_line(result: LabelFilterResult) -> str:
+    """One line for the log: how many labels were judged and what the filter says of each structure."""
+    parts = []
+    for name, column, decision in zip(result.names, result.suspected.T, result.decisions, strict=True):
+        if decision.verdict == "suspects":
+            parts.append(f"{name}: {int(column.sum())} suspected (Dice gap {decision.disagreement_gap:.2f})")
+        else:
+            parts.append(f"{name}: {'labels look clean' if decision.verdict == 'clean' else 'too few cases to tell'}")
+    return f"epoch {result.epoch}: judged {result.suspected.size} labels of {len(result.cases)} cases; " + "; ".join(parts)
+
+
+def _per_case(output: Any) -> list[Mapping]:
+    """The evaluator's output as one dictionary a case, whether MONAI has decollated it or not."""
+    if isinstance(output, Mapping):
+        from monai.data import decollate_batch
+
+        return decollate_batch(output)
+    return list(output)
+
+
+def _to_numpy(value: Any) -> np.ndarray:
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

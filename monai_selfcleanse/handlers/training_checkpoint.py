@@ -1,0 +1,104 @@
+"""Handler that lets an interrupted training go on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import EMAHandler
+
+from ..files import atomic_path
+
+__all__ = ["TrainingCheckpoint"]
+
+
+class TrainingCheckpoint:
+    """Keep one file with all that training needs to go on, replaced atomically after every epoch.
+
+    MONAI's ``CheckpointSaver`` names its files by epoch and cannot keep just one under a fixed name; here the file is
+    always the same, so that ``resume`` needs no path. Attach it *first*: it loads before the other handlers look at
+    their state, and it takes its place for saving, behind all of them, only when training starts.
+
+    Args:
+        path: the file.
+        objects: what is kept, by name: everything with ``state_dict`` and ``load_state_dict``, and Ignite's
+            ``EMAHandler`` (its model and the state of its momentum's warm-up). The trainer itself is added.
+        resume: take up the file's state when training starts; where there is no file, start from the beginning.
+
+    Raises:
+        TypeError: an object has no state.
+    """
+
+    def __init__(self, path: str, objects: Mapping[str, Any], resume: bool = False) -> None:
+        for name, value in objects.items():
+            if isinstance(value, EMAHandler):
+                continue
+            if not hasattr(value, "state_dict") or not hasattr(value, "load_state_dict"):
+                raise TypeError(f"objects[{name!r}] has no state_dict and load_state_dict: {type(value).__name__}")
+        self.path = Path(path)
+        self.objects = dict(objects)
+        self.resume = resume
+        self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        if not engine.has_event_handler(self._started, Events.STARTED):
+            engine.add_event_handler(Events.STARTED, self._started)
+
+    def __call__(self, engine: Engine) -> None:
+        """Save."""
+        state = {name: _state_of(value) for name, value in self.objects.items()}
+        state["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
+        with atomic_path(self.path) as part:
+            torch.save(state, part)
+
+    def load(self, engine: Engine) -> None:
+        """Take up the file's state if asked to and there is one.
+
+        Raises:
+            RuntimeError: the file is of another training (other objects, or states that do not fit).
+        """
+        if not self.resume:
+            return
+        if not self.path.exists():
+            self.logger.info(f"nothing to resume: there is no {self.path}; starting from the beginning")
+            return
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        if set(state) != {*self.objects, "trainer"}:
+            raise RuntimeError(
+                f"{self.path} holds {sorted(state)}, this training needs {sorted([*self.objects, 'trainer'])}: resume "
+                "with the options of the run that wrote it, or start afresh without --resume"
+            )
+        try:
+            for name, value in self.objects.items():
+                _load_state(value, state[name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise RuntimeError(f"{self.path}: the state of {name!r} does not fit this training: {error}") from error
+        engine.state.epoch = state["trainer"]["epoch"]
+        engine.state.iteration = state["trainer"]["iteration"]
+        self.logger.info(f"resumed from {self.path} after epoch {engine.state.epoch}")
+
+    def _started(self, engine: Engine) -> None:
+        self.load(engine)
+        if not engine.has_event_handler(self, Events.EPOCH_COMPLETED):
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+
+def _state_of(value: Any) -> Any:
+    if not isinstance(value, EMAHandler):
+        return value.state_dict()
+    scheduler = getattr(value, "momentum_scheduler", None)
+    return {"model": value.ema_model.state_dict(), "event_index": None if scheduler is None else scheduler.event_index}
+
+
+def _load_state(value: Any, state: Any) -> None:
+    if not isinstance(value, EMAHandler):
+        value.load_state_dict(state)
+        return
+    value.ema_model.load_state_dict(state["model"])
+    if state["event_index"] is not None:
+        value.momentum_scheduler.event_index = state["event_index"]

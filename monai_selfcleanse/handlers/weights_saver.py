@@ -1,0 +1,41 @@
+"""Handler that writes the trained weights once training has come to its end."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+
+from ..files import atomic_path
+
+__all__ = ["WeightsSaver"]
+
+
+class WeightsSaver:
+    """Write a flat, tensor-only state dict, as ``monai.bundle.load`` takes it, when training completes.
+
+    MONAI's ``CheckpointSaver`` also writes when training breaks off, over weights that may be in use, and not
+    atomically. Here a file is replaced by a whole one or not at all.
+
+    Args:
+        path: the file; folders are made.
+        model: the network whose weights are written, the averaged (EMA) one usually.
+    """
+
+    def __init__(self, path: str, model: torch.nn.Module) -> None:
+        self.path = Path(path)
+        self.model = model
+        self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        if not engine.has_event_handler(self, Events.COMPLETED):
+            engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write."""
+        model = self.model.module if isinstance(self.model, torch.nn.parallel.DistributedDataParallel) else self.model
+        with atomic_path(self.path) as part:
+            torch.save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, part)

@@ -1,0 +1,172 @@
+"""The label filter's mathematics: from one score a case to the probability that its label is clean.
+
+Knows numbers only: no images, no network, no engine.
+
+The scores of one structure over the cohort (by default the cross-entropy of :mod:`monai_selfcleanse.scoring`) come from
+two populations, clean and noisy labels. On a log scale both are close to Gaussian, and a two-component mixture tells
+them apart (the small-loss criterion; mixture as in DivideMix, Li et al., ICLR 2020, arXiv 2002.07394). Two choices
+differ from the usual recipe:
+
+* The components share one variance. The posterior is then a logistic function of the log score: a higher score never
+  looks cleaner, which unequal variances do not promise in the tails.
+* A mixture always finds two groups, also where all labels are clean. So its finding counts only if the groups are far
+  apart, in the mixture's own measure *and* in plain Dice (:func:`filter_labels`). Otherwise the labels look clean.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+__all__ = ["FilterDecision", "ScoreMixture", "filter_labels", "fit_score_mixture"]
+
+SCORE_FLOOR = 1e-3
+"""Added to a score before its logarithm (nats): differences below it are rounding, not evidence."""
+
+
+@dataclass(frozen=True)
+class ScoreMixture:
+    """Two Gaussians of one variance over log scores; the first, of smaller mean, is the clean one.
+
+    Attributes:
+        weights: share of the clean and of the noisy component, sum 1.
+        means: their means, of the log score, ascending.
+        variance: their common variance.
+    """
+
+    weights: tuple[float, float]
+    means: tuple[float, float]
+    variance: float
+
+    @property
+    def separation(self) -> float:
+        """Distance of the means in standard deviations; two equal Gaussians show two modes from 2 on."""
+        return (self.means[1] - self.means[0]) / float(np.sqrt(self.variance))
+
+    def clean_probability(self, scores: np.ndarray) -> np.ndarray:
+        r"""Posterior of the clean component, falling strictly with the score.
+
+        .. math::
+            P(\text{clean} \mid s) = \Big(1 + \tfrac{\pi_1}{\pi_0}
+                \exp \tfrac{(\mu_1 - \mu_0)(x - (\mu_0 + \mu_1) / 2)}{\sigma^2}\Big)^{-1}, \quad x = \log(s + \epsilon)
+
+        Args:
+            scores: any shape, at least 0.
+
+        Returns:
+            The same shape, float64 in [0, 1].
+        """
+        x = np.log(np.asarray(scores, dtype=np.float64) + SCORE_FLOOR)
+        slope = (self.means[1] - self.means[0]) / self.variance
+        log_odds = slope * (x - sum(self.means) / 2) + np.log(self.weights[1] / self.weights[0])
+        return 1.0 / (1.0 + np.exp(np.clip(log_odds, -700, 700)))
+
+
+@dataclass(frozen=True)
+class FilterDecision:
+    """What the filter says of one structure over the cohort.
+
+    Attributes:
+        clean_probability: ``(n,)`` float64 in [0, 1]; NaN for a case without a score.
+        suspected: ``(n,)`` bool; all False where ``verdict`` is not ``"suspects"``.
+        verdict: ``"suspects"``, ``"clean"`` (the labels look clean) or ``"too few"`` (cases to tell).
+        mixture: the fitted mixture; None where there was nothing to fit.
+        disagreement_gap: mean disagreement of the noisy group minus that of the clean one; 0.0 without a mixture.
+    """
+
+    clean_probability: np.ndarray
+    suspected: np.ndarray
+    verdict: str
+    mixture: ScoreMixture | None
+    disagreement_gap: float
+
+
+def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0, n_init: int = 3) -> ScoreMixture | None:
+    """Fit the mixture to the logarithms of scores with ``sklearn.mixture.GaussianMixture``.
+
+    Args:
+        scores: shape ``(n,)``, finite, at least 0 (checked by :func:`filter_labels`).
+        random_state: seed of the k-means start.
+        n_init: number of starts, of which the likeliest fit is taken.
+
+    Returns:
+        The mixture, or None where there are not two groups to find: fewer than four scores, or all of them alike.
+    """
+    x = np.log(np.asarray(scores, dtype=np.float64) + SCORE_FLOOR)
+    if len(x) < 4 or np.ptp(x) < 1e-6:
+        return None
+    model = GaussianMixture(
+        2, covariance_type="tied", n_init=n_init, random_state=random_state, reg_covar=1e-4 * float(x.var())
+    )
+    with warnings.catch_warnings():
+        # A hundred steps are enough for two Gaussians; where they are not, the groups overlap and the gate says so.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x[:, None])
+    order = np.argsort(model.means_[:, 0])
+    weights, means = model.weights_[order], model.means_[order, 0]
+    if not means[0] < means[1]:
+        return None
+    return ScoreMixture(
+        (float(weights[0]), float(weights[1])), (float(means[0]), float(means[1])), float(model.covariances_[0, 0])
+    )
+
+
+def filter_labels(
+    scores: np.ndarray,
+    disagreement: np.ndarray,
+    *,
+    threshold: float = 0.5,
+    min_gap: float = 0.1,
+    min_separation: float = 1.5,
+    min_cases: int = 12,
+    random_state: int = 0,
+) -> FilterDecision:
+    """Tell clean from noisy labels of one structure over a cohort.
+
+    A mixture of two Gaussians is fitted to the log scores. Cases whose clean probability is below ``threshold`` are
+    suspected if the groups are really apart; otherwise the labels look clean and every probability is lifted to at
+    least ``threshold``, its order kept, so that the ranking stays useful.
+
+    Args:
+        scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
+        disagreement: ``1 - Dice`` of each label to the prediction, shape ``(n,)``, in [0, 1]; the gate's plain measure.
+        threshold: clean probability under which a label is suspected.
+        min_gap: the suspected labels' mean disagreement must exceed the others' by this much. Two annotators differ
+            by less on most structures.
+        min_separation: least distance of the two means in standard deviations.
+        min_cases: below this many scores nothing is suspected.
+        random_state: seed of the fit.
+
+    Raises:
+        ValueError: shapes differ, or a score is negative or infinite.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    disagreement = np.asarray(disagreement, dtype=np.float64)
+    if scores.ndim != 1 or scores.shape != disagreement.shape:
+        raise ValueError(f"scores {scores.shape} and disagreement {disagreement.shape} must be of one shape (n,)")
+    known = ~np.isnan(scores)
+    if np.isinf(scores).any() or (scores[known] < 0).any():
+        bad = int(np.flatnonzero(known & (np.isinf(scores) | (scores < 0)))[0])
+        raise ValueError(f"scores must be finite and at least 0, got {scores[bad]} at index {bad}")
+    probability = np.full(scores.shape, np.nan)
+    nobody = np.zeros(scores.shape, dtype=bool)
+    mixture = fit_score_mixture(scores[known], random_state=random_state)
+    if mixture is None:
+        probability[known] = 1.0
+        return FilterDecision(probability, nobody, "too few" if known.sum() < min_cases else "clean", None, 0.0)
+    probability[known] = mixture.clean_probability(scores[known])
+    suspected = known & (probability < threshold)
+    rest = known & ~suspected
+    gap = float(disagreement[suspected].mean() - disagreement[rest].mean()) if suspected.any() and rest.any() else 0.0
+    if known.sum() < min_cases:
+        verdict = "too few"
+    elif gap < min_gap or mixture.separation < min_separation:
+        verdict = "clean"
+    else:
+        return FilterDecision(probability, suspected, "suspects", mixture, gap)
+    probability[known] = threshold + (1 - threshold) * probability[known]
+    return FilterDecision(probability, nobody, verdict, mixture, gap)

@@ -1,0 +1,21 @@
+"""Synthetic label noise that looks like what annotators do, as MONAI transforms and as whole-cohort corruption."""
+
+from .array import DilateLabel, DropLabel, ErodeLabel, LabelNoise, apply_noise
+from .dictionary import (
+    DilateLabelD, DilateLabelDict, DilateLabeld,
+    DropLabelD, DropLabelDict, DropLabeld,
+    ErodeLabelD, ErodeLabelDict, ErodeLabeld,
+    LabelNoised,
+)  # fmt: skip
+from .presets import PRESETS, Annotator, make_annotator
+
+__all__ = [
+    "PRESETS",
+    "Annotator",
+    "DilateLabel", "DilateLabelD", "DilateLabelDict", "DilateLabeld",
+    "DropLabel", "DropLabelD", "DropLabelDict", "DropLabeld",
+    "ErodeLabel", "ErodeLabelD", "ErodeLabelDict", "ErodeLabeld",
+    "LabelNoise", "LabelNoised",
+    "apply_noise",
+    "make_annotator",
+]  # fmt: skip

@@ -1,0 +1,141 @@
+"""Evidence: what one prediction says about one given label, structure by structure.
+
+Knows arrays only. A *structure* is one foreground class of one case; annotators err a structure at a time, so that is
+what is scored. The filter's score is :func:`structure_evidence`'s ``cross_entropy``; the other views become the
+reason shown to the user (:func:`reason_for`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+__all__ = ["EVIDENCE", "reason_for", "structure_evidence"]
+
+EVIDENCE = (
+    "cross_entropy",
+    "dice",
+    "given_ml",
+    "predicted_ml",
+    "outside",
+    "inside",
+    "missing_slices",
+    "extra_slices",
+    "shift_mm",
+    "swapped_with",
+    "swapped",
+)
+"""Names and order of the evidence, as columns of the report; see :func:`structure_evidence`."""
+
+_FLOOR = 1.0 / 255
+"""Smallest probability told from 0 (nats: -log gives 5.5), so that a few certain voxels do not outweigh a case."""
+
+
+def structure_evidence(
+    given: np.ndarray, probabilities: np.ndarray, structures: Sequence[int], spacing: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Evidence about each structure of one given label.
+
+    Args:
+        given: index map, shape ``spatial`` (2 or 3 axes).
+        probabilities: the network's class probabilities, shape ``(C, *spatial)``, class ``k`` at index ``k``.
+        structures: the ``K`` structures to score, each below ``C``.
+        spacing: voxel size in mm, one number a spatial axis. Slices are counted along the last axis.
+
+    Returns:
+        Arrays of shape ``(K,)`` by name:
+
+        * ``cross_entropy``: mean, over the voxels where the given label or the prediction has the structure, of the
+          binary cross-entropy (nats, 0 to 5.5) of "this is the structure" against the given label. 0.0 where neither
+          has it. Restricting the mean to that union makes small structures comparable with large ones.
+        * ``dice``: overlap of given label and prediction, 1.0 where neither has the structure.
+        * ``given_ml``, ``predicted_ml``: volumes (in 2-D: areas in cm^2 / 10).
+        * ``outside``: share of the given label that lies outside the prediction, 0.0 for an empty label.
+        * ``inside``: share of the prediction that lies outside the given label, 0.0 for an empty prediction.
+        * ``missing_slices``, ``extra_slices``: number of slices where only the prediction (only the given label) has
+          the structure; 0 in 2-D.
+        * ``shift_mm``: distance of the centroids; NaN where either is empty.
+        * ``swapped_with``, ``swapped``: the other structure that the prediction most often has in the given label's
+          place, and the share of the given label it has there; 0 and 0.0 where there is none.
+
+    Raises:
+        ValueError: shapes do not fit, or the probabilities are not in [0, 1].
+    """
+    if probabilities.shape[1:] != given.shape or given.ndim not in (2, 3) or len(spacing) < given.ndim:
+        raise ValueError(
+            f"given label {given.shape}, probabilities {probabilities.shape} and spacing {tuple(spacing)} do not fit "
+            "together: expected (*spatial), (classes, *spatial) and one number an axis"
+        )
+    if not (probabilities.min() >= -1e-3 and probabilities.max() <= 1 + 1e-3):  # NaN fails this, too
+        raise ValueError(
+            "the prediction must hold class probabilities in [0, 1]: add "
+            "monai.transforms.Activationsd(keys='pred', softmax=True) to the evaluator's postprocessing"
+        )
+    spacing = np.asarray(spacing[: given.ndim], dtype=np.float64)
+    predicted = probabilities.argmax(0)
+    out = {name: np.zeros(len(structures)) for name in EVIDENCE}
+    for i, k in enumerate(structures):
+        has, sees = given == k, predicted == k
+        union = has | sees
+        n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
+        out["given_ml"][i], out["predicted_ml"][i] = n_has * spacing.prod() / 1e3, n_sees * spacing.prod() / 1e3
+        if not n_has + n_sees:
+            out["dice"][i], out["shift_mm"][i] = 1.0, np.nan
+            continue
+        of_given = np.where(has[union], probabilities[k][union], 1.0 - probabilities[k][union])
+        out["cross_entropy"][i] = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
+        overlap = int(np.count_nonzero(has & sees))
+        out["dice"][i] = 2.0 * overlap / (n_has + n_sees)
+        out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
+        out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
+        if given.ndim == 3:
+            in_slice, seen_in_slice = has.any((0, 1)), sees.any((0, 1))
+            out["missing_slices"][i] = np.count_nonzero(seen_in_slice & ~in_slice)
+            out["extra_slices"][i] = np.count_nonzero(in_slice & ~seen_in_slice)
+        out["shift_mm"][i] = np.nan
+        if n_has and n_sees:
+            out["shift_mm"][i] = np.linalg.norm((_centroid(has) - _centroid(sees)) * spacing)
+        if n_has:
+            counts = np.bincount(predicted[has], minlength=len(probabilities))
+            counts[[0, k]] = 0
+            if counts.any():
+                out["swapped_with"][i], out["swapped"][i] = counts.argmax(), counts.max() / n_has
+    return out
+
+
+def _centroid(mask: np.ndarray) -> np.ndarray:
+    return np.array([axis.mean() for axis in np.nonzero(mask)])
+
+
+def reason_for(evidence: Mapping[str, float], names: Mapping[int, str] | None = None) -> str:
+    """The most telling fault of a suspected structure, in words a reviewer understands.
+
+    Args:
+        evidence: one structure's values by name, as from :func:`structure_evidence`.
+        names: names of the structures, for swaps; a number stands for a structure without one.
+
+    Returns:
+        ``"missing"``, ``"spurious"``, ``"swapped with ..."``, ``"missing in N slices"``, ``"extra in N slices"``,
+        ``"under-drawn"``, ``"over-drawn"``, ``"shifted"`` or ``"border differs"``.
+    """
+    e = evidence
+    if e["given_ml"] == 0:
+        return "missing"
+    if e["predicted_ml"] == 0:
+        return "spurious"
+    if e["swapped"] > 0.5:
+        other = int(e["swapped_with"])
+        return f"swapped with {(names or {}).get(other, other)}"
+    # What the prediction adds to the label against what it takes away, both as a share of the larger of the two.
+    larger = max(e["given_ml"], e["predicted_ml"])
+    lacks, exceeds = e["inside"] * e["predicted_ml"] / larger, e["outside"] * e["given_ml"] / larger
+    if lacks > 2 * exceeds:
+        return f"missing in {e['missing_slices']:.0f} slices" if e["missing_slices"] >= 2 else "under-drawn"
+    if exceeds > 2 * lacks:
+        return f"extra in {e['extra_slices']:.0f} slices" if e["extra_slices"] >= 2 else "over-drawn"
+    # A ball shifted by s loses a share of 3 s / 4 r of itself: ask whether the shift explains half of what is lost.
+    radius = (3e3 * larger / (4 * np.pi)) ** (1 / 3)
+    if 0.75 * e["shift_mm"] / radius > 0.5 * exceeds:
+        return "shifted"
+    return "border differs"

@@ -1,0 +1,127 @@
+"""What the filter saw and the cleanser made, one file a case, where every worker and rank can read it.
+
+Layout of the folder::
+
+    seen/CASE.npz          the last sweep's view of the case: given label, prediction, confidence, affine
+    targets/3/CASE.npy     the third cleansing's targets; cases without one train on their given label
+    targets/CURRENT        number of the cleansing in force; 0 or no file: given labels everywhere
+
+All files are written atomically, and a cleansing comes into force at once, by the one small file that names it. The one
+before it is kept until the next, so that a run resumed from its last checkpoint finds the targets it had.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from .files import atomic_path
+
+__all__ = ["CaseStore", "SeenCase"]
+
+
+@dataclass(frozen=True)
+class SeenCase:
+    """One case on the network's grid.
+
+    Attributes:
+        given: given label, index map of shape ``spatial``.
+        predicted: most probable class, same shape.
+        confidence: its probability in [0, 1], same shape, float32 in steps of 1/255.
+        affine: voxel to world, ``(4, 4)``.
+    """
+
+    given: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    affine: np.ndarray
+
+
+class CaseStore:
+    """A folder of predictions and targets; nothing is made before something is written.
+
+    Args:
+        directory: the folder.
+    """
+
+    def __init__(self, directory: str | os.PathLike) -> None:
+        self.directory = Path(directory)
+
+    def write_seen(self, case: str, given: np.ndarray, probabilities: np.ndarray, affine: np.ndarray) -> None:
+        """Keep what a sweep saw, in two bytes a voxel and the given label.
+
+        Args:
+            case: the case's id.
+            given: index map, shape ``spatial``.
+            probabilities: ``(C, *spatial)`` in [0, 1].
+            affine: voxel to world, ``(4, 4)``.
+        """
+        with atomic_path(self._file("seen", case, ".npz")) as part:
+            np.savez_compressed(
+                part,
+                given=_smallest(given),
+                predicted=_smallest(probabilities.argmax(0)),
+                confidence=np.rint(np.clip(probabilities.max(0), 0, 1) * 255).astype(np.uint8),
+                affine=np.asarray(affine, dtype=np.float64),
+            )
+
+    def read_seen(self, case: str) -> SeenCase:
+        """The last sweep's view of a case.
+
+        Raises:
+            FileNotFoundError: no sweep has seen the case.
+        """
+        with np.load(self._file("seen", case, ".npz")) as file:
+            confidence = file["confidence"].astype(np.float32) / 255
+            return SeenCase(file["given"], file["predicted"], confidence, file["affine"])
+
+    def write_target(self, version: int, case: str, target: np.ndarray, weight: np.ndarray) -> None:
+        """Add a case's target (index map) and voxel weights (in [0, 1], kept in steps of 1/255) to a cleansing."""
+        folder = f"targets/{version}"
+        with atomic_path(self._file(folder, case, ".npy")) as part:
+            np.save(part, np.stack([target.astype(np.uint8), np.rint(weight * 255).astype(np.uint8)]))
+
+    def read_target(self, case: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Target and weights (float32) of a case in the cleansing in force; None: train on the given label."""
+        version = self.version
+        path = self._file(f"targets/{version}", case, ".npy")
+        if version == 0 or not path.exists():
+            return None
+        target, weight = np.load(path)
+        return target, weight.astype(np.float32) / 255
+
+    @property
+    def version(self) -> int:
+        """Number of the cleansing in force, 0 for none."""
+        try:
+            return int((self.directory / "targets" / "CURRENT").read_text())
+        except FileNotFoundError:
+            return 0
+
+    def publish(self, version: int) -> None:
+        """Put a cleansing into force (0: the given labels), and delete all but it and the one before."""
+        if version > 0 or self.version > 0:
+            with atomic_path(self.directory / "targets" / "CURRENT") as part:
+                part.write_text(str(version))
+        for folder in (self.directory / "targets").glob("[0-9]*"):
+            if int(folder.name) not in (version, version - 1):
+                shutil.rmtree(folder)
+
+    def _file(self, folder: str, case: str, ending: str) -> Path:
+        return self.directory / folder / (quote(case, safe="") + ending)
+
+
+def _smallest(label: np.ndarray) -> np.ndarray:
+    """The same index map as uint8, in which targets are kept.
+
+    Raises:
+        ValueError: a value does not fit.
+    """
+    if label.size and not 0 <= label.min() <= label.max() <= 255:
+        raise ValueError(f"labels must lie in 0 ... 255, got {label.min()} ... {label.max()}")
+    return label.astype(np.uint8)

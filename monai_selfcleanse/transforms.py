@@ -1,0 +1,70 @@
+"""The data pipeline's side of cleansing: read the current target of a case in place of its given label."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from monai.transforms.traits import RandomizableTrait
+
+from .cases import case_of
+from .store import CaseStore
+
+__all__ = ["CleansedLabelD", "CleansedLabelDict", "CleansedLabeld"]
+
+
+class CleansedLabeld(MapTransform, RandomizableTrait):
+    """Replace a given label by the label cleanser's current target, and add voxel weights.
+
+    Stands after the deterministic transforms (its target lies on their output's grid) and before augmentation. It is
+    not random, but its result changes between epochs; ``RandomizableTrait`` keeps ``CacheDataset`` from caching it.
+
+    Args:
+        keys: key of the label, ``(1, *spatial)``.
+        store: folder or store of the targets, the same as the handlers'; None never replaces anything.
+        weight_key: key of the weights to add, float32 ``(1, *spatial)`` in [0, 1]; None for none.
+        allow_missing_keys: do not raise where the label is missing.
+
+    Raises:
+        ValueError: on call, where the target's shape is not the label's (a target of other transforms).
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        store: CaseStore | str | None,
+        weight_key: str | None = "label_weight",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"CleansedLabeld replaces one label, got keys {self.keys}")
+        self.store = CaseStore(store) if isinstance(store, str) else store
+        self.weight_key = weight_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            label = d[key]
+            found = self.store.read_target(case_of(d)) if self.store is not None else None
+            weight = torch.ones(tuple(label.shape), dtype=torch.float32)
+            if found is not None:
+                target = torch.as_tensor(found[0])[None].to(label.dtype)
+                if target.shape != label.shape:
+                    raise ValueError(
+                        f"case {case_of(d)!r}: the target in {self.store.directory if self.store else None} has shape "
+                        f"{tuple(target.shape)}, its label {tuple(label.shape)}; the folder belongs to another run, "
+                        "choose a fresh output_dir"
+                    )
+                d[key] = MetaTensor(target, meta=label.meta) if isinstance(label, MetaTensor) else target
+                weight = torch.as_tensor(found[1])[None]
+            if self.weight_key is not None:
+                d[self.weight_key] = weight
+        return d
+
+
+CleansedLabelD = CleansedLabelDict = CleansedLabeld
