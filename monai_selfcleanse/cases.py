@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["case_of", "check_unique_cases", "label_file_of", "strip_nifti"]
@@ -33,7 +33,7 @@ def strip_nifti(name: str) -> str:
     return os.path.splitext(base)[0]
 
 
-def case_of(data: Mapping[Hashable, Any], image_key: str = "image") -> str:
+def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
     """The case's id: ``data["case"]``, else the name of the image's file (before loading or, by its metadata, after).
 
     Raises:
@@ -55,12 +55,12 @@ def case_of(data: Mapping[Hashable, Any], image_key: str = "image") -> str:
     )
 
 
-def label_file_of(data: Mapping[Hashable, Any]) -> str:
+def label_file_of(data: Mapping[Any, Any]) -> str:
     """Relative path under which a case's cleansed label is written: ``data["file"]``, else the label's file name."""
     return str(data["file"]) if "file" in data else os.path.basename(str(data["label"]))
 
 
-def check_unique_cases(cases: Iterable[Mapping[Hashable, Any]]) -> list[str]:
+def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:
     """Ids of the cases, in order.
 
     Raises:

@@ -23,9 +23,7 @@ class PrepareBatchWeighted(PrepareBatch):
         label_key, weight_key: keys of the batch.
     """
 
-    def __init__(
-        self, num_classes: int, label_key: str = CommonKeys.LABEL, weight_key: str = "label_weight"
-    ) -> None:
+    def __init__(self, num_classes: int, label_key: str = CommonKeys.LABEL, weight_key: str = "label_weight") -> None:
         self.num_classes, self.label_key, self.weight_key = num_classes, label_key, weight_key
 
     def __call__(

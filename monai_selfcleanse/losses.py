@@ -6,8 +6,6 @@ whatever its form, and a voxel of weight 0 has no influence on the loss at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -37,8 +35,8 @@ def split_target(target: torch.Tensor, n_classes: int) -> tuple[torch.Tensor, to
         probabilities = target[:, :n_classes].to(torch.float32)
     else:
         raise ValueError(
-            f"a target for {n_classes} classes has 1 (indices), {n_classes} (probabilities) or {n_classes + 1} channels "
-            f"(probabilities and weight), got {channels}"
+            f"a target for {n_classes} classes has 1 channel (indices), {n_classes} (probabilities) or "
+            f"{n_classes + 1} (probabilities and weight), got {channels}"
         )
     if channels == n_classes + 1:
         return probabilities, target[:, n_classes:].to(torch.float32)
@@ -86,7 +84,7 @@ class WeightedDiceCELoss(nn.Module):
         log_p = logits.log_softmax(1)
         p = log_p.exp()
         ce = -(weight * (probabilities * log_p).sum(1, keepdim=True)).sum() / weight.sum().clamp(min=1.0)
-        over: Sequence[int] = [0, *range(2, logits.ndim)]
+        over = [0, *range(2, logits.ndim)]
         first = 0 if self.include_background or logits.shape[1] == 1 else 1
         p, t = p[:, first:], probabilities[:, first:]
         overlap = (weight * (p + t - (p - t).abs())).sum(over)

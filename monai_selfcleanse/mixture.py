@@ -9,8 +9,9 @@ differ from the usual recipe:
 
 * The components share one variance. The posterior is then a logistic function of the log score: a higher score never
   looks cleaner, which unequal variances do not promise in the tails.
-* A mixture always finds two groups, also where all labels are clean. So its finding counts only if the groups are far
-  apart, in the mixture's own measure *and* in plain Dice (:func:`filter_labels`). Otherwise the labels look clean.
+* A mixture always finds two groups, also where all labels are clean: then it sets those cases apart that the network
+  finds hard. So its finding counts only if the labels of one group are worse than those of the other by more than the
+  network's own doubts explain (:func:`filter_labels`). Otherwise the labels look clean.
 """
 
 from __future__ import annotations
@@ -73,16 +74,17 @@ class FilterDecision:
     Attributes:
         clean_probability: ``(n,)`` float64 in [0, 1]; NaN for a case without a score.
         suspected: ``(n,)`` bool; all False where ``verdict`` is not ``"suspects"``.
-        verdict: ``"suspects"``, ``"clean"`` (the labels look clean) or ``"too few"`` (cases to tell).
+        verdict: ``"suspects"``; ``"clean"``: the labels look clean; ``"too few"`` cases to tell; or ``"not ready"``: the
+            network agrees with too few labels to judge the others.
         mixture: the fitted mixture; None where there was nothing to fit.
-        disagreement_gap: mean disagreement of the noisy group minus that of the clean one; 0.0 without a mixture.
+        gap: mean surprise of the group below the threshold minus that of the others; 0.0 where one is empty.
     """
 
     clean_probability: np.ndarray
     suspected: np.ndarray
     verdict: str
     mixture: ScoreMixture | None
-    disagreement_gap: float
+    gap: float
 
 
 def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0, n_init: int = 3) -> ScoreMixture | None:
@@ -117,11 +119,11 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0, n_init: int 
 
 def filter_labels(
     scores: np.ndarray,
-    disagreement: np.ndarray,
+    surprise: np.ndarray,
     *,
     threshold: float = 0.5,
-    min_gap: float = 0.1,
-    min_separation: float = 1.5,
+    min_gap: float = 0.15,
+    max_share: float = 0.8,
     min_cases: int = 12,
     random_state: int = 0,
 ) -> FilterDecision:
@@ -133,11 +135,11 @@ def filter_labels(
 
     Args:
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
-        disagreement: ``1 - Dice`` of each label to the prediction, shape ``(n,)``, in [0, 1]; the gate's plain measure.
+        surprise: how much worse each label is than the network expects, ``expected_dice - dice`` of
+            :func:`monai_selfcleanse.scoring.structure_evidence`, shape ``(n,)``, in [-1, 1].
         threshold: clean probability under which a label is suspected.
-        min_gap: the suspected labels' mean disagreement must exceed the others' by this much. Two annotators differ
-            by less on most structures.
-        min_separation: least distance of the two means in standard deviations.
+        min_gap: the mean surprise of the labels below the threshold must exceed the others' by this much (in Dice).
+        max_share: where more than this share of the labels is below the threshold, the network is not ready.
         min_cases: below this many scores nothing is suspected.
         random_state: seed of the fit.
 
@@ -145,9 +147,9 @@ def filter_labels(
         ValueError: shapes differ, or a score is negative or infinite.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    disagreement = np.asarray(disagreement, dtype=np.float64)
-    if scores.ndim != 1 or scores.shape != disagreement.shape:
-        raise ValueError(f"scores {scores.shape} and disagreement {disagreement.shape} must be of one shape (n,)")
+    surprise = np.asarray(surprise, dtype=np.float64)
+    if scores.ndim != 1 or scores.shape != surprise.shape:
+        raise ValueError(f"scores {scores.shape} and surprise {surprise.shape} must be of one shape (n,)")
     known = ~np.isnan(scores)
     if np.isinf(scores).any() or (scores[known] < 0).any():
         bad = int(np.flatnonzero(known & (np.isinf(scores) | (scores < 0)))[0])
@@ -161,10 +163,12 @@ def filter_labels(
     probability[known] = mixture.clean_probability(scores[known])
     suspected = known & (probability < threshold)
     rest = known & ~suspected
-    gap = float(disagreement[suspected].mean() - disagreement[rest].mean()) if suspected.any() and rest.any() else 0.0
+    gap = float(surprise[suspected].mean() - surprise[rest].mean()) if suspected.any() and rest.any() else 0.0
     if known.sum() < min_cases:
         verdict = "too few"
-    elif gap < min_gap or mixture.separation < min_separation:
+    elif suspected.sum() > max_share * known.sum():
+        verdict = "not ready"
+    elif gap < min_gap:
         verdict = "clean"
     else:
         return FilterDecision(probability, suspected, "suspects", mixture, gap)

@@ -138,7 +138,7 @@ def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tupl
     n_classes = int(seen.predicted.max()) + 1
     one_hot = torch.nn.functional.one_hot(torch.as_tensor(seen.predicted.astype(np.int64)), n_classes).movedim(-1, 0)
     stacked = torch.cat([one_hot.float(), torch.as_tensor(seen.confidence)[None]])
-    resample = SpatialResample(mode="bilinear", padding_mode="zeros", dtype=torch.float32)
+    resample = SpatialResample(mode="bilinear", padding_mode="zeros")
     moved = resample(MetaTensor(stacked, affine=torch.as_tensor(seen.affine)), torch.as_tensor(affine), shape)
     array = moved.numpy()
     return array[:-1].argmax(0), array[-1]

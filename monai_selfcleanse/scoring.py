@@ -16,6 +16,7 @@ __all__ = ["EVIDENCE", "reason_for", "structure_evidence"]
 EVIDENCE = (
     "cross_entropy",
     "dice",
+    "expected_dice",
     "given_ml",
     "predicted_ml",
     "outside",
@@ -35,7 +36,7 @@ _FLOOR = 1.0 / 255
 def structure_evidence(
     given: np.ndarray, probabilities: np.ndarray, structures: Sequence[int], spacing: Sequence[float]
 ) -> dict[str, np.ndarray]:
-    """Evidence about each structure of one given label.
+    r"""Evidence about each structure of one given label.
 
     Args:
         given: index map, shape ``spatial`` (2 or 3 axes).
@@ -50,6 +51,10 @@ def structure_evidence(
           binary cross-entropy (nats, 0 to 5.5) of "this is the structure" against the given label. 0.0 where neither
           has it. Restricting the mean to that union makes small structures comparable with large ones.
         * ``dice``: overlap of given label and prediction, 1.0 where neither has the structure.
+        * ``expected_dice``: the Dice to the true structure that the network itself expects of its prediction
+          :math:`\hat y`, from its probabilities :math:`p` over the volume: :math:`2 \sum p \hat y / \sum (p + \hat y)`
+          (soft Dice confidence, Borges et al., arXiv 2402.10665); 1.0 where it sees no structure. A label whose
+          ``dice`` is below it is worse than the network's own doubts explain.
         * ``given_ml``, ``predicted_ml``: volumes (in 2-D: areas in cm^2 / 10).
         * ``outside``: share of the given label that lies outside the prediction, 0.0 for an empty label.
         * ``inside``: share of the prediction that lies outside the given label, 0.0 for an empty prediction.
@@ -72,17 +77,19 @@ def structure_evidence(
             "the prediction must hold class probabilities in [0, 1]: add "
             "monai.transforms.Activationsd(keys='pred', softmax=True) to the evaluator's postprocessing"
         )
-    spacing = np.asarray(spacing[: given.ndim], dtype=np.float64)
+    voxel = np.asarray(spacing[: given.ndim], dtype=np.float64)
     predicted = probabilities.argmax(0)
     out = {name: np.zeros(len(structures)) for name in EVIDENCE}
     for i, k in enumerate(structures):
         has, sees = given == k, predicted == k
         union = has | sees
         n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
-        out["given_ml"][i], out["predicted_ml"][i] = n_has * spacing.prod() / 1e3, n_sees * spacing.prod() / 1e3
+        out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
         if not n_has + n_sees:
-            out["dice"][i], out["shift_mm"][i] = 1.0, np.nan
+            out["dice"][i], out["expected_dice"][i], out["shift_mm"][i] = 1.0, 1.0, np.nan
             continue
+        expected = 2.0 * float(probabilities[k][sees].sum()) / (float(probabilities[k].sum()) + n_sees)
+        out["expected_dice"][i] = expected if n_sees else 1.0
         of_given = np.where(has[union], probabilities[k][union], 1.0 - probabilities[k][union])
         out["cross_entropy"][i] = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
         overlap = int(np.count_nonzero(has & sees))
@@ -95,7 +102,7 @@ def structure_evidence(
             out["extra_slices"][i] = np.count_nonzero(in_slice & ~seen_in_slice)
         out["shift_mm"][i] = np.nan
         if n_has and n_sees:
-            out["shift_mm"][i] = np.linalg.norm((_centroid(has) - _centroid(sees)) * spacing)
+            out["shift_mm"][i] = np.linalg.norm((_centroid(has) - _centroid(sees)) * voxel)
         if n_has:
             counts = np.bincount(predicted[has], minlength=len(probabilities))
             counts[[0, k]] = 0

@@ -77,7 +77,9 @@ def find_acdc_cases(directory: str | os.PathLike) -> tuple[list[dict[str, str]],
             elif frame in labels:
                 problems.append(f"{labels[frame]}: has no image beside it")
             else:
-                problems.append(f"{folder / 'Info.cfg'}: names frame {frame:02d}, of which there is neither image nor label")
+                problems.append(
+                    f"{folder / 'Info.cfg'}: names frame {frame:02d}, of which there is neither image nor label"
+                )
     if not cases and not problems:
         raise ValueError(
             f"dataset_dir {str(directory)!r} holds no labelled frame in ACDC's layout: expected files such as "

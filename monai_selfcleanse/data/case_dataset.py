@@ -38,4 +38,4 @@ class CaseDataset(Dataset):
     ) -> None:
         check_unique_cases(data)
         self.cases = CacheDataset(data, transform, cache_rate=cache_rate, progress=False)
-        super().__init__(self.cases, augmentation)
+        super().__init__(self.cases, augmentation)  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ class Cohort:
         noise_rate: float = 0.0,
         noise_preset: str = "mixed",
         validation_share: float = 0.2,
-        structures: Mapping[int | str, str] = ACDC_STRUCTURES,
+        structures: Mapping[Any, str] = ACDC_STRUCTURES,
     ) -> None:
         self.dataset_dir, self.output_dir = dataset_dir, output_dir
         self.seed, self.noise_rate, self.noise_preset = seed, noise_rate, noise_preset

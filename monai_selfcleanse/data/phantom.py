@@ -1,8 +1,8 @@
 """A cardiac short-axis MR phantom in ACDC's layout: real enough to learn from, small enough to need no download.
 
-Not a heart: an ellipsoidal left ventricle in a myocardial ring with a crescent-shaped right ventricle around part of it,
-in end-diastole and end-systole, in a chest of smooth tissue. Size, position, wall thickness, orientation, contrast, bias
-field, noise and spacing vary from patient to patient; towards the apex the structures shrink and vanish, the right
+Not a heart: an ellipsoidal left ventricle in a myocardial ring with a crescent-shaped right ventricle around part of
+it, in end-diastole and end-systole, in a chest of smooth tissue. Size, position, wall thickness, orientation, contrast,
+bias field, noise and spacing vary from patient to patient; towards the apex the structures shrink and vanish, the right
 ventricle first, and the outermost slices hold none. All of it follows from a patient's number and the seed.
 """
 
@@ -109,7 +109,7 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, ...], sigma: list[float]
     return np.clip(field / field.std(), -2.5, 2.5) * amplitude  # near the edges a filtered field runs wild
 
 
-def _grid(shape: tuple[int, ...], spacing: tuple[float, ...]) -> list[np.ndarray]:
+def _grid(shape: tuple[int, ...], spacing: tuple[float, ...]) -> tuple[np.ndarray, ...]:
     return np.meshgrid(*(np.arange(n) * s for n, s in zip(shape, spacing, strict=True)), indexing="ij")
 
 

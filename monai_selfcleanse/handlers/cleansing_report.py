@@ -13,7 +13,7 @@ from monai.engines import Evaluator
 
 from ..report import TruthSummary, compare_with_truth, report_rows, write_cleansed_labels, write_label_report
 from ..store import CaseStore
-from .label_filter import LabelFilterResult
+from .label_filter import VERDICTS, LabelFilterResult
 
 __all__ = ["CleansingReport"]
 
@@ -67,9 +67,7 @@ class CleansingReport:
                 c: structures[s].tolist() for c, s in zip(result.cases, result.suspected, strict=True) if s.any()
             }
             names = dict(zip(result.structures, result.names, strict=True))
-            ranked = report_rows(
-                result.cases, names, result.evidence, result.clean_probability, result.suspected
-            )
+            ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
             write_label_report(ranked, report)
             write_cleansed_labels(self.data, suspected, self.store, cleansed, self.min_confidence)
             truth = compare_with_truth(
@@ -87,7 +85,7 @@ class CleansingReport:
             self.logger.info("\n".join(["training has ended", "", *lines, ""]))
 
     def _validation_rows(self, epoch: int) -> list[tuple[str, str]]:
-        if self.validator is None or not len(self.validator.data_loader):
+        if self.validator is None or not self.validator.state.epoch_length:
             return []
         if self.validator.state.epoch != epoch:
             self.validator.run(epoch)
@@ -99,11 +97,10 @@ def _filter_rows(result: LabelFilterResult) -> list[tuple[str, str]]:
     n_cases, n_structures = result.suspected.shape
     rows = [
         ("labels judged", f"{result.suspected.size} ({n_cases} cases x {n_structures} structures)"),
-        ("labels suspected", str(int(result.suspected.sum())) if result.suspected.any() else "0: labels look clean"),
+        ("labels suspected", str(int(result.suspected.sum()))),
     ]
     for name, decision, column in zip(result.names, result.decisions, result.suspected.T, strict=True):
-        words = {"clean": "labels look clean", "too few": "too few cases to tell"}
-        rows.append((f"  {name}", words.get(decision.verdict, f"{int(column.sum())}")))
+        rows.append((f"  {name}", VERDICTS.get(decision.verdict, str(int(column.sum())))))
     return rows
 
 

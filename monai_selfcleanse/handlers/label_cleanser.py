@@ -68,7 +68,7 @@ class LabelCleanser:
 
     def __call__(self, engine: Engine) -> None:
         """Write and publish the targets of the filter's latest result."""
-        result: LabelFilterResult = engine.state.label_filter_result
+        result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
         structures = np.array(result.structures)
         self.version += 1
         cases, changed = [], []
@@ -83,9 +83,8 @@ class LabelCleanser:
             cases.append(case)
             changed.append(int(np.count_nonzero(target != seen.given)))
         self.store.publish(self.version)
-        engine.state.label_cleanser_result = LabelCleanserResult(
-            result.epoch, self.version, tuple(cases), tuple(changed)
-        )
+        done = LabelCleanserResult(result.epoch, self.version, tuple(cases), tuple(changed))
+        engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
         self.logger.info(f"epoch {result.epoch}: {len(cases)} of {len(result.cases)} cases train on cleansed labels")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 

@@ -32,7 +32,7 @@ class LabelFilterResult:
         cases: ids of the cases, in the data set's order.
         structures: the structures judged.
         names: a name for each structure.
-        evidence: arrays ``(n, K)`` by name, of this round; see :func:`monai_selfcleanse.scoring.structure_evidence`.
+        evidence: arrays ``(n, K)`` by name; see :func:`monai_selfcleanse.scoring.structure_evidence`.
         clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
         suspected: ``(n, K)`` bool.
         decisions: one :class:`monai_selfcleanse.mixture.FilterDecision` a structure.
@@ -52,8 +52,8 @@ class LabelFilter:
     """Judge every given label of the training set, structure by structure, in regular rounds during training.
 
     A round has the evaluator predict each training case once, scores the given label against the prediction
-    (:mod:`monai_selfcleanse.scoring`), averages the scores over the rounds so far, and fits a Gaussian mixture to them
-    (:mod:`monai_selfcleanse.mixture`). It then puts a :class:`LabelFilterResult` into
+    (:mod:`monai_selfcleanse.scoring`), and fits a Gaussian mixture to the scores (:mod:`monai_selfcleanse.mixture`). It
+    then puts a :class:`LabelFilterResult` into
     ``engine.state.label_filter_result`` and fires ``SelfCleanseEvents.LABELS_FILTERED``.
 
     Attach it to the trainer before whatever saves checkpoints, so that these hold its state.
@@ -68,7 +68,7 @@ class LabelFilter:
         interval: epochs from one round to the next.
         last_epoch: no round after this epoch; None for no limit. A network that trains long on labels that nobody
             suspects comes to agree with them, right or wrong.
-        threshold, min_gap, min_separation, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
+        threshold, min_gap, max_share, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
 
@@ -81,13 +81,13 @@ class LabelFilter:
         self,
         evaluator: Evaluator,
         store: CaseStore | str,
-        structures: Mapping[int | str, str] | Sequence[int],
+        structures: Mapping[Any, str] | Sequence[int],
         warmup_epochs: int,
         interval: int = 10,
         last_epoch: int | None = None,
         threshold: float = 0.5,
-        min_gap: float = 0.1,
-        min_separation: float = 1.5,
+        min_gap: float = 0.15,
+        max_share: float = 0.8,
         min_cases: int = 12,
         label_key: str = CommonKeys.LABEL,
         pred_key: str = CommonKeys.PRED,
@@ -101,7 +101,9 @@ class LabelFilter:
             raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
         named = structures if isinstance(structures, Mapping) else {k: f"structure {k}" for k in structures}
         if not named or min(int(k) for k in named) < 1:
-            raise ValueError(f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}")
+            raise ValueError(
+                f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}"
+            )
         self.names = {int(k): str(name) for k, name in named.items()}
         self.evaluator = evaluator
         self.store = CaseStore(store) if isinstance(store, str) else store
@@ -109,7 +111,7 @@ class LabelFilter:
         self.gate: dict[str, Any] = {
             "threshold": threshold,
             "min_gap": min_gap,
-            "min_separation": min_separation,
+            "max_share": max_share,
             "min_cases": min_cases,
             "random_state": random_state,
         }
@@ -162,17 +164,18 @@ class LabelFilter:
         engine.fire_event(SelfCleanseEvents.LABELS_FILTERED)
 
     def result(self) -> LabelFilterResult | None:
-        """Decide on all evidence so far; None before the first round."""
+        """Decide on the latest evidence; None before the first round."""
         if not self.history:
             return None
-        score, gap = self._averaged("cross_entropy"), 1.0 - self._averaged("dice")
-        decisions = tuple(filter_labels(score[:, i], gap[:, i], **self.gate) for i in range(len(self.names)))
+        evidence = self.history[-1]
+        score, surprise = evidence["cross_entropy"], evidence["expected_dice"] - evidence["dice"]
+        decisions = tuple(filter_labels(score[:, i], surprise[:, i], **self.gate) for i in range(len(self.names)))
         return LabelFilterResult(
             self.epochs[-1],
             self.cases,
             tuple(self.names),
             tuple(self.names.values()),
-            self.history[-1] | {"cross_entropy": score},
+            evidence,
             np.stack([d.clean_probability for d in decisions], 1),
             np.stack([d.suspected for d in decisions], 1),
             decisions,
@@ -189,12 +192,10 @@ class LabelFilter:
         self.cases = tuple(state_dict["cases"])
         self.history = [{name: values.numpy() for name, values in r.items()} for r in state_dict["history"]]
 
-    def _averaged(self, name: str) -> np.ndarray:
-        return np.mean([r[name] for r in self.history], axis=0)
-
     def _show_result(self, engine: Engine) -> LabelFilterResult | None:
-        engine.state.label_filter_result = self.result()
-        return engine.state.label_filter_result
+        result = self.result()
+        engine.state.label_filter_result = result  # type: ignore[attr-defined]
+        return result
 
     def _collect(self, evaluator: Engine) -> None:
         for data in _per_case(evaluator.state.output):
@@ -210,15 +211,25 @@ class LabelFilter:
             self.store.write_seen(case, given, probabilities, affine)
 
 
+VERDICTS = {
+    "clean": "labels look clean",
+    "too few": "too few cases to tell",
+    "not ready": "the network does not know it well enough to judge",
+}
+"""Words for the verdicts without suspects."""
+
+
 def summary_line(result: LabelFilterResult) -> str:
     """One line for the log: how many labels were judged and what the filter says of each structure."""
     parts = []
     for name, column, decision in zip(result.names, result.suspected.T, result.decisions, strict=True):
         if decision.verdict == "suspects":
-            parts.append(f"{name}: {int(column.sum())} suspected (Dice gap {decision.disagreement_gap:.2f})")
+            parts.append(f"{name}: {int(column.sum())} suspected")
         else:
-            parts.append(f"{name}: {'labels look clean' if decision.verdict == 'clean' else 'too few cases to tell'}")
-    return f"epoch {result.epoch}: judged {result.suspected.size} labels of {len(result.cases)} cases; " + "; ".join(parts)
+            parts.append(f"{name}: {VERDICTS[decision.verdict]}")
+    return f"epoch {result.epoch}: judged {result.suspected.size} labels of {len(result.cases)} cases; " + "; ".join(
+        parts
+    )
 
 
 def _per_case(output: Any) -> list[Mapping]:

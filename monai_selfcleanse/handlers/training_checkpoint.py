@@ -100,5 +100,6 @@ def _load_state(value: Any, state: Any) -> None:
         value.load_state_dict(state)
         return
     value.ema_model.load_state_dict(state["model"])
-    if state["event_index"] is not None:
-        value.momentum_scheduler.event_index = state["event_index"]
+    scheduler = getattr(value, "momentum_scheduler", None)
+    if scheduler is not None:
+        scheduler.event_index = state["event_index"]

@@ -2,9 +2,15 @@
 
 from .array import DilateLabel, DropLabel, ErodeLabel, LabelNoise, apply_noise
 from .dictionary import (
-    DilateLabelD, DilateLabelDict, DilateLabeld,
-    DropLabelD, DropLabelDict, DropLabeld,
-    ErodeLabelD, ErodeLabelDict, ErodeLabeld,
+    DilateLabelD,
+    DilateLabeld,
+    DilateLabelDict,
+    DropLabelD,
+    DropLabeld,
+    DropLabelDict,
+    ErodeLabelD,
+    ErodeLabeld,
+    ErodeLabelDict,
     LabelNoised,
 )  # fmt: skip
 from .presets import PRESETS, Annotator, make_annotator

@@ -44,9 +44,7 @@ def apply_noise(label: np.ndarray, params: Mapping[str, Any], spacing: Sequence[
     if model in ("erosion", "dilation"):
         change = F.erode_label if model == "erosion" else F.dilate_label
         distance, wobble = float(params["distance_mm"]), float(params["wobble_mm"])
-        return change(
-            label, structure, distance, spacing, wobble_mm=wobble, wobble_seed=int(params["wobble_seed"])
-        )
+        return change(label, structure, distance, spacing, wobble_mm=wobble, wobble_seed=int(params["wobble_seed"]))
     if model == "drop_structure":
         return F.drop_structure(label, structure)
     if model == "drop_slices":
@@ -114,7 +112,7 @@ class LabelNoise(Transform):
                 records.append(params)
         return label.copy() if not records else label, records
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, img: NdarrayOrTensor, case: str, spacing: Sequence[float] | None = None
     ) -> NdarrayOrTensor:
         """Noisy copy of a channel-first label.

@@ -196,7 +196,9 @@ def _bounding_box(mask: np.ndarray, margin: int | Sequence[int]) -> tuple[slice,
         (hits,) = np.nonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
         if not len(hits):
             return None
-        box.append(slice(max(0, int(hits[0]) - margins[axis]), min(mask.shape[axis], int(hits[-1]) + 1 + margins[axis])))
+        box.append(
+            slice(max(0, int(hits[0]) - margins[axis]), min(mask.shape[axis], int(hits[-1]) + 1 + margins[axis]))
+        )
     return tuple(box)
 
 
