@@ -74,7 +74,7 @@ class FilterDecision:
     Attributes:
         clean_probability: ``(n,)`` float64 in [0, 1]; NaN for a case without a score.
         suspected: ``(n,)`` bool; all False where ``verdict`` is not ``"suspects"``.
-        verdict: ``"suspects"``; ``"clean"``: the labels look clean; ``"too few"`` cases to tell; or ``"not ready"``: the
+        verdict: ``"suspects"``; ``"clean"``: the labels look clean; ``"too few"`` cases to tell; ``"not ready"``: the
             network agrees with too few labels to judge the others.
         mixture: the fitted mixture; None where there was nothing to fit.
         gap: mean surprise of the group below the threshold minus that of the others; 0.0 where one is empty.

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 from .data.cohort import check_writable
 
-__all__ = ["TrainingOptions"]
+__all__ = ["TrainingOptions", "exit_on_bad_input"]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+def exit_on_bad_input(step: Callable[[], T]) -> T:
+    """Do a step that looks at the user's input; where it raises ``ValueError``, end the program with its message alone.
+
+    What a config's expression raises is wrapped by MONAI in an error of its own, behind two tracebacks, where nobody
+    finds the one line that says what to do. ``SystemExit`` passes through. The traceback is logged at level DEBUG.
+    """
+    try:
+        return step()
+    except ValueError as error:
+        logger.debug("bad input", exc_info=True)
+        raise SystemExit(f"error: {error}") from error
 
 
 class TrainingOptions:

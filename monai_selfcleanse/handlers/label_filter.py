@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
+from monai.data import MetaTensor, decollate_batch
 from monai.engines import Evaluator
 from monai.utils import CommonKeys
 
@@ -198,8 +198,9 @@ class LabelFilter:
         return result
 
     def _collect(self, evaluator: Engine) -> None:
-        for data in _per_case(evaluator.state.output):
-            case = case_of(data)
+        batch, output = _per_case(evaluator.state.batch), _per_case(evaluator.state.output)
+        for loaded, data in zip(batch, output, strict=True):
+            case = case_of(loaded)
             if case in self._swept:
                 raise RuntimeError(f"the label filter's evaluator saw case {case!r} twice: case ids must be unique")
             given = np.rint(_to_numpy(data[self.label_key])[0]).astype(np.int64)
@@ -232,13 +233,9 @@ def summary_line(result: LabelFilterResult) -> str:
     )
 
 
-def _per_case(output: Any) -> list[Mapping]:
-    """The evaluator's output as one dictionary a case, whether MONAI has decollated it or not."""
-    if isinstance(output, Mapping):
-        from monai.data import decollate_batch
-
-        return decollate_batch(output)
-    return list(output)
+def _per_case(data: Any) -> list[Mapping]:
+    """An evaluator's batch or output as one dictionary a case, whether MONAI has decollated it or not."""
+    return decollate_batch(data) if isinstance(data, Mapping) else list(data)
 
 
 def _to_numpy(value: Any) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""The label cleanser on a real trainer: suspects train on pseudo-labels, the rest on what was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from oracle import make_cases, make_trainer, spoil
+
+from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
+from monai_selfcleanse.store import CaseStore
+
+
+def trained(cases: list[dict[str, Any]], store: CaseStore, epochs: int = 2) -> tuple[Any, LabelCleanser]:
+    trainer, sweep = make_trainer(cases, store, epochs, [])
+    LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
+    cleanser = LabelCleanser(store)
+    cleanser.attach(trainer)
+    trainer.run()
+    return trainer, cleanser
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_dropped_structure_is_restored_and_clean_cases_have_no_target(ndim: int, tmp_path: Path) -> None:
+    cases = make_cases(16, ndim)
+    truth = cases[4]["label"].numpy()[0].copy()
+    spoil(cases[4], structure=2)
+    store = CaseStore(tmp_path)
+    trainer, _ = trained(cases, store)
+    assert trainer.state.label_cleanser_result.cases == ("case04",)
+    found = store.read_target("case04")
+    assert found is not None
+    target, weight = found
+    sure = weight > 0
+    assert sure.mean() > 0.9
+    np.testing.assert_array_equal(target[sure], truth[sure])
+    assert all(store.read_target(f"case{i:02d}") is None for i in range(16) if i != 4)
+    assert trainer.state.label_cleanser_result.changed_voxels == (int((target != cases[4]["label"].numpy()[0]).sum()),)
+
+
+def test_the_pipeline_serves_the_target_from_the_next_epoch_on(tmp_path: Path) -> None:
+    cases = make_cases(16, 2)
+    spoil(cases[4], structure=2)
+    store = CaseStore(tmp_path)
+    trainer, sweep = make_trainer(cases, store, 2, [])
+    LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
+    LabelCleanser(store).attach(trainer)
+    inner: dict[int, int] = {1: 0, 2: 0}
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def count(engine: Engine) -> None:
+        batch = engine.state.batch
+        for case, label in zip(batch["case"], batch["label"], strict=True):
+            if case == "case04":
+                inner[engine.state.epoch] += int((label == 2).sum())
+
+    trainer.run()
+    assert inner[1] == 0
+    assert inner[2] > 0
+
+
+def test_events_carry_the_result(tmp_path: Path) -> None:
+    cases = make_cases(16, 2)
+    spoil(cases[0], structure=1)
+    store = CaseStore(tmp_path)
+    trainer, sweep = make_trainer(cases, store, 1, [])
+    LabelCleanser(store).attach(trainer)  # before the filter: the order does not matter
+    LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
+    versions: list[int] = []
+    trainer.add_event_handler(
+        SelfCleanseEvents.LABELS_CLEANSED, lambda engine: versions.append(engine.state.label_cleanser_result.version)
+    )
+    trainer.run()
+    assert versions == [1]
+
+
+def test_each_cleansing_starts_from_the_given_labels(tmp_path: Path) -> None:
+    """A label that is suspected no more gets its given label back, on a do-nothing engine."""
+    store = CaseStore(tmp_path)
+    given = np.array([[1, 1, 0], [0, 0, 0]])
+    probabilities = np.stack([1.0 - np.ones((2, 3)), np.ones((2, 3))])
+    store.write_seen("a", given, probabilities, np.eye(4))
+    engine = Engine(lambda e, b: None)
+    cleanser = LabelCleanser(store)
+    cleanser.attach(engine)
+    for suspected, expected in ((True, True), (False, False)):
+        mark = np.array([[suspected]])
+        engine.state.label_filter_result = LabelFilterResult(
+            1, ("a",), (1,), ("one",), {}, 1.0 - mark.astype(float), mark, ()
+        )
+        cleanser(engine)
+        assert (store.read_target("a") is not None) == expected
+    assert store.version == 2
+
+
+def test_a_new_training_does_not_take_up_old_targets(tmp_path: Path) -> None:
+    cases = make_cases(16, 2)
+    spoil(cases[4], structure=2)
+    store = CaseStore(tmp_path)
+    trained(cases, store)
+    assert store.version == 1
+    trainer, _ = make_trainer(cases, store, 1, [LabelCleanser(store)])
+    trainer.run()
+    assert store.version == 0
+    assert store.read_target("case04") is None
+
+
+def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    target = np.ones((2, 2))
+    for version in (1, 2):
+        store.write_target(version, "a", target * version, target)
+        store.publish(version)
+    cleanser = LabelCleanser(store)
+    cleanser.load_state_dict({"version": 1})
+    engine = Engine(lambda e, b: None)
+    cleanser.attach(engine)
+    engine.state.epoch = 3
+    cleanser._take_up(engine)
+    found = store.read_target("a")
+    assert found is not None
+    assert torch.equal(torch.as_tensor(found[0]), torch.ones(2, 2, dtype=torch.uint8))
+
+
+def test_min_confidence_out_of_range_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="min_confidence"):
+        LabelCleanser(CaseStore(tmp_path), min_confidence=1.5)

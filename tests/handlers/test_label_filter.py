@@ -1,0 +1,140 @@
+"""The label filter on a real trainer: planted culprits are found, clean labels are left in peace."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+from oracle import make_cases, make_trainer, spoil
+
+from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult, SelfCleanseEvents
+from monai_selfcleanse.store import CaseStore
+
+
+def filtered(cases: list[dict[str, Any]], path: Path, epochs: int = 2, **options: Any) -> tuple[Any, LabelFilter]:
+    trainer, sweep = make_trainer(cases, None, epochs, [])
+    label_filter = LabelFilter(sweep, CaseStore(path), {1: "outer", 2: "inner"}, warmup_epochs=1, **options)
+    label_filter.attach(trainer)
+    trainer.run()
+    return trainer, label_filter
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_planted_culprits_are_suspected_and_nobody_else(ndim: int, tmp_path: Path) -> None:
+    cases = make_cases(16, ndim)
+    for i in (3, 7, 11):
+        spoil(cases[i], structure=2)
+    trainer, _ = filtered(cases, tmp_path)
+    result: LabelFilterResult = trainer.state.label_filter_result
+    expected = np.zeros((16, 2), dtype=bool)
+    expected[[3, 7, 11], 1] = True
+    # Dropping the inner structure leaves the outer one as it was.
+    np.testing.assert_array_equal(result.suspected, expected)
+    assert set(np.argsort(result.clean_probability[:, 1])[:3]) == {3, 7, 11}
+    assert [d.verdict for d in result.decisions] == ["clean", "suspects"]
+
+
+def test_all_clean_labels_look_clean(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        trainer, _ = filtered(make_cases(16, 2), tmp_path, interval=1)
+    result = trainer.state.label_filter_result
+    assert not result.suspected.any()
+    assert (result.clean_probability >= 0.5).all()
+    lines = [r.message for r in caplog.records if "judged" in r.message]
+    assert len(lines) == 2
+    assert "judged 32 labels of 16 cases" in lines[0]
+    assert "labels look clean" in lines[0]
+
+
+def test_too_few_cases_are_not_judged(tmp_path: Path) -> None:
+    cases = make_cases(6, 2)
+    spoil(cases[0], structure=2)
+    trainer, _ = filtered(cases, tmp_path)
+    assert not trainer.state.label_filter_result.suspected.any()
+    assert {d.verdict for d in trainer.state.label_filter_result.decisions} == {"too few"}
+
+
+def test_rounds_follow_warmup_and_interval_and_fire_the_event(tmp_path: Path) -> None:
+    trainer, sweep = make_trainer(make_cases(4, 2), None, 9, [])
+    label_filter = LabelFilter(sweep, CaseStore(tmp_path), [1, 2], warmup_epochs=3, interval=2, last_epoch=8)
+    label_filter.attach(trainer)
+    seen: list[int] = []
+    trainer.add_event_handler(
+        SelfCleanseEvents.LABELS_FILTERED, lambda engine: seen.append(engine.state.label_filter_result.epoch)
+    )
+    trainer.run()
+    assert seen == [3, 5, 7]
+
+
+def test_attaching_twice_holds_one_round(tmp_path: Path) -> None:
+    trainer, sweep = make_trainer(make_cases(4, 2), None, 1, [])
+    label_filter = LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=1)
+    label_filter.attach(trainer)
+    label_filter.attach(trainer)
+    trainer.run()
+    assert label_filter.epochs == [1]
+
+
+def test_state_survives_saving_with_weights_only(tmp_path: Path) -> None:
+    cases = make_cases(16, 2)
+    spoil(cases[5], structure=1)
+    trainer, label_filter = filtered(cases, tmp_path / "store")
+    torch.save(label_filter.state_dict(), tmp_path / "state.pt")
+    _, sweep = make_trainer(cases, None, 1, [])
+    other = LabelFilter(sweep, CaseStore(tmp_path / "store"), {1: "outer", 2: "inner"}, warmup_epochs=1)
+    assert other.result() is None
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    expected, got = trainer.state.label_filter_result, other.result()
+    assert got is not None
+    assert got.cases == expected.cases
+    np.testing.assert_array_equal(got.clean_probability, expected.clean_probability)
+    np.testing.assert_array_equal(got.suspected, expected.suspected)
+
+
+def test_other_cases_than_before_are_refused(tmp_path: Path) -> None:
+    _, label_filter = filtered(make_cases(4, 2), tmp_path / "a")
+    trainer, sweep = make_trainer(make_cases(5, 2), None, 1, [])
+    other = LabelFilter(sweep, CaseStore(tmp_path / "b"), {1: "outer", 2: "inner"}, warmup_epochs=1)
+    other.load_state_dict(label_filter.state_dict())
+    other.attach(trainer)
+    with pytest.raises(RuntimeError, match="other cases than in its last round"):
+        trainer.run()
+
+
+def test_logits_instead_of_probabilities_are_refused(tmp_path: Path) -> None:
+    trainer, sweep = make_trainer(make_cases(4, 2), None, 1, [])
+    trainer_, sweep_without_softmax = make_trainer(make_cases(4, 2), None, 1, [])
+    sweep_without_softmax.network = sweep.network
+    plain = type(sweep)(
+        device=torch.device("cpu"), val_data_loader=sweep.data_loader, network=sweep.network, inferer=sweep.inferer
+    )
+    LabelFilter(plain, CaseStore(tmp_path), [1], warmup_epochs=1).attach(trainer)
+    with pytest.raises(ValueError, match="Activationsd"):
+        trainer.run()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"warmup_epochs": 0}, "warmup_epochs"),
+        ({"interval": 0}, "interval"),
+        ({"threshold": 1.0}, "threshold"),
+        ({"structures": []}, "structures"),
+        ({"structures": [0, 1]}, "structures"),
+    ],
+)
+def test_bad_arguments_are_refused(options: dict[str, Any], match: str, tmp_path: Path) -> None:
+    _, sweep = make_trainer(make_cases(2, 2), None, 1, [])
+    arguments: dict[str, Any] = {"structures": [1], "warmup_epochs": 1} | options
+    with pytest.raises(ValueError, match=match):
+        LabelFilter(sweep, CaseStore(tmp_path), **arguments)
+
+
+def test_an_engine_that_is_no_evaluator_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="Evaluator"):
+        LabelFilter(Engine(lambda e, b: None), CaseStore(tmp_path), [1], warmup_epochs=1)
