@@ -121,7 +121,7 @@ def filter_labels(
     scores: np.ndarray,
     surprise: np.ndarray,
     *,
-    threshold: float = 0.5,
+    threshold: float = 0.2,
     min_gap: float = 0.15,
     max_share: float = 0.8,
     min_cases: int = 12,
@@ -137,7 +137,8 @@ def filter_labels(
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
         surprise: how much worse each label is than the network expects, ``expected_dice - dice`` of
             :func:`monai_selfcleanse.scoring.structure_evidence`, shape ``(n,)``, in [-1, 1].
-        threshold: clean probability under which a label is suspected.
+        threshold: clean probability under which a label is suspected. It leans to the side of the annotator: a label
+            replaced wrongly costs more than one left as it is.
         min_gap: the mean surprise of the labels below the threshold must exceed the others' by this much (in Dice).
         max_share: where more than this share of the labels is below the threshold, the network is not ready.
         min_cases: below this many scores nothing is suspected.

@@ -162,7 +162,7 @@ def test_inference_lies_on_the_inputs_own_grid_and_bears_its_name(trained: Path,
         assert set(np.unique(np.asarray(written[name].dataobj))) <= {0, 1, 2, 3}
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The run is broken off here."""
 
 
@@ -185,13 +185,13 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
     trainer = first.parser.get_parsed_content("train#trainer")
 
     def kill() -> None:
-        raise Killed
+        raise KilledError
 
     trainer.add_event_handler(moment, kill)
     if moment is Events.COMPLETED:  # ahead of the handlers that write
         handlers = trainer._event_handlers[Events.COMPLETED]
         handlers.insert(0, handlers.pop())
-    with pytest.raises((Killed, RuntimeError)):
+    with pytest.raises((KilledError, RuntimeError)):
         first.run()
     assert not (output / "label_report.csv").exists()
     train(output, phantom, noise_rate=0.5, noise_preset="mixed", resume=True)
@@ -225,7 +225,7 @@ def test_without_arguments_it_trains_on_the_phantom(tmp_path: Path, monkeypatch:
 
 
 def test_monai_label_trains_on_its_own_data_and_updates_the_weights_it_serves(phantom: Path, tmp_path: Path) -> None:
-    """What MONAI Label overrides: an absolute bundle_root, data, epochs, and the list of handlers with a loader first."""
+    """MONAI Label overrides an absolute bundle_root, data, epochs, and the list of handlers with a loader first."""
     bundle = tmp_path / "app" / "cardiac"
     shutil.copytree(BUNDLE, bundle, ignore=shutil.ignore_patterns("output"))
     (bundle / "models").mkdir(exist_ok=True)
@@ -285,7 +285,10 @@ def test_properties_of_both_workflows_are_complete(phantom: Path, tmp_path: Path
     run = workflow(tmp_path / "out", phantom)
     run.initialize()
     assert run.check_properties() == []
-    inference = ConfigWorkflow(str(BUNDLE / "configs" / "inference.json"), workflow_type="inference", logging_file=False)
+    inference = ConfigWorkflow(
+        str(BUNDLE / "configs" / "inference.json"), workflow_type="inference", logging_file=False
+    )
+    inference.initialize()
     assert inference.check_properties() == []
 
 
@@ -348,4 +351,3 @@ def test_an_output_folder_that_is_a_file_is_refused(phantom: Path, tmp_path: Pat
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(SystemExit, match="cannot be written"):
         train(tmp_path / "out" / "run", phantom)
-

@@ -65,9 +65,7 @@ class LabelFilter:
         store: folder or store for what was seen; give the cleanser and the data pipeline the same.
         structures: the foreground classes to judge, ``{index: name}`` or indices.
         warmup_epochs: epoch of the first round; before it a network knows too little.
-        interval: epochs from one round to the next.
-        last_epoch: no round after this epoch; None for no limit. A network that trains long on labels that nobody
-            suspects comes to agree with them, right or wrong.
+        interval: epochs from one round to the next. A last round is held when training ends.
         threshold, min_gap, max_share, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
@@ -84,8 +82,7 @@ class LabelFilter:
         structures: Mapping[Any, str] | Sequence[int],
         warmup_epochs: int,
         interval: int = 10,
-        last_epoch: int | None = None,
-        threshold: float = 0.5,
+        threshold: float = 0.2,
         min_gap: float = 0.15,
         max_share: float = 0.8,
         min_cases: int = 12,
@@ -107,7 +104,7 @@ class LabelFilter:
         self.names = {int(k): str(name) for k, name in named.items()}
         self.evaluator = evaluator
         self.store = CaseStore(store) if isinstance(store, str) else store
-        self.warmup_epochs, self.interval, self.last_epoch = warmup_epochs, interval, last_epoch
+        self.warmup_epochs, self.interval = warmup_epochs, interval
         self.gate: dict[str, Any] = {
             "threshold": threshold,
             "min_gap": min_gap,
@@ -130,11 +127,11 @@ class LabelFilter:
             engine.add_event_handler(Events.STARTED, self._show_result)
             self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
 
-    def is_due(self, epoch: int) -> bool:
+    def is_due(self, epoch: int, max_epochs: int | None = None) -> bool:
         """Whether a round follows this epoch."""
-        if epoch < self.warmup_epochs or (self.last_epoch is not None and epoch > self.last_epoch):
+        if epoch < self.warmup_epochs:
             return False
-        return (epoch - self.warmup_epochs) % self.interval == 0
+        return (epoch - self.warmup_epochs) % self.interval == 0 or epoch == max_epochs
 
     def __call__(self, engine: Engine) -> None:
         """Hold a round if one is due.
@@ -142,7 +139,7 @@ class LabelFilter:
         Raises:
             RuntimeError: the evaluator saw no case, or one twice, or others than in the round before.
         """
-        if not self.is_due(engine.state.epoch):
+        if not self.is_due(engine.state.epoch, engine.state.max_epochs):
             return
         self._swept = {}
         self.evaluator.run(engine.state.epoch)

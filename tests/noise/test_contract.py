@@ -1,0 +1,493 @@
+"""One contract for all label noise, as array and as dictionary transform."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from monai.data import CacheDataset, MetaTensor
+from monai.transforms import Compose, LazyTransform, MapTransform, RandomizableTrait, Transform
+
+from monai_selfcleanse import noise as noise_package
+from monai_selfcleanse.noise import (
+    PRESETS,
+    Annotator,
+    DilateLabel,
+    DilateLabeld,
+    DropLabel,
+    DropLabeld,
+    ErodeLabel,
+    ErodeLabeld,
+    LabelNoise,
+    LabelNoised,
+    apply_noise,
+    make_annotator,
+)
+from monai_selfcleanse.noise.functional import dice, erode_label
+
+Image = np.ndarray | torch.Tensor
+Maker = Callable[..., LabelNoise]
+
+BASIC: dict[str, Maker] = {
+    "erode to a Dice": partial(ErodeLabel, (0.4, 0.8)),
+    "erode in mm": partial(ErodeLabel, (1.0, 3.0), "mm"),
+    "erode by radius": partial(ErodeLabel, (0.2, 0.8), "radius"),
+    "dilate to a Dice": partial(DilateLabel, (0.4, 0.8)),
+    "dilate in mm": partial(DilateLabel, (1.0, 3.0), "mm"),
+    "dilate by radius": partial(DilateLabel, (0.2, 0.8), "radius"),
+    "drop structure": partial(DropLabel, "structure"),
+    "drop slices": partial(DropLabel, "slices"),
+    "drop components": partial(DropLabel, "components"),
+}
+ANNOTATORS: dict[str, Maker] = {f"annotator {preset}": partial(make_annotator, preset) for preset in PRESETS}
+MAKERS = BASIC | ANNOTATORS
+DICTIONARY_FORMS: dict[str, tuple[Maker, Callable[..., LabelNoised]]] = {
+    "erode": (partial(ErodeLabel, (1.0, 3.0), "mm", 0.2), partial(ErodeLabeld, "label", (1.0, 3.0), "mm", 0.2)),
+    "dilate": (partial(DilateLabel, 0.6), partial(DilateLabeld, "label", 0.6)),
+    "drop": (partial(DropLabel, "slices", 0.5, 0), partial(DropLabeld, "label", "slices", 0.5, 0)),
+}
+AFFINE = torch.diag(torch.tensor([1.5, 1.5, 4.0, 1.0], dtype=torch.float64))
+CASES = [f"patient{i:03d}" for i in range(8)]
+
+every_noise = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+every_basic_noise = pytest.mark.parametrize("make", BASIC.values(), ids=BASIC.keys())
+both_forms = pytest.mark.parametrize("form", ["array", "dictionary"])
+
+
+def hearty_label(ndim: int = 3) -> np.ndarray:
+    """Structure 1 in two parts, and structure 3 enclosed by structure 2; channel first."""
+    label = np.zeros((18, 18, 8), dtype=np.uint8)
+    label[1:6, 1:6, 1:7] = 1
+    label[1:3, 13:16, 2:5] = 1
+    label[8:16, 8:16, 1:7] = 2
+    label[10:14, 10:14, 2:6] = 3
+    return label[None] if ndim == 3 else label[None, ..., 3]
+
+
+def awkward_labels() -> dict[str, np.ndarray]:
+    empty = np.zeros((1, 6, 6, 3), dtype=np.uint8)
+    one_voxel, corner, full, flat = empty.copy(), empty.copy(), empty + 1, np.zeros((1, 7, 9, 1), dtype=np.uint8)
+    one_voxel[0, 3, 3, 1] = 1
+    corner[0, :3, :3, :2] = 1
+    corner[0, 3:, 3:, 2:] = 2
+    flat[0, 2:5, 2:6] = 1
+    thread = np.zeros((1, 9, 9), dtype=np.uint8)
+    thread[0, 4] = 1
+    return {
+        "empty": empty,
+        "one voxel": one_voxel,
+        "corners": corner,
+        "full": full,
+        "one slice": flat,
+        "thread": thread,
+    }
+
+
+AWKWARD = awkward_labels()
+
+
+def as_kind(kind: str, label: np.ndarray) -> Image:
+    if kind == "numpy":
+        return label.copy()
+    tensor = torch.as_tensor(label.copy())
+    return tensor if kind == "torch" else MetaTensor(tensor, affine=AFFINE, meta={"filename_or_obj": "a.nii.gz"})
+
+
+def as_numpy(image: Image) -> np.ndarray:
+    return image.numpy() if isinstance(image, torch.Tensor) else image
+
+
+def apply(form: str, noise: LabelNoise, image: Image, case: str = "case") -> Image:
+    if form == "array":
+        return noise(image, case)
+    return LabelNoised("label", noise)({"label": image, "case": case})["label"]
+
+
+def check_records(before: np.ndarray, after: np.ndarray, records: list[dict[str, Any]], spacing: list[float]) -> None:
+    """The records are plain JSON; each moves one structure's border against background; in order they replay."""
+    label = before
+    for record in json.loads(json.dumps(records, allow_nan=False)):
+        step = apply_noise(label, record, spacing)
+        changed = step != label
+        assert set(label[changed]) | set(step[changed]) <= {0, record["structure"]}
+        label = step
+    np.testing.assert_array_equal(label, after)
+
+
+@both_forms
+@every_noise
+@pytest.mark.parametrize("kind", ["numpy", "torch", "MetaTensor"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_comes_out_as_it_went_in_but_for_the_noise(form: str, make: Maker, kind: str, ndim: int) -> None:
+    image = as_kind(kind, hearty_label(ndim))
+    out = apply(form, make(seed=1), image)
+    assert type(out) is type(image)
+    assert (out.dtype, tuple(out.shape)) == (image.dtype, tuple(image.shape))
+    np.testing.assert_array_equal(as_numpy(image), hearty_label(ndim))
+    assert not np.shares_memory(as_numpy(out), as_numpy(image))
+    if isinstance(out, MetaTensor) and isinstance(image, MetaTensor):
+        assert torch.equal(out.affine, image.affine)
+        assert out.meta["filename_or_obj"] == "a.nii.gz"
+        assert set(out.meta) == set(image.meta)
+        assert out.applied_operations == image.applied_operations
+
+
+@every_noise
+@given(data=st.data(), dtype=st.sampled_from(["uint8", "int16", "int64", "float32", "float64"]))
+@settings(max_examples=12)
+def test_records_replay_on_any_label(make: Maker, data: st.DataObject, dtype: str) -> None:
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7))
+    label = data.draw(hnp.arrays(np.uint8, (1, *shape), elements=st.integers(0, 3))).astype(dtype)
+    before = label.copy()
+    out, records = make(seed=3).with_records(label, "case")
+    np.testing.assert_array_equal(label, before)
+    assert (out.dtype, out.shape) == (label.dtype, label.shape)
+    check_records(label[0].astype(np.int64), out[0], records, [1.0] * len(shape))
+
+
+@every_noise
+@pytest.mark.parametrize("case", CASES)
+def test_records_replay_on_a_hearty_label(make: Maker, case: str) -> None:
+    label = hearty_label()
+    out, records = make(seed=0).with_records(label, case, (1.5, 1.5, 4.0))
+    check_records(label[0], out[0], records, [1.5, 1.5, 4.0])
+
+
+@every_noise
+@pytest.mark.parametrize("label", AWKWARD.values(), ids=AWKWARD.keys())
+def test_records_replay_on_an_awkward_label(make: Maker, label: np.ndarray) -> None:
+    for case in CASES:
+        out, records = make(seed=0).with_records(label, case)
+        check_records(label[0], out[0], records, [1.0] * (label.ndim - 1))
+
+
+@both_forms
+@every_noise
+def test_same_seed_and_case_give_the_same_in_any_order_and_process(form: str, make: Maker) -> None:
+    label = hearty_label()
+    noise, shipped = make(seed=5), pickle.loads(pickle.dumps(make(seed=5)))
+    forwards = {case: apply(form, noise, label, case) for case in CASES}
+    backwards = {case: apply(form, shipped, label, case) for case in reversed(CASES)}
+    alone = {case: apply(form, make(seed=5), label, case) for case in CASES}
+    for case in CASES:
+        np.testing.assert_array_equal(forwards[case], backwards[case])
+        np.testing.assert_array_equal(forwards[case], alone[case])
+
+
+def test_global_random_state_has_no_say_and_is_left_alone() -> None:
+    outs = []
+    for seed in (1, 2):
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        outs.append([make(seed=0)(hearty_label(), "case") for make in MAKERS.values()])
+        after = np.random.random()  # noqa: NPY002
+        np.random.seed(seed)  # noqa: NPY002
+        assert np.random.random() == after  # noqa: NPY002
+    np.testing.assert_array_equal(outs[0], outs[1])
+
+
+def chancy(make: Maker, seed: int) -> LabelNoise:
+    """With a prob under 1, so that dropping, which otherwise leaves nothing to chance, differs between cases."""
+    return make(seed=seed) if make in ANNOTATORS.values() else make(seed=seed, prob=0.5)
+
+
+@both_forms
+@every_noise
+def test_cases_differ(form: str, make: Maker) -> None:
+    outs = {as_numpy(apply(form, chancy(make, 0), hearty_label(), case)).tobytes() for case in CASES}
+    assert len(outs) > 1
+
+
+@both_forms
+@every_noise
+def test_seeds_differ(form: str, make: Maker) -> None:
+    outs = {as_numpy(apply(form, chancy(make, seed), hearty_label())).tobytes() for seed in range(8)}
+    assert len(outs) > 1
+
+
+@every_noise
+def test_something_happens(make: Maker) -> None:
+    out, records = make(seed=0).with_records(hearty_label(), "case")
+    assert records
+    assert (out != hearty_label()).any()
+
+
+@every_basic_noise
+def test_prob_of_zero_is_the_identity(make: Maker) -> None:
+    label = hearty_label()
+    out, records = make(prob=0.0).with_records(label, "case")
+    np.testing.assert_array_equal(out, label)
+    assert not np.shares_memory(out, label)
+    assert records == []
+
+
+@every_basic_noise
+def test_prob_is_the_share_of_structures(make: Maker) -> None:
+    label = np.zeros((1, 12, 12), dtype=np.uint8)
+    label[0, 3:7, 3:7], label[0, 9:11, 9:11] = 1, 1
+    noise = make(prob=0.25, structures=[1])
+    hits = sum(bool(noise.with_records(label, str(i))[1]) for i in range(400))
+    assert 70 <= hits <= 130  # 100 +- 3.5 standard deviations
+
+
+@every_noise
+def test_absent_structure_is_the_identity(make: Maker) -> None:
+    out, records = make(structures=[9]).with_records(hearty_label(), "case")
+    np.testing.assert_array_equal(out, hearty_label())
+    assert records == []
+
+
+@every_noise
+def test_empty_label_stays_empty(make: Maker) -> None:
+    out, records = make().with_records(AWKWARD["empty"], "case")
+    assert not out.any()
+    assert records == []
+
+
+@every_noise
+def test_only_the_asked_structures_are_touched(make: Maker) -> None:
+    label = hearty_label()
+    for case in CASES:
+        out, records = make(structures=[1]).with_records(label, case)
+        assert {record["structure"] for record in records} <= {1}
+        np.testing.assert_array_equal(out[label > 1], label[label > 1])
+
+
+@every_noise
+def test_is_a_deterministic_transform(make: Maker) -> None:
+    for transform in (make(), LabelNoised("label", make())):
+        assert isinstance(transform, Transform)
+        assert not isinstance(transform, (RandomizableTrait, LazyTransform))
+
+
+@every_noise
+def test_cache_dataset_caches_it(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise, calls = make(seed=2), []
+    corrupt = noise.corrupt
+    monkeypatch.setattr(noise, "corrupt", lambda *args: calls.append(args[1]) or corrupt(*args))
+    data = [{"label": hearty_label(), "case": case} for case in CASES[:3]]
+    dataset = CacheDataset(data, Compose([LabelNoised("label", noise)]), num_workers=1, progress=False)
+    epochs = [[dataset[i]["label"] for i in range(3)] for _ in range(2)]
+    assert sorted(calls) == CASES[:3]
+    np.testing.assert_array_equal(epochs[0], epochs[1])
+    np.testing.assert_array_equal(epochs[0], [make(seed=2)(hearty_label(), case) for case in CASES[:3]])
+
+
+BAD_LABELS = {
+    "one-hot": (np.eye(4)[hearty_label()[0]].transpose(3, 0, 1, 2), "channel-first index map"),
+    "no channel": (hearty_label(2)[0], "channel-first index map"),
+    "negative": (hearty_label().astype(np.int16) - 1, "at least 0, got -1"),
+    "soft": (hearty_label() * 0.5, "whole numbers"),
+    "NaN": (np.where(hearty_label() == 1, np.nan, 0.0), "whole numbers"),
+    "infinite": (np.where(hearty_label() == 1, np.inf, 0.0), "whole numbers"),
+}
+
+
+@both_forms
+@pytest.mark.parametrize("make", [BASIC["erode in mm"], ANNOTATORS["annotator mixed"]])
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize(("label", "message"), BAD_LABELS.values(), ids=BAD_LABELS.keys())
+def test_what_is_no_index_map_is_refused(form: str, make: Maker, kind: str, label: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        apply(form, make(), as_kind(kind, label))
+
+
+@every_noise
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 1.0, -2.0), (1.0, float("nan"), 1.0)])
+def test_impossible_spacing_is_refused(make: Maker, spacing: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="case 'heart': spacing must be 3 positive numbers"):
+        make()(hearty_label(), "heart", spacing)
+
+
+NAN = float("nan")
+BAD_ARGUMENTS: list[tuple[Callable[..., LabelNoise], Mapping[str, Any], str]] = [
+    *((make, {"prob": prob}, "prob must lie in") for make in BASIC.values() for prob in (-0.1, 1.1, NAN)),
+    *((shift, {"unit": "cm"}, "unit must be") for shift in (ErodeLabel, DilateLabel)),
+    *((shift, {"strength": s}, "strength in dice") for shift in (ErodeLabel, DilateLabel) for s in (0, 1.1, NAN)),
+    (ErodeLabel, {"strength": (0.8, 0.4)}, "strength in dice"),
+    (ErodeLabel, {"strength": -1.0, "unit": "mm"}, "strength in mm .* at least 0"),
+    (DilateLabel, {"strength": (2.0, 1.0), "unit": "radius"}, "strength in radius .* at least 0"),
+    (ErodeLabel, {"wobble": -0.1}, "wobble must be at least 0"),
+    (DropLabel, {"what": "voxels"}, "what must be"),
+    *((DropLabel, {"what": "slices", "fraction": f}, "fraction must be") for f in (0, 1.5, (0.5, 0.2), NAN)),
+    *((make, {"dice": (0.9, 0.2)}, "strength in dice") for make in [partial(Annotator, 1, 1, 1, fraction=(0.1, 0.2))]),
+    (partial(Annotator, dice=(0.4, 0.8), fraction=(0.1, 0.2)), dict(boundary=-1, missing=1, untouched=1), "weights"),
+    (partial(Annotator, dice=(0.4, 0.8), fraction=(0.1, 0.2)), dict(boundary=0, missing=0, untouched=1), "weights"),
+    (make_annotator, {"preset": "drunk"}, "noise_preset 'drunk' is unknown; choose one of boundary, missing, mixed"),
+]
+
+
+@pytest.mark.parametrize(("make", "arguments", "message"), BAD_ARGUMENTS)
+def test_bad_argument_is_refused(make: Maker, arguments: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
+
+
+def test_unknown_model_in_a_record_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown noise model 'melt'"):
+        apply_noise(hearty_label()[0], {"model": "melt", "structure": 1}, (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(("target", "make"), [(t, m) for t in (0.4, 0.8, 0.95) for m in (ErodeLabel, DilateLabel)])
+def test_strength_in_dice_is_the_dice_that_is_left(target: float, make: Maker) -> None:
+    label = hearty_label()
+    for case in CASES:
+        out = make(target, structures=[2])(label, case)
+        n = int((label == 2).sum())
+        assert dice(out == 2, label == 2) == pytest.approx(target, abs=1 / n)
+
+
+def test_strengths_of_a_range_are_drawn_from_all_of_it() -> None:
+    noise = ErodeLabel((2.0, 4.0), "mm", structures=[1])
+    drawn = [noise.with_records(hearty_label(), str(i))[1][0]["distance_mm"] for i in range(100)]
+    assert 2.0 <= min(drawn) < 2.2
+    assert 3.8 < max(drawn) <= 4.0
+
+
+def test_radius_is_a_fraction_of_the_inscribed_radius() -> None:
+    label = np.zeros((1, 13, 13), dtype=np.uint8)
+    label[0, 1:12, 1:12] = 1  # radius 6
+    out = ErodeLabel(0.5, "radius", wobble=0.0)(label, "case")
+    np.testing.assert_array_equal(out[0], erode_label(label[0], 1, 3.0, (1.0, 1.0)))
+
+
+def test_spacing_of_a_meta_tensor_is_its_own() -> None:
+    noise = ErodeLabel(3.0, "mm", wobble=0.0)
+    expected = noise(hearty_label(), "case", (1.5, 1.5, 4.0))
+    np.testing.assert_array_equal(as_numpy(noise(as_kind("MetaTensor", hearty_label()), "case")), expected)
+    assert (expected != noise(hearty_label(), "case")).any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_slices_are_dropped_from_one_end(axis: int) -> None:
+    label = hearty_label()[0]
+    others = tuple(a for a in range(3) if a != axis % 3)
+    before = (label == 2).any(others)
+    ends = set()
+    for case in CASES:
+        out = DropLabel("slices", 0.5, axis, structures=[2])(label[None], case)[0]
+        after = (out == 2).any(others)
+        assert after.sum() == before.sum() - round(0.5 * before.sum())
+        assert np.flatnonzero(np.diff(after.astype(int))).size == 2  # still in one piece
+        ends.add(bool(after[np.flatnonzero(before)[0]]))
+    assert ends == {False, True}
+
+
+def test_at_least_one_slice_is_dropped() -> None:
+    label = hearty_label()
+    out = DropLabel("slices", 0.01, structures=[1])(label, "case")
+    assert (out[0] == 1).any((0, 1)).sum() == 5
+
+
+def test_largest_component_is_never_dropped() -> None:
+    label = hearty_label()
+    for case in CASES:
+        out = DropLabel("components", structures=[1])(label, case)
+        np.testing.assert_array_equal(out[0, 1:6, 1:6], label[0, 1:6, 1:6])
+        assert not out[0, 1:3, 13:16].any()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_annotator_spoils_at_least_one_structure_of_every_case(preset: str) -> None:
+    for i in range(30):
+        assert make_annotator(preset).with_records(hearty_label(), str(i))[1]
+
+
+@pytest.mark.parametrize("preset", ["boundary", "boundary_mild"])
+def test_annotator_errs_with_one_sign_within_its_strength(preset: str) -> None:
+    label, (low, high) = hearty_label(), PRESETS[preset]["dice"]
+    signs = []
+    for i in range(30):
+        out, records = make_annotator(preset, structures=[1, 2]).with_records(label, str(i))
+        models = {record["model"] for record in records}
+        assert len(records) == 2
+        assert len(models) == 1
+        signs += models
+        for k in (1, 2):
+            n = int((label == k).sum())
+            assert low - 1 / n <= dice(out == k, label == k) <= high + 1 / n
+    assert 0.4 < signs.count("erosion") / len(signs) < 0.95  # 0.7 is asked for
+
+
+@pytest.mark.parametrize("preset", ["missing", "missing_mild"])
+def test_forgetful_annotator_draws_no_wrong_border(preset: str) -> None:
+    for i in range(30):
+        out, records = make_annotator(preset).with_records(hearty_label(), str(i))
+        assert {record["model"] for record in records} <= {"drop_structure", "drop_slices"}
+        assert ((out == 0) | (out == hearty_label())).all()
+
+
+def test_over_drawing_annotator_under_draws_what_cannot_grow() -> None:
+    over_draws = Annotator(1, 0, 0, (0.5, 0.6), (0.3, 0.4), erosion=0.0)
+    _, records = over_draws.with_records(hearty_label(), "case")
+    assert {r["structure"]: r["model"] for r in records} == {1: "dilation", 2: "dilation", 3: "erosion"}
+
+
+def test_annotator_draws_for_whole_cases_only() -> None:
+    with pytest.raises(NotImplementedError, match="call corrupt"):
+        make_annotator("mixed").sample(hearty_label()[0], 1, (1.0, 1.0, 1.0), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("array", "dictionary"), DICTIONARY_FORMS.values(), ids=DICTIONARY_FORMS.keys())
+def test_dictionary_form_is_the_array_form(array: Maker, dictionary: Callable[..., LabelNoised]) -> None:
+    options = {"structures": [1, 2], "prob": 0.7, "seed": 4}
+    for case in CASES:
+        expected, records = array(**options).with_records(hearty_label(), case)
+        out = dictionary(**options)({"label": hearty_label(), "case": case, "age": 40})
+        np.testing.assert_array_equal(out["label"], expected)
+        assert json.loads(out["label_noise"]) == records
+        assert out["age"] == 40
+
+
+@pytest.mark.parametrize("name", ["ErodeLabel", "DilateLabel", "DropLabel"])
+def test_dictionary_forms_have_their_three_names(name: str) -> None:
+    forms = [getattr(noise_package, name + ending) for ending in ("d", "D", "Dict")]
+    assert issubclass(forms[0], MapTransform)
+    assert forms[0] is forms[1] is forms[2]
+
+
+def test_dictionary_is_not_mutated() -> None:
+    data = {"label": hearty_label(), "case": "a"}
+    ErodeLabeld("label")(data)
+    assert set(data) == {"label", "case"}
+    np.testing.assert_array_equal(data["label"], hearty_label())
+
+
+def test_records_of_transforms_in_a_row_are_appended() -> None:
+    chain = Compose([ErodeLabeld("label", 0.7, structures=[1]), DropLabeld("label", structures=[2])])
+    out = chain({"label": hearty_label(), "case": "a"})
+    records = json.loads(out["label_noise"])
+    assert [r["model"] for r in records] == ["erosion", "drop_structure"]
+    check_records(hearty_label()[0], out["label"][0], records, [1.0] * 3)
+
+
+def test_no_record_key_leaves_no_record() -> None:
+    out = ErodeLabeld("label", record_key=None)({"label": hearty_label(), "case": "a"})
+    assert set(out) == {"label", "case"}
+
+
+def test_case_may_be_the_file_name_of_the_image() -> None:
+    named = ErodeLabeld("label")({"label": hearty_label(), "case": "patient001_frame01"})
+    by_file = ErodeLabeld("label")({"label": hearty_label(), "image": "/data/patient001_frame01.nii.gz"})
+    np.testing.assert_array_equal(named["label"], by_file["label"])
+
+
+def test_case_without_id_is_refused() -> None:
+    with pytest.raises(KeyError, match="the case has no id: add a 'case' key"):
+        ErodeLabeld("label")({"label": hearty_label()})
+
+
+def test_missing_key_is_refused_unless_allowed() -> None:
+    with pytest.raises(KeyError, match="mask"):
+        ErodeLabeld("mask")({"label": hearty_label(), "case": "a"})
+    out = ErodeLabeld("mask", allow_missing_keys=True)({"label": hearty_label(), "case": "a"})
+    np.testing.assert_array_equal(out["label"], hearty_label())
