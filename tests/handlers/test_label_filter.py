@@ -108,8 +108,6 @@ def test_other_cases_than_before_are_refused(tmp_path: Path) -> None:
 
 def test_logits_instead_of_probabilities_are_refused(tmp_path: Path) -> None:
     trainer, sweep = make_trainer(make_cases(4, 2), None, 1, [])
-    trainer_, sweep_without_softmax = make_trainer(make_cases(4, 2), None, 1, [])
-    sweep_without_softmax.network = sweep.network
     plain = type(sweep)(
         device=torch.device("cpu"), val_data_loader=sweep.data_loader, network=sweep.network, inferer=sweep.inferer
     )

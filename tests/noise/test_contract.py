@@ -309,6 +309,7 @@ def test_impossible_spacing_is_refused(make: Maker, spacing: tuple[float, ...]) 
 
 
 NAN = float("nan")
+ANNOTATOR = PRESETS["mixed"]
 BAD_ARGUMENTS: list[tuple[Callable[..., LabelNoise], Mapping[str, Any], str]] = [
     *((make, {"prob": prob}, "prob must lie in") for make in BASIC.values() for prob in (-0.1, 1.1, NAN)),
     *((shift, {"unit": "cm"}, "unit must be") for shift in (ErodeLabel, DilateLabel)),
@@ -319,9 +320,10 @@ BAD_ARGUMENTS: list[tuple[Callable[..., LabelNoise], Mapping[str, Any], str]] = 
     (ErodeLabel, {"wobble": -0.1}, "wobble must be at least 0"),
     (DropLabel, {"what": "voxels"}, "what must be"),
     *((DropLabel, {"what": "slices", "fraction": f}, "fraction must be") for f in (0, 1.5, (0.5, 0.2), NAN)),
-    *((make, {"dice": (0.9, 0.2)}, "strength in dice") for make in [partial(Annotator, 1, 1, 1, fraction=(0.1, 0.2))]),
-    (partial(Annotator, dice=(0.4, 0.8), fraction=(0.1, 0.2)), dict(boundary=-1, missing=1, untouched=1), "weights"),
-    (partial(Annotator, dice=(0.4, 0.8), fraction=(0.1, 0.2)), dict(boundary=0, missing=0, untouched=1), "weights"),
+    (Annotator, ANNOTATOR | {"dice": (0.9, 0.2)}, "strength in dice"),
+    (Annotator, ANNOTATOR | {"fraction": (0.0, 0.2)}, "fraction must be"),
+    (Annotator, ANNOTATOR | {"boundary": -1.0}, "weights must be at least 0"),
+    (Annotator, ANNOTATOR | {"boundary": 0.0, "missing": 0.0}, "boundary or missing above it"),
     (make_annotator, {"preset": "drunk"}, "noise_preset 'drunk' is unknown; choose one of boundary, missing, mixed"),
 ]
 

@@ -16,9 +16,9 @@ from scipy.spatial.distance import cdist
 from monai_selfcleanse.noise import functional as F
 
 THICK = (1.5, 1.5, 10.0)
-LABELS = hnp.arrays(
-    np.uint8, hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=5), elements=st.integers(0, 2)
-)
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=5)
+LABELS = hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, 2))
+MASKS = hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, 1))
 DISTANCES = st.floats(0.0, 6.0)
 
 CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -97,7 +97,7 @@ def test_erosion_removes_what_is_near_the_outside(data: st.DataObject, label: np
     np.testing.assert_array_equal(F.erode_label(label, 1, distance, spacing), expected)
 
 
-@given(data=st.data(), label=LABELS, distance=DISTANCES)
+@given(data=st.data(), label=MASKS, distance=DISTANCES)
 def test_dilation_takes_background_near_the_structure(data: st.DataObject, label: np.ndarray, distance: float) -> None:
     spacing = data.draw(spacings(label.ndim))
     inside, background = np.argwhere(label == 1), np.argwhere(label == 0)
@@ -148,10 +148,13 @@ def test_erosion_may_remove_the_structure_altogether() -> None:
     assert not F.erode_label(block((9, 9), 2, 7), 1, 3.0, (1.0, 1.0)).any()
 
 
-def test_enclosed_structure_cannot_grow() -> None:
+@pytest.mark.parametrize("margin", [0, 3])
+def test_enclosed_structure_cannot_grow(margin: int) -> None:
     label = np.full((7, 7), 2, dtype=np.uint8)
-    label[3, 3] = 1
+    label[2:5, 2:5] = 1
+    label = np.pad(label, margin)  # background beyond the wall is out of reach, however near
     np.testing.assert_array_equal(F.dilate_label(label, 1, 5.0, (1.0, 1.0)), label)
+    assert F.shift_for_dice(label, 1, 0.8, (1.0, 1.0), outwards=True) is None
 
 
 @pytest.mark.parametrize("change", [F.erode_label, F.dilate_label])
@@ -230,7 +233,7 @@ def test_wobbly_shift_meets_the_dice_to_the_voxel(
 
 
 @pytest.mark.parametrize("outwards", [False, True])
-@given(label=LABELS, target=st.floats(0.2, 1.0))
+@given(label=MASKS, target=st.floats(0.2, 1.0))
 def test_shift_for_dice_is_the_smallest_that_moves_enough(outwards: bool, label: np.ndarray, target: float) -> None:
     spacing = [1.0, 1.5, 3.0][: label.ndim]
     distance = F.shift_for_dice(label, 1, target, spacing, outwards=outwards)

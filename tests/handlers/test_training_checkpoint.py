@@ -1,0 +1,162 @@
+"""Checkpoint, seeds and weights: an interrupted training goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import EMAHandler
+
+from monai_selfcleanse.handlers import EpochSeeder, TrainingCheckpoint, WeightsSaver, use_handler
+
+
+def draw() -> float:
+    """One number that depends on all three global generators."""
+    return float(torch.rand(1)) + float(np.random.rand()) + random.random()  # noqa: NPY002
+
+
+class Parts:
+    """A little training with all kinds of state: momentum, schedule, averaged weights with a warm-up."""
+
+    def __init__(self, path: Path, resume: bool = False) -> None:
+        torch.manual_seed(7)
+        self.network = torch.nn.Linear(3, 1)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), 0.1)
+        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, 0.9)
+        self.ema = EMAHandler(self.network, 0.2, momentum_warmup=1.0, warmup_iters=12)
+        self.engine = Engine(self.step)
+        checkpoint = TrainingCheckpoint(
+            str(path),
+            {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule, "ema": self.ema},
+            resume,
+        )
+        for handler in (checkpoint, EpochSeeder(5), self.ema):
+            handler.attach(self.engine)
+
+    def step(self, engine: Engine, batch: Any) -> float:
+        self.optimizer.zero_grad()
+        loss = self.network(torch.randn(4, 3) + draw()).square().mean()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return float(loss)
+
+    def run(self) -> dict[str, torch.Tensor]:
+        self.engine.run(range(4), max_epochs=5)
+        return {**self.network.state_dict(), **{f"ema.{k}": v for k, v in self.ema.ema_model.state_dict().items()}}
+
+
+@pytest.mark.parametrize("broken_off_at", [1, 6, 13, 19])
+def test_resumed_training_equals_the_uninterrupted_one(broken_off_at: int, tmp_path: Path) -> None:
+    expected = Parts(tmp_path / "whole.pt").run()
+    first = Parts(tmp_path / "last.pt")
+
+    @first.engine.on(Events.ITERATION_COMPLETED(once=broken_off_at))
+    def kill() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        first.run()
+    got = Parts(tmp_path / "last.pt", resume=True).run()
+    for name, value in expected.items():
+        assert torch.equal(got[name], value), name
+
+
+def test_the_checkpoint_is_written_after_all_other_handlers(tmp_path: Path) -> None:
+    class Counter:
+        n = 0
+
+        def state_dict(self) -> dict[str, int]:
+            return {"n": self.n}
+
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            self.n = state["n"]
+
+    counter, engine = Counter(), Engine(lambda e, b: None)
+    TrainingCheckpoint(str(tmp_path / "last.pt"), {"counter": counter}).attach(engine)
+
+    @engine.on(Events.EPOCH_COMPLETED)
+    def count() -> None:
+        counter.n += 1
+
+    engine.run([0], max_epochs=3)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert state == {"counter": {"n": 3}, "trainer": {"epoch": 3, "iteration": 3}}
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_nothing_to_resume_starts_from_the_beginning(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "none.pt", resume=True)
+    parts.run()
+    assert parts.engine.state.iteration == 20
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    Parts(tmp_path / "last.pt").run()
+    engine = Engine(lambda e, b: None)
+    TrainingCheckpoint(str(tmp_path / "last.pt"), {"other": torch.nn.Linear(1, 1)}, resume=True).attach(engine)
+    with pytest.raises(RuntimeError, match=r"this training needs \['other', 'trainer'\]"):
+        engine.run([0])
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    engine = Engine(lambda e, b: None)
+    TrainingCheckpoint(str(tmp_path / "last.pt"), {"network": torch.nn.Linear(2, 2)}).attach(engine)
+    engine.run([0])
+    other = Engine(lambda e, b: None)
+    TrainingCheckpoint(str(tmp_path / "last.pt"), {"network": torch.nn.Linear(3, 2)}, resume=True).attach(other)
+    with pytest.raises(RuntimeError, match="the state of 'network' does not fit this training"):
+        other.run([0], max_epochs=2)
+
+
+def test_an_object_without_state_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="objects\\['thing'\\]"):
+        TrainingCheckpoint(str(tmp_path / "last.pt"), {"thing": object()})
+
+
+def test_epochs_draw_from_seed_and_number_alone() -> None:
+    def draws(seed: int, first_epoch: int) -> list[float]:
+        seen: list[float] = []
+        engine = Engine(lambda e, b: seen.append(draw()))
+        EpochSeeder(seed).attach(engine)
+        engine.add_event_handler(Events.STARTED, lambda e: setattr(e.state, "epoch", first_epoch - 1))
+        engine.run([0], max_epochs=4)
+        return seen
+
+    whole = draws(1, 1)
+    assert len(set(whole)) == 4
+    assert draws(1, 3) == whole[2:]
+    assert draws(2, 1) != whole
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(ValueError, match="seed"):
+        EpochSeeder(-1)
+
+
+def test_weights_are_written_only_when_training_completes(tmp_path: Path) -> None:
+    network, path = torch.nn.Linear(2, 1), tmp_path / "models" / "model.pt"
+
+    def fail(engine: Engine, batch: Any) -> None:
+        raise ArithmeticError
+
+    engine = Engine(fail)
+    WeightsSaver(str(path), network).attach(engine)
+    with pytest.raises(ArithmeticError):
+        engine.run([0])
+    assert not path.exists()
+    engine = Engine(lambda e, b: None)
+    WeightsSaver(str(path), network).attach(engine)
+    engine.run([0])
+    weights = torch.load(path, weights_only=True)
+    assert torch.equal(weights["weight"], network.weight)
+
+
+def test_use_handler_returns_what_it_is_given() -> None:
+    handler = EpochSeeder(0)
+    assert use_handler(handler) is handler

@@ -1,0 +1,114 @@
+"""The data pipeline's side of cleansing, and what the trainer makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import CacheDataset, DataLoader, MetaTensor
+from monai.transforms import Compose, Lambdad
+
+from monai_selfcleanse.cases import case_of, check_unique_cases, label_file_of
+from monai_selfcleanse.data import CaseDataset
+from monai_selfcleanse.engines import PrepareBatchWeighted
+from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.transforms import CleansedLabeld
+
+
+def case(name: str = "a") -> dict[str, Any]:
+    label = MetaTensor(torch.zeros(1, 2, 3), affine=torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0])))
+    return {"image": torch.ones(1, 2, 3), "label": label, "case": name}
+
+
+def publish(store: CaseStore, version: int, value: int) -> None:
+    weight = np.ones((2, 3))
+    weight[0, 0] = 0
+    store.write_target(version, "a", np.full((2, 3), value), weight)
+    store.publish(version)
+
+
+def test_without_a_target_the_given_label_is_kept_and_weighs_one(tmp_path: Path) -> None:
+    for store in (CaseStore(tmp_path), None):
+        out = CleansedLabeld("label", store)(case())
+        assert not out["label"].any()
+        assert out["label_weight"].shape == (1, 2, 3)
+        assert (out["label_weight"] == 1).all()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_takes_the_labels_place_with_its_type_and_metadata(tmp_path: Path) -> None:
+    store, data = CaseStore(tmp_path), case()
+    publish(store, 1, 2)
+    out = CleansedLabeld("label", store)(data)
+    assert isinstance(out["label"], MetaTensor)
+    assert out["label"].dtype == torch.float32
+    assert (out["label"] == 2).all()
+    assert torch.equal(out["label"].affine, data["label"].affine)
+    assert out["label_weight"][0, 0, 0] == 0
+    assert out["label_weight"].sum() == 5
+    assert not data["label"].any()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_caches_and_workers_see_each_new_target(workers: int, tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    dataset = CacheDataset([case("a"), case("b")], Compose([CleansedLabeld("label", store)]), progress=False)
+    loader = DataLoader(dataset, batch_size=2, num_workers=workers)
+    seen = []
+    for version in (0, 1, 2):
+        if version:
+            publish(store, version, version)
+        (batch,) = list(loader)
+        seen.append(batch["label"].amax((1, 2, 3)).tolist())
+    assert seen == [[0, 0], [1, 0], [2, 0]]
+
+
+def test_a_target_of_another_shape_is_refused(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_target(1, "a", np.zeros((4, 4)), np.ones((4, 4)))
+    store.publish(1)
+    with pytest.raises(ValueError, match=r"case 'a'.*choose a fresh output_dir"):
+        CleansedLabeld("label", store)(case())
+
+
+def test_cases_of_a_case_dataset_are_whole_and_given(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    publish(store, 1, 2)
+    dataset = CaseDataset([case("a")], Lambdad("image", lambda x: x + 1), CleansedLabeld("label", store))
+    assert (dataset.cases[0]["image"] == 2).all()
+    assert not dataset.cases[0]["label"].any()
+    assert (dataset[0]["label"] == 2).all()
+
+
+def test_cases_that_share_an_id_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"more than once \(a\)"):
+        CaseDataset([case("a"), case("a")], [], [])
+
+
+def test_ids_come_from_the_key_the_file_or_the_metadata() -> None:
+    assert case_of({"case": 7}) == "7"
+    assert case_of({"image": "/x/scan.1.nii.gz"}) == "scan.1"
+    assert case_of({"image": MetaTensor(torch.zeros(1), meta={"filename_or_obj": "/x/b.nii"})}) == "b"
+    with pytest.raises(KeyError, match="add a 'case' key"):
+        case_of({"image": torch.zeros(1)})
+    assert check_unique_cases([{"image": "a/x.nii"}, {"image": "a/y.nii"}]) == ["x", "y"]
+    assert label_file_of({"label": "/a/b.nii.gz"}) == "b.nii.gz"
+    assert label_file_of({"label": "/a/b.nii.gz", "file": "p/b.nii.gz"}) == "p/b.nii.gz"
+
+
+def test_the_batch_becomes_one_hot_classes_and_a_weight() -> None:
+    label = torch.tensor([0.0, 1, 2, 2]).reshape(1, 1, 2, 2)
+    weight = torch.tensor([1.0, 0, 1, 0.5]).reshape(1, 1, 2, 2)
+    prepare = PrepareBatchWeighted(3)
+    image, target = prepare({"image": torch.zeros(1, 1, 2, 2), "label": label, "label_weight": weight})
+    assert image.shape == (1, 1, 2, 2)
+    assert target.shape == (1, 4, 2, 2)
+    assert torch.equal(target[:, :3].argmax(1, keepdim=True).float(), label)
+    assert torch.equal(target[:, 3:], weight)
+    _, target = prepare({"image": torch.zeros(1, 1, 2, 2), "label": label})
+    assert (target[:, 3] == 1).all()
+    with pytest.raises(ValueError, match=r"0 \.\.\. 1, got 0 \.\.\. 2"):
+        PrepareBatchWeighted(2)({"image": torch.zeros(1, 1, 2, 2), "label": label})
