@@ -10,7 +10,8 @@ key        meaning
 ``case``   optional: the id, unique in the cohort; without it the image's file name is the id
 ``patient`` optional: what is split and corrupted as one; without it every case is its own patient
 ``truth``  optional: path of a label known to be right (synthetic noise), used by reports alone
-``file``   optional: the label's path relative to the data set, under which a cleansed label is written
+``file``   optional: the label's path relative to the data set, under which a cleansed label is written; without
+           it the id and the label's ending
 ========== ==========================================================================================
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 __all__ = ["case_of", "check_unique_cases", "label_file_of", "strip_nifti"]
@@ -56,8 +58,16 @@ def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
 
 
 def label_file_of(data: Mapping[Any, Any]) -> str:
-    """Relative path under which a case's cleansed label is written: ``data["file"]``, else the label's file name."""
-    return str(data["file"]) if "file" in data else os.path.basename(str(data["label"]))
+    """Relative path under which a case's cleansed label is written: ``data["file"]``, else id and label's ending.
+
+    Raises:
+        ValueError: the path is absolute or leads out of its folder.
+    """
+    ending = ".nii" if str(data["label"]).endswith(".nii") else ".nii.gz"
+    file = str(data["file"]) if "file" in data else case_of(data) + ending
+    if os.path.isabs(file) or ".." in Path(file).parts:
+        raise ValueError(f"case {case_of(data)!r}: 'file' must be a path within the data set, got {file!r}")
+    return file
 
 
 def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:

@@ -77,15 +77,17 @@ class WeightedDiceCELoss(nn.Module):
         self.lambda_dice, self.lambda_ce, self.smooth = lambda_dice, lambda_ce, smooth
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if input.shape[1] < 2:
+            raise ValueError(f"expected logits of at least 2 classes, background included, got {tuple(input.shape)}")
         logits = input.float()
         probabilities, weight = split_target(target, logits.shape[1])
         if probabilities.shape[2:] != logits.shape[2:] or len(probabilities) != len(logits):
             raise ValueError(f"input {tuple(input.shape)} and target {tuple(target.shape)} differ in batch or space")
         log_p = logits.log_softmax(1)
         p = log_p.exp()
-        ce = -(weight * (probabilities * log_p).sum(1, keepdim=True)).sum() / weight.sum().clamp(min=1.0)
+        ce = -(weight * (probabilities * log_p).sum(1, keepdim=True)).sum() / weight.sum().clamp(min=1e-6)
         over = [0, *range(2, logits.ndim)]
-        first = 0 if self.include_background or logits.shape[1] == 1 else 1
+        first = 0 if self.include_background else 1
         p, t = p[:, first:], probabilities[:, first:]
         overlap = (weight * (p + t - (p - t).abs())).sum(over)
         size = (weight * (p + t)).sum(over)

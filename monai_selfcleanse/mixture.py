@@ -43,11 +43,6 @@ class ScoreMixture:
     means: tuple[float, float]
     variance: float
 
-    @property
-    def separation(self) -> float:
-        """Distance of the means in standard deviations; two equal Gaussians show two modes from 2 on."""
-        return (self.means[1] - self.means[0]) / float(np.sqrt(self.variance))
-
     def clean_probability(self, scores: np.ndarray) -> np.ndarray:
         r"""Posterior of the clean component, falling strictly with the score.
 
@@ -98,7 +93,7 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0, n_init: int 
     Returns:
         The mixture, or None where there are not two groups to find: fewer than four scores, or all of them alike.
     """
-    x = np.log(np.asarray(scores, dtype=np.float64) + SCORE_FLOOR)
+    x = np.sort(np.log(np.asarray(scores, dtype=np.float64) + SCORE_FLOOR))
     if len(x) < 4 or np.ptp(x) < 1e-6:
         return None
     model = GaussianMixture(
@@ -155,6 +150,9 @@ def filter_labels(
     if np.isinf(scores).any() or (scores[known] < 0).any():
         bad = int(np.flatnonzero(known & (np.isinf(scores) | (scores < 0)))[0])
         raise ValueError(f"scores must be finite and at least 0, got {scores[bad]} at index {bad}")
+    if not np.isfinite(surprise[known]).all():
+        bad = int(np.flatnonzero(known & ~np.isfinite(surprise))[0])
+        raise ValueError(f"surprise must be finite wherever there is a score, got {surprise[bad]} at index {bad}")
     probability = np.full(scores.shape, np.nan)
     nobody = np.zeros(scores.shape, dtype=bool)
     mixture = fit_score_mixture(scores[known], random_state=random_state)
@@ -169,7 +167,7 @@ def filter_labels(
         verdict = "too few"
     elif suspected.sum() > max_share * known.sum():
         verdict = "not ready"
-    elif gap < min_gap:
+    elif not gap >= min_gap:
         verdict = "clean"
     else:
         return FilterDecision(probability, suspected, "suspects", mixture, gap)

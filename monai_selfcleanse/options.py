@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
 
 from .data.cohort import check_writable
 
-__all__ = ["TrainingOptions", "exit_on_bad_input"]
+__all__ = ["TrainingOptions", "exit_on_bad_input", "part_of"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -19,35 +22,40 @@ def exit_on_bad_input(step: Callable[[], T]) -> T:
     """Do a step that looks at the user's input; where it raises ``ValueError``, end the program with its message alone.
 
     What a config's expression raises is wrapped by MONAI in an error of its own, behind two tracebacks, where nobody
-    finds the one line that says what to do. ``SystemExit`` passes through. The traceback is logged at level DEBUG.
+    finds the one line that says what to do. ``SystemExit`` passes through. The same goes for ``OSError``, a file or
+    folder that cannot be read or written. The traceback is logged at level DEBUG.
     """
     try:
         return step()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         logger.debug("bad input", exc_info=True)
         raise SystemExit(f"error: {error}") from error
 
 
+def part_of(epochs: Any, parts: int) -> int:
+    """``epochs // parts``, at least 1; 1 for what is no whole number (:class:`TrainingOptions` refuses that)."""
+    return max(1, epochs // parts) if isinstance(epochs, int) else 1
+
+
 class TrainingOptions:
-    """Top-level options of ``train.json`` that must fit together.
+    """Top-level options of ``train.json`` that must be of the right kind and fit together.
 
     The constructor keeps them; :meth:`check` is the first step of ``run``, so that a config may be loaded, or its
-    trainer's epochs overridden, without being refused.
+    trainer's epochs overridden, without being refused. Its ``state_dict`` in a checkpoint ties that to the options of
+    its run.
 
     Args:
-        epochs: number of epochs.
-        warmup_epochs: epoch of the filter's first round.
-        seed: at least 0.
-        output_dir, ckpt_dir: folders to write to.
-        self_cleanse: whether filter and cleanser take part.
+        options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``seed``, ``self_cleanse``,
+            ``resume``, ``noise_rate``, ``noise_preset``, ``dataset_dir``, ``output_dir``, ``ckpt_dir``, ``device``.
+        checkpoint: the file that ``resume`` takes up.
     """
 
-    def __init__(
-        self, epochs: int, warmup_epochs: int, seed: int, output_dir: str, ckpt_dir: str, self_cleanse: bool
-    ) -> None:
-        self.epochs, self.warmup_epochs, self.seed = epochs, warmup_epochs, seed
-        self.output_dir, self.ckpt_dir = output_dir, ckpt_dir
-        self.self_cleanse = self_cleanse
+    decisive = ("epochs", "warmup_epochs", "seed", "self_cleanse", "noise_rate", "noise_preset")
+    """Options that a resumed run must share with the interrupted one."""
+
+    def __init__(self, options: Mapping[str, Any], checkpoint: str) -> None:
+        self.options = dict(options)
+        self.checkpoint = checkpoint
 
     def check(self) -> None:
         """Look at the options.
@@ -55,19 +63,68 @@ class TrainingOptions:
         Raises:
             ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
+        o = self.options
         for name, low in (("epochs", 1), ("warmup_epochs", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
-        if not isinstance(self.self_cleanse, bool):
-            raise ValueError(f"self_cleanse must be True or False, got {self.self_cleanse!r}")
-        if self.self_cleanse and self.epochs <= self.warmup_epochs:
+            if not isinstance(o[name], int) or isinstance(o[name], bool) or o[name] < low:
+                raise ValueError(f"{name} must be a whole number of at least {low}, got {o[name]!r}")
+        for name in ("self_cleanse", "resume"):
+            if not isinstance(o[name], bool):
+                raise ValueError(f"{name} must be True or False, got {o[name]!r}")
+        if not isinstance(o["noise_rate"], (int, float)) or isinstance(o["noise_rate"], bool):
+            raise ValueError(f"noise_rate must be a number in [0, 1], got {o['noise_rate']!r}")
+        if not isinstance(o["noise_preset"], str):
+            raise ValueError(f"noise_preset must be a name, got {o['noise_preset']!r}")
+        if o["self_cleanse"] and o["epochs"] <= o["warmup_epochs"]:
             raise ValueError(
-                f"epochs ({self.epochs}) must be more than warmup_epochs ({self.warmup_epochs}), or no label is ever "
-                "judged: train longer, warm up for fewer epochs, or switch the filter off with --self_cleanse False"
+                f"epochs ({o['epochs']}) must be more than warmup_epochs ({o['warmup_epochs']}), or labels are judged "
+                "too late to be cleansed: train longer, warm up for fewer epochs, or switch the filter off with "
+                "--self_cleanse False"
             )
+        _check_device(o["device"])
+        for name in ("dataset_dir", "output_dir", "ckpt_dir"):
+            if not isinstance(o[name], (str, os.PathLike)) and not (name == "dataset_dir" and o[name] is None):
+                raise ValueError(f"{name} must be a path, got {o[name]!r}")
         for name in ("output_dir", "ckpt_dir"):
-            directory = getattr(self, name)
-            if not isinstance(directory, (str, os.PathLike)):
-                raise ValueError(f"{name} must be a path, got {directory!r}")
-            check_writable(directory)
+            check_writable(o[name], name)
+        if o["resume"] and Path(self.checkpoint).exists():
+            self._check_checkpoint()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The decisive options."""
+        return {name: self.options[name] for name in self.decisive}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """See that the options are those of the interrupted run.
+
+        Raises:
+            ValueError: one differs; the message names all that do.
+        """
+        differing = [
+            f"{name} (then {state_dict.get(name)!r}, now {value!r})"
+            for name, value in self.state_dict().items()
+            if state_dict.get(name) != value
+        ]
+        if differing:
+            raise ValueError(
+                f"cannot resume from {self.checkpoint}: it was written with other options: {', '.join(differing)}; "
+                "give the same, or start afresh without --resume"
+            )
+
+    def _check_checkpoint(self) -> None:
+        try:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)["options"]
+        except Exception as error:  # whatever torch says of a file that is none of ours
+            raise ValueError(
+                f"cannot resume from {self.checkpoint}: it is no checkpoint of this training, or damaged "
+                f"({type(error).__name__}); delete it or start afresh without --resume"
+            ) from error
+        self.load_state_dict(state)
+
+
+def _check_device(device: Any) -> None:
+    try:
+        kind = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must be cpu, cuda or cuda:N, got {device!r}") from error
+    if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {device!r} is not there: {torch.cuda.device_count()} CUDA devices found; use cpu")

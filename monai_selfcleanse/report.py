@@ -87,7 +87,6 @@ def write_cleansed_labels(
     suspected: Mapping[str, Sequence[int]],
     store: CaseStore,
     directory: str | Path,
-    min_confidence: float = 0.7,
 ) -> None:
     """Write every case's label, cleansed where it is suspected, under its own relative path.
 
@@ -99,8 +98,6 @@ def write_cleansed_labels(
         suspected: structures to redraw, by case; cases that are not in it are copied.
         store: where the filter's last sweep is.
         directory: the folder to write.
-        min_confidence: see :func:`monai_selfcleanse.cleansing.cleanse_label`; on disk, a voxel on which the network is
-            less sure keeps what was given.
     """
     directory = Path(directory)
     part = directory.with_name(directory.name + ".part")
@@ -109,7 +106,7 @@ def write_cleansed_labels(
         target = part / label_file_of(item)
         structures = list(suspected.get(case_of(item), ()))
         if structures:
-            cleanse_file(item["label"], store.read_seen(case_of(item)), structures, target, min_confidence)
+            cleanse_file(item["label"], store.read_seen(case_of(item)), structures, target)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(item["label"], target)
@@ -118,16 +115,17 @@ def write_cleansed_labels(
     part.rename(directory)
 
 
-def cleanse_file(
-    label: str | Path, seen: SeenCase, structures: Sequence[int], target: Path, min_confidence: float = 0.7
-) -> None:
-    """Write the cleansed copy of one label file on that label's own grid, with its header and data type."""
+def cleanse_file(label: str | Path, seen: SeenCase, structures: Sequence[int], target: Path) -> None:
+    """Write the cleansed copy of one label file on that label's own grid, with its header and data type.
+
+    On disk the prediction counts as it is, sure or not; outside of what the network has seen the label is kept.
+    """
     given_file = load_nifti(label)
     given = np.asanyarray(given_file.dataobj)
     index = np.rint(given).astype(np.int64)
     predicted, confidence = _on_grid(seen, given.shape, given_file.affine)
-    cleansed, _ = cleanse_label(index, predicted, confidence, structures, min_confidence)
-    changed = cleansed != index
+    cleansed, _ = cleanse_label(index, predicted, confidence, structures)
+    changed = (cleansed != index) & (confidence > 0)
     save_like(np.where(changed, cleansed.astype(given.dtype), given), given_file, target)
 
 

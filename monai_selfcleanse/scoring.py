@@ -48,8 +48,9 @@ def structure_evidence(
         Arrays of shape ``(K,)`` by name:
 
         * ``cross_entropy``: mean, over the voxels where the given label or the prediction has the structure, of the
-          binary cross-entropy (nats, 0 to 5.5) of "this is the structure" against the given label. 0.0 where neither
-          has it. Restricting the mean to that union makes small structures comparable with large ones.
+          binary cross-entropy (nats, 0 to 5.5) of "this is the structure" against the given label. Restricting the mean
+          to that union makes small structures comparable with large ones. NaN where neither has it: there is nothing to
+          judge, and agreement on absence must not pass for a very clean label.
         * ``dice``: overlap of given label and prediction, 1.0 where neither has the structure.
         * ``expected_dice``: the Dice to the true structure that the network itself expects of its prediction
           :math:`\hat y`, from its probabilities :math:`p` over the volume: :math:`2 \sum p \hat y / \sum (p + \hat y)`
@@ -78,6 +79,8 @@ def structure_evidence(
             "monai.transforms.Activationsd(keys='pred', softmax=True) to the evaluator's postprocessing"
         )
     voxel = np.asarray(spacing[: given.ndim], dtype=np.float64)
+    if max(structures) >= len(probabilities):
+        raise ValueError(f"the prediction has {len(probabilities)} classes, too few for structure {max(structures)}")
     predicted = probabilities.argmax(0)
     out = {name: np.zeros(len(structures)) for name in EVIDENCE}
     for i, k in enumerate(structures):
@@ -86,10 +89,13 @@ def structure_evidence(
         n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
         out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
         if not n_has + n_sees:
-            out["dice"][i], out["expected_dice"][i], out["shift_mm"][i] = 1.0, 1.0, np.nan
+            out["dice"][i], out["expected_dice"][i] = 1.0, 1.0
+            out["cross_entropy"][i], out["shift_mm"][i] = np.nan, np.nan
             continue
-        expected = 2.0 * float(probabilities[k][sees].sum()) / (float(probabilities[k].sum()) + n_sees)
-        out["expected_dice"][i] = expected if n_sees else 1.0
+        out["expected_dice"][i] = 1.0
+        if n_sees:
+            sure, total = float(probabilities[k][sees].sum()), float(probabilities[k].sum())
+            out["expected_dice"][i] = 2.0 * sure / (total + n_sees)
         of_given = np.where(has[union], probabilities[k][union], 1.0 - probabilities[k][union])
         out["cross_entropy"][i] = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
         overlap = int(np.count_nonzero(has & sees))

@@ -12,6 +12,7 @@ before it is kept until the next, so that a run resumed from its last checkpoint
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -95,6 +96,10 @@ class CaseStore:
         target, weight = np.load(path)
         return target, weight.astype(np.float32) / 255
 
+    def has_target(self, version: int, case: str) -> bool:
+        """Whether a cleansing has a target for the case."""
+        return self._file(f"targets/{version}", case, ".npy").exists()
+
     @property
     def version(self) -> int:
         """Number of the cleansing in force, 0 for none."""
@@ -113,7 +118,10 @@ class CaseStore:
                 shutil.rmtree(folder)
 
     def _file(self, folder: str, case: str, ending: str) -> Path:
-        return self.directory / folder / (quote(case, safe="") + ending)
+        name = quote(case, safe="")
+        if len(name) > 120:  # file systems end at 255 bytes
+            name = name[:80] + hashlib.sha256(case.encode()).hexdigest()[:32]
+        return self.directory / folder / (name + ending)
 
 
 def _smallest(label: np.ndarray) -> np.ndarray:

@@ -202,6 +202,42 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
     assert snapshot(output / "cleansed_labels") == snapshot(trained / "cleansed_labels")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "match"),
+    [
+        ({"noise_preset": "missing"}, r"other options: noise_preset \(then 'mixed', now 'missing'\)"),
+        ({"seed": 1, "epochs": 4}, r"epochs \(then 3, now 4\), seed \(then 0, now 1\)"),
+    ],
+)
+def test_resuming_another_run_is_refused_before_anything_is_written(
+    overrides: dict[str, Any], match: str, trained: Path, phantom: Path
+) -> None:
+    before = snapshot(trained)
+    with pytest.raises(SystemExit, match=match):
+        train(trained, phantom, **({"noise_rate": 0.5, "resume": True} | overrides))
+    assert snapshot(trained) == before
+
+
+def test_a_damaged_checkpoint_is_named(phantom: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "out" / "models" / "checkpoint" / "last.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"half a checkp")
+    with pytest.raises(SystemExit, match=r"cannot resume from .*last\.pt: it is no checkpoint .* or damaged"):
+        train(tmp_path / "out", phantom, resume=True)
+
+
+def test_results_of_an_earlier_run_are_moved_aside(phantom: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    train(output, phantom, epochs=2)
+    corrected = sorted((output / "cleansed_labels").rglob("*.nii.gz"))[0]
+    corrected.write_bytes(b"the user's own work")
+    train(output, phantom, epochs=2, self_cleanse=False)
+    assert not (output / "label_report.csv").exists()
+    kept = output / "earlier" / "1" / corrected.relative_to(output)
+    assert kept.read_bytes() == b"the user's own work"
+    assert (output / "earlier" / "1" / "label_report.csv").exists()
+
+
 def test_without_self_cleansing_the_same_training_leaves_no_report(phantom: Path, tmp_path: Path) -> None:
     plain = train(tmp_path / "plain", phantom, self_cleanse=False)
     # A filter that never suspects anyone changes nothing about training either.
@@ -317,6 +353,11 @@ def test_both_configs_define_the_same_network_and_preprocessing() -> None:
         ({"epochs": "many"}, "epochs must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"self_cleanse": "no"}, "self_cleanse must be True or False"),
+        ({"resume": "false"}, "resume must be True or False"),
+        ({"noise_rate": "half"}, "noise_rate must be a number"),
+        ({"device": "gpu"}, "device must be cpu, cuda or cuda:N, got 'gpu'"),
+        ({"device": "cuda:63"}, "device 'cuda:63' is not there"),
+        ({"dataset_dir": 5}, "dataset_dir must be a path"),
         ({"dataset_dir": "no/such/folder"}, "is not a folder"),
     ],
 )
@@ -349,5 +390,6 @@ def test_all_broken_cases_are_named_at_once_before_anything_is_written(phantom: 
 
 def test_an_output_folder_that_is_a_file_is_refused(phantom: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
-    with pytest.raises(SystemExit, match="cannot be written"):
-        train(tmp_path / "out" / "run", phantom)
+    for option in ("output_dir", "ckpt_dir"):
+        with pytest.raises(SystemExit, match=f"{option} .* cannot be written: .*out is a file"):
+            train(tmp_path / "run", phantom, **{option: str(tmp_path / "out" / "run")})

@@ -85,6 +85,7 @@ def test_a_scaled_label_keeps_its_values(tmp_path: Path) -> None:
     image.header.set_slope_inter(2, 0)
     image.dataobj[:2] = 1  # stored as 1, read as 2
     nib.save(image, tmp_path / "given.nii.gz")
+    assert nib.load(tmp_path / "given.nii.gz").dataobj.slope == 2
     given = np.asarray(nib.load(tmp_path / "given.nii.gz").dataobj)
     cleanse_file(tmp_path / "given.nii.gz", seen_as(np.zeros((4, 4, 4), np.uint8)), [1], tmp_path / "out.nii.gz")
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "out.nii.gz").dataobj), given)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import CacheDataset, DataLoader, MetaTensor
-from monai.transforms import Compose, Lambdad
+from monai.transforms import Compose, Lambdad, RandCoarseDropoutd
 
 from monai_selfcleanse.cases import case_of, check_unique_cases, label_file_of
 from monai_selfcleanse.data import CaseDataset
@@ -83,6 +83,14 @@ def test_cases_of_a_case_dataset_are_whole_and_given(tmp_path: Path) -> None:
     assert (dataset[0]["label"] == 2).all()
 
 
+def test_transforms_that_work_in_place_do_not_reach_the_cached_cases() -> None:
+    """MONAI's RandCoarseDropoutd writes into what it is given."""
+    spoil = RandCoarseDropoutd("image", holes=1, spatial_size=(2, 3), fill_value=-5, prob=1.0)
+    dataset = CaseDataset([case("a")], [], spoil)
+    assert (dataset[0]["image"] == -5).any()
+    assert (dataset.cases[0]["image"] == 1).all()
+
+
 def test_cases_that_share_an_id_are_refused() -> None:
     with pytest.raises(ValueError, match=r"more than once \(a\)"):
         CaseDataset([case("a"), case("a")], [], [])
@@ -95,7 +103,10 @@ def test_ids_come_from_the_key_the_file_or_the_metadata() -> None:
     with pytest.raises(KeyError, match="add a 'case' key"):
         case_of({"image": torch.zeros(1)})
     assert check_unique_cases([{"image": "a/x.nii"}, {"image": "a/y.nii"}]) == ["x", "y"]
-    assert label_file_of({"label": "/a/b.nii.gz"}) == "b.nii.gz"
+    assert label_file_of({"label": "/a/b.nii", "case": "c"}) == "c.nii"
+    for file in ("/etc/passwd", "../x.nii.gz"):
+        with pytest.raises(ValueError, match="'file' must be a path within the data set"):
+            label_file_of({"label": "/a/b.nii.gz", "case": "c", "file": file})
     assert label_file_of({"label": "/a/b.nii.gz", "file": "p/b.nii.gz"}) == "p/b.nii.gz"
 
 

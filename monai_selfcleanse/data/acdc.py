@@ -59,7 +59,10 @@ def find_acdc_cases(directory: str | os.PathLike) -> tuple[list[dict[str, str]],
         for path in sorted(folder.iterdir()):
             match = _FRAME.match(path.name)
             if match:
-                (labels if match["label"] else images)[int(match["frame"])] = path
+                found = labels if match["label"] else images
+                if int(match["frame"]) in found:
+                    problems.append(f"{path}: is the same frame as {found[int(match['frame'])].name}; keep one of them")
+                found[int(match["frame"])] = path
         for frame in sorted({*images, *labels, *_labelled_frames(folder)} if images or labels else ()):
             if frame in images and frame in labels:
                 image, label = images[frame], labels[frame]
@@ -80,6 +83,11 @@ def find_acdc_cases(directory: str | os.PathLike) -> tuple[list[dict[str, str]],
                 problems.append(
                     f"{folder / 'Info.cfg'}: names frame {frame:02d}, of which there is neither image nor label"
                 )
+    by_id: dict[str, str] = {}
+    for case in cases:
+        if case["case"] in by_id:
+            problems.append(f"{case['image']}: has the same name as {by_id[case['case']]}; names must be unique")
+        by_id[case["case"]] = case["image"]
     if not cases and not problems:
         raise ValueError(
             f"dataset_dir {str(directory)!r} holds no labelled frame in ACDC's layout: expected files such as "

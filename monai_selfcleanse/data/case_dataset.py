@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from monai.data import CacheDataset, Dataset
+from monai.transforms import apply_transform
 
 from ..cases import check_unique_cases
 
@@ -39,3 +41,7 @@ class CaseDataset(Dataset):
         check_unique_cases(data)
         self.cases = CacheDataset(data, transform, cache_rate=cache_rate, progress=False)
         super().__init__(self.cases, augmentation)  # type: ignore[arg-type]
+
+    def _transform(self, index: int) -> Any:
+        # CacheDataset copies what it holds only ahead of random transforms of its own. Some of MONAI's work in place.
+        return apply_transform(self.transform, deepcopy(self.data[index]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -35,12 +36,9 @@ def split_patients(patients: list[str], validation_share: float, seed: int) -> t
     if not 0 < validation_share < 1:
         raise ValueError(f"validation_share must lie in (0, 1), got {validation_share}")
     ranked = sorted(set(patients), key=lambda patient: case_generator(seed, patient, "split").random())
-    n_validation = max(1, round(validation_share * len(ranked)))
-    if len(ranked) - n_validation < 2:
-        raise ValueError(
-            f"{len(ranked)} patients are too few to split into training and validation: at least 3 are needed "
-            f"(validation_share is {validation_share})"
-        )
+    if len(ranked) < 3:
+        raise ValueError(f"{len(ranked)} patients are too few to split into training and validation: 3 are needed")
+    n_validation = min(max(1, round(validation_share * len(ranked))), len(ranked) - 2)
     return sorted(ranked[n_validation:]), sorted(ranked[:n_validation])
 
 
@@ -91,6 +89,8 @@ class Cohort:
         # Everything that can be wrong is looked at before the first file is written.
         choose_patients([], self.noise_rate, self.seed)
         make_annotator(self.noise_preset, self.seed)
+        if not 0 < self.validation_share < 1:
+            raise ValueError(f"validation_share must lie in (0, 1), got {self.validation_share}")
         check_writable(self.output_dir)
         directory = self.dataset_dir
         if directory is None:
@@ -98,12 +98,14 @@ class Cohort:
         cases, problems = find_acdc_cases(directory)
         if not cases:
             raise DatasetError("the data set is not complete:\n  " + "\n  ".join(problems[:20]))
-        check_cases(cases, self.structures, problems)
+        check_cases(cases, self.structures, problems, ndim=3)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]
         validation = [c for c in cases if c["patient"] not in set(train_patients)]
+        noisy_dir = Path(self.output_dir) / "noisy_labels"
+        if (noisy_dir / "manifest.jsonl").is_file():
+            shutil.rmtree(noisy_dir)  # of an earlier run; what this one needs is made again, the same if it resumes
         if self.noise_rate > 0:
-            noisy_dir = Path(self.output_dir) / "noisy_labels"
             train = corrupt_cohort(train, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
         n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in train)
         logger.info(
@@ -114,7 +116,7 @@ class Cohort:
         return train, validation
 
 
-def check_writable(directory: str | os.PathLike) -> None:
+def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> None:
     """See that files can be written under a folder that may not exist yet, without making it.
 
     Raises:
@@ -125,7 +127,7 @@ def check_writable(directory: str | os.PathLike) -> None:
         path = path.parent
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         raise ValueError(
-            f"output_dir {str(directory)!r} cannot be written: {path} is "
+            f"{option} {str(directory)!r} cannot be written: {path} is "
             + ("not writable" if path.is_dir() else "a file")
-            + "; give another one with --output_dir"
+            + f"; give another one with --{option}"
         )

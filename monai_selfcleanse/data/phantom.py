@@ -40,7 +40,7 @@ def phantom_frames(patient: str, seed: int = 0) -> tuple[dict[str, tuple[np.ndar
     heart = {
         "centre": np.array(shape[:2]) / 2 * in_plane + rng.uniform(-12, 12, 2),
         "drift": rng.uniform(-0.06, 0.06, 2),  # mm in plane per mm along the axis: the long axis is never quite upright
-        "length": rng.uniform(0.80, 0.95) * (shape[2] - 1) * spacing[2],
+        "length": rng.uniform(0.80, 0.90) * (shape[2] - 1) * spacing[2],
         "radius": rng.uniform(20, 27),
         "wall": rng.uniform(7.5, 11),
         "oval": rng.uniform(0.9, 1.1),
@@ -79,9 +79,11 @@ def write_phantom(directory: str | os.PathLike, n_patients: int = 20, seed: int 
         The folder.
     """
     root = Path(directory)
-    mark = f"phantom of {n_patients} patients, seed {seed}, version 1\n"
+    mark = f"phantom of {n_patients} patients, seed {seed}, version 2\n"
     if (root / "README.txt").is_file() and (root / "README.txt").read_text() == mark:
         return root
+    if root.exists() and not ((root / "README.txt").is_file() and "phantom of" in (root / "README.txt").read_text()):
+        raise ValueError(f"{root} is in the way: it holds something else than the phantom; choose another output_dir")
     part = root.with_name(root.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     for i in range(1, n_patients + 1):
@@ -99,7 +101,7 @@ def write_phantom(directory: str | os.PathLike, n_patients: int = 20, seed: int 
             file.write_text(info)
     (part / "README.txt").write_text(mark)
     if root.exists():
-        shutil.rmtree(root)
+        shutil.rmtree(root)  # an older phantom, see above
     part.rename(root)
     return root
 
@@ -137,7 +139,7 @@ def _heart(shape: tuple[int, ...], spacing: tuple[float, ...], heart: dict, sque
     r = np.hypot(u, v)
     inside = (along >= 0) & (along < 1)
     cavity = heart["radius"] * squeeze * taper
-    outer = cavity + heart["wall"] * (1 + 0.6 * (1 - squeeze)) * np.where(taper > 0.25, 1.0, 0.0)
+    outer = cavity + heart["wall"] * (1 + 0.6 * (1 - squeeze)) * np.where(cavity > 3, 1.0, 0.0)
     # The right ventricle: a second, wider disc beside the left one, less the left ventricle and its wall.
     rv_taper = np.sqrt(np.clip(1 - np.clip(along / heart["rv_reach"], 0, 1) ** 2.5, 0, 1))
     offset = -(heart["radius"] * squeeze + heart["wall"]) * 0.75

@@ -21,13 +21,14 @@ __all__ = ["CleansingReport"]
 class CleansingReport:
     """Write ``label_report.csv`` and ``cleansed_labels/`` from the filter's last result, and log a closing table.
 
+    Those that an earlier run left in the folder are moved to ``earlier/N`` when a training starts afresh.
+
     Without a result (no filter attached, or no round held) the table has the validation figures alone.
 
     Args:
         data: the training cases' dictionaries, see :mod:`monai_selfcleanse.cases`.
         store: the filter's folder or store.
         output_dir: where the two go.
-        min_confidence: see :func:`monai_selfcleanse.report.write_cleansed_labels`.
         validator: evaluator whose metrics are shown, and which is run if it has not been after the last epoch; None
             for none.
         model_file: path of the trained weights, to be named in the table; None for none.
@@ -38,14 +39,13 @@ class CleansingReport:
         data: Sequence[Mapping[str, Any]],
         store: CaseStore | str,
         output_dir: str,
-        min_confidence: float = 0.7,
         validator: Evaluator | None = None,
         model_file: str | None = None,
     ) -> None:
         self.data = data
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.output_dir = Path(output_dir)
-        self.min_confidence = min_confidence
+        self.report, self.cleansed = self.output_dir / "label_report.csv", self.output_dir / "cleansed_labels"
         self.validator = validator
         self.model_file = model_file
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
@@ -53,6 +53,7 @@ class CleansingReport:
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
         if not engine.has_event_handler(self, Events.COMPLETED):
+            engine.add_event_handler(Events.STARTED, self._set_aside)
             engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
@@ -61,7 +62,7 @@ class CleansingReport:
         rows: list[tuple[str, str]] = []
         files: list[tuple[str, str]] = []
         if result is not None:
-            report, cleansed = self.output_dir / "label_report.csv", self.output_dir / "cleansed_labels"
+            report, cleansed = self.report, self.cleansed
             structures = np.array(result.structures)
             suspected = {
                 c: structures[s].tolist() for c, s in zip(result.cases, result.suspected, strict=True) if s.any()
@@ -69,7 +70,7 @@ class CleansingReport:
             names = dict(zip(result.structures, result.names, strict=True))
             ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
             write_label_report(ranked, report)
-            write_cleansed_labels(self.data, suspected, self.store, cleansed, self.min_confidence)
+            write_cleansed_labels(self.data, suspected, self.store, cleansed)
             truth = compare_with_truth(
                 self.data, cleansed, result.cases, result.structures, result.clean_probability, result.suspected
             )
@@ -83,6 +84,19 @@ class CleansingReport:
             lines = [f"  {name:<{width}}  {value}" for name, value in rows]
             lines += [""] * bool(lines and files) + [f"  {name:<{width}}  {value}" for name, value in files]
             self.logger.info("\n".join(["training has ended", "", *lines, ""]))
+
+    def _set_aside(self, engine: Engine) -> None:
+        """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
+        earlier = [path for path in (self.report, self.cleansed) if path.exists()]
+        if engine.state.epoch > 0 or not earlier:
+            return
+        n = 1
+        while (aside := self.output_dir / "earlier" / str(n)).exists():
+            n += 1
+        aside.mkdir(parents=True)
+        for path in earlier:
+            path.rename(aside / path.name)
+        self.logger.info(f"moved the results of an earlier run to {aside}")
 
     def _validation_rows(self, epoch: int) -> list[tuple[str, str]]:
         if self.validator is None or not self.validator.state.epoch_length:

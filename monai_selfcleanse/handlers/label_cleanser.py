@@ -57,6 +57,7 @@ class LabelCleanser:
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.min_confidence = min_confidence
         self.version = 0
+        self.cases: tuple[str, ...] = ()
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
 
     def attach(self, engine: Engine) -> None:
@@ -83,20 +84,27 @@ class LabelCleanser:
             cases.append(case)
             changed.append(int(np.count_nonzero(target != seen.given)))
         self.store.publish(self.version)
+        self.cases = tuple(cases)
         done = LabelCleanserResult(result.epoch, self.version, tuple(cases), tuple(changed))
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
         self.logger.info(f"epoch {result.epoch}: {len(cases)} of {len(result.cases)} cases train on cleansed labels")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
     def state_dict(self) -> dict[str, Any]:
-        """Number of the cleansing in force."""
-        return {"version": self.version}
+        """Number of the cleansing in force, and the cases with a target."""
+        return {"version": self.version, "cases": list(self.cases)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Put the cleansing of an interrupted run's checkpoint into force again."""
-        self.version = int(state_dict["version"])
+        self.version, self.cases = int(state_dict["version"]), tuple(state_dict["cases"])
 
     def _take_up(self, engine: Engine) -> None:
         if engine.state.epoch == 0:
-            self.version = 0
+            self.version, self.cases = 0, ()
+        lost = [case for case in self.cases if not self.store.has_target(self.version, case)]
+        if lost:
+            raise RuntimeError(
+                f"cannot resume: {len(lost)} targets of cleansing {self.version} are not in {self.store.directory} "
+                f"({lost[0]!r}, ...): resume with the output_dir of the interrupted run, or start afresh"
+            )
         self.store.publish(self.version)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -16,6 +17,7 @@ from monai.utils import CommonKeys
 
 from ..cases import case_of
 from ..mixture import FilterDecision, filter_labels
+from ..noise.array import index_map
 from ..scoring import EVIDENCE, structure_evidence
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
@@ -56,7 +58,8 @@ class LabelFilter:
     then puts a :class:`LabelFilterResult` into
     ``engine.state.label_filter_result`` and fires ``SelfCleanseEvents.LABELS_FILTERED``.
 
-    Attach it to the trainer before whatever saves checkpoints, so that these hold its state.
+    Attach it to the trainer before whatever saves checkpoints, so that these hold its state. (MONAI has a transform of
+    the same name: in configs write this one's whole path.)
 
     Args:
         evaluator: predicts the training cases: whole, unaugmented, in any order, each once, best with averaged (EMA)
@@ -120,12 +123,17 @@ class LabelFilter:
         self._swept: dict[str, dict[str, np.ndarray]] = {}
 
     def attach(self, engine: Engine) -> None:
-        """Attach to a trainer."""
+        """Attach to a trainer.
+
+        Raises:
+            RuntimeError: training is distributed, for which the sweep is not made yet.
+        """
+        if idist.get_world_size() > 1:
+            raise RuntimeError("LabelFilter does not work in a distributed training yet: run it in one process")
         register_self_cleanse_events(engine)
         if not engine.has_event_handler(self, Events.EPOCH_COMPLETED):
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
-            engine.add_event_handler(Events.STARTED, self._show_result)
-            self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+            engine.add_event_handler(Events.STARTED, self._started)
 
     def is_due(self, epoch: int, max_epochs: int | None = None) -> bool:
         """Whether a round follows this epoch."""
@@ -142,7 +150,8 @@ class LabelFilter:
         if not self.is_due(engine.state.epoch, engine.state.max_epochs):
             return
         self._swept = {}
-        self.evaluator.run(engine.state.epoch)
+        with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect):
+            self.evaluator.run(engine.state.epoch)
         if not self._swept:
             raise RuntimeError("the label filter's evaluator saw no case: is its data set empty?")
         cases = tuple(self._swept)
@@ -173,13 +182,14 @@ class LabelFilter:
             tuple(self.names),
             tuple(self.names.values()),
             evidence,
-            np.stack([d.clean_probability for d in decisions], 1),
+            # Where neither label nor prediction has the structure there is nothing against the label.
+            np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0),
             np.stack([d.suspected for d in decisions], 1),
             decisions,
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Evidence of all rounds; tensors and plain values only, so that it loads with ``weights_only=True``."""
+        """Evidence of all rounds, of which the last decides, as tensors and plain values (``weights_only=True``)."""
         history = [{name: torch.as_tensor(values) for name, values in r.items()} for r in self.history]
         return {"epochs": list(self.epochs), "cases": list(self.cases), "history": history}
 
@@ -188,6 +198,14 @@ class LabelFilter:
         self.epochs = list(state_dict["epochs"])
         self.cases = tuple(state_dict["cases"])
         self.history = [{name: values.numpy() for name, values in r.items()} for r in state_dict["history"]]
+
+    def _started(self, engine: Engine) -> None:
+        self._show_result(engine)
+        if engine.state.max_epochs is not None and engine.state.max_epochs < self.warmup_epochs:
+            self.logger.warning(
+                f"no label will be judged: training ends after {engine.state.max_epochs} epochs, the filter waits for "
+                f"{self.warmup_epochs} (warmup_epochs)"
+            )
 
     def _show_result(self, engine: Engine) -> LabelFilterResult | None:
         result = self.result()
@@ -200,9 +218,9 @@ class LabelFilter:
             case = case_of(loaded)
             if case in self._swept:
                 raise RuntimeError(f"the label filter's evaluator saw case {case!r} twice: case ids must be unique")
-            given = np.rint(_to_numpy(data[self.label_key])[0]).astype(np.int64)
-            probabilities = _to_numpy(data[self.pred_key])
             label = data[self.label_key]
+            given = index_map(label, f"case {case!r}, {self.label_key}")
+            probabilities = torch.as_tensor(data[self.pred_key]).detach().cpu().float().numpy()
             affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
             spacing = label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * given.ndim
             self._swept[case] = structure_evidence(given, probabilities, tuple(self.names), spacing)
@@ -233,7 +251,3 @@ def summary_line(result: LabelFilterResult) -> str:
 def _per_case(data: Any) -> list[Mapping]:
     """An evaluator's batch or output as one dictionary a case, whether MONAI has decollated it or not."""
     return decollate_batch(data) if isinstance(data, Mapping) else list(data)
-
-
-def _to_numpy(value: Any) -> np.ndarray:
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

@@ -64,6 +64,8 @@ def corrupt_cohort(
             noisy, records = annotator.corrupt(truth, case_of(item), [float(s) for s in file.header.get_zooms()])
             if records:
                 path = directory / label_file_of(item)
+                if path.exists() and path.samefile(item["label"]):
+                    raise ValueError(f"{path} is the original label: noisy copies need a folder of their own")
                 save_like(noisy, file, path)
                 item["label"] = str(path)
                 for record in records:

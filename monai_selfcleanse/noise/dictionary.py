@@ -112,6 +112,7 @@ class DropLabeld(LabelNoised):
         super().__init__(keys, noise, record_key, allow_missing_keys)
 
 
+LabelNoiseD = LabelNoiseDict = LabelNoised
 ErodeLabelD = ErodeLabelDict = ErodeLabeld
 DilateLabelD = DilateLabelDict = DilateLabeld
 DropLabelD = DropLabelDict = DropLabeld

@@ -98,7 +98,8 @@ def dilate_label(
 ) -> np.ndarray:
     """Turn background within ``distance_mm`` of the structure into the structure; arguments as :func:`erode_label`.
 
-    Other structures keep their voxels, so one that is enclosed by others cannot grow.
+    Other structures keep their voxels, and background nearer to one of them is out of reach: a structure that is
+    enclosed by others cannot grow.
     """
     out = label.copy()
     found = _border_distance(label, structure, spacing, distance_mm, wobble_mm, wobble_seed)
@@ -133,8 +134,6 @@ def shift_for_dice(
         return None
     wanted = 2 * n_voxels * (1 - target) / target if outwards else n_voxels * (2 - 2 * target) / (2 - target)
     n_moved = round(wanted)
-    if n_moved == 0:
-        return 0.0
     reach = None
     if outwards:
         reach = 4 * max(spacing) + 2 * inscribed_radius(label, structure, spacing)
@@ -145,6 +144,8 @@ def shift_for_dice(
         candidates = np.sort(distance[(label[box] == 0) if outwards else mask])
         if reach is not None:
             candidates = candidates[candidates <= reach]
+        if n_moved == 0:
+            return min(0.0, float(candidates[0]) - 1e-3) if len(candidates) else 0.0
         if len(candidates) >= n_moved:
             return float(candidates[n_moved - 1])
         if reach is None or all(s.stop - s.start == n for s, n in zip(box, label.shape, strict=True)):
@@ -216,7 +217,9 @@ def _border_distance(
     that. Beyond the volume's edge counts as outside the structure.
     """
     whole = label == structure
-    margin = 1 if reach_mm is None else [int(np.ceil((reach_mm + 3 * wobble_mm) / s)) + 1 for s in spacing]
+    margin: int | list[int] = 1
+    if reach_mm is not None:
+        margin = [max(0, int(np.ceil((reach_mm + 3 * wobble_mm) / s))) + 1 for s in spacing]
     box = _bounding_box(whole, margin)
     if box is None:
         return None
@@ -226,15 +229,26 @@ def _border_distance(
         distance = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[inner]
     else:
         distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
+        others = (label[box] != 0) & ~mask
+        if others.any():
+            # Background nearer to another structure is out of reach: nothing grows through its neighbours.
+            distance[ndimage.distance_transform_edt(~others, sampling=spacing) < distance] = np.inf
     if wobble_mm > 0:
-        # Drawn over the structure's own tight box and extended, so that it does not depend on the reach.
+        # Drawn over the structure's own tight box and extended, so that it does not depend on the reach; centred, so
+        # that it changes the border's shape more than its place.
         tight = _bounding_box(whole, 0)
         assert tight is not None
         shape = [s.stop - s.start for s in tight]
         field = np.random.default_rng(wobble_seed).standard_normal(shape)
         field = ndimage.gaussian_filter(field, [5.0 / s for s in spacing], mode="nearest")
-        field *= wobble_mm / max(float(field.std()), 1e-12)
+        field -= field.mean()
+        std = float(field.std())
+        field = np.clip(field / std, -3, 3) * wobble_mm if std > 1e-9 else np.zeros(shape)
         before = [t.start - b.start for t, b in zip(tight, box, strict=True)]
         after = [b.stop - t.stop for t, b in zip(tight, box, strict=True)]
         distance = distance + np.pad(field, list(zip(before, after, strict=True)), mode="edge")
+        # Voxels at one distance are told apart by their position, or the Dice could not be met to the voxel.
+        for axis, (b, t) in enumerate(zip(box, tight, strict=True)):
+            steps = 1e-7 * 1.618**axis * (np.arange(b.start, b.stop) - t.start)
+            distance = distance + steps.reshape([-1 if a == axis else 1 for a in range(len(box))])
     return box, mask, distance

@@ -116,7 +116,7 @@ def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
         store.write_target(version, "a", target * version, target)
         store.publish(version)
     cleanser = LabelCleanser(store)
-    cleanser.load_state_dict({"version": 1})
+    cleanser.load_state_dict({"version": 1, "cases": ["a"]})
     engine = Engine(lambda e, b: None)
     cleanser.attach(engine)
     engine.state.epoch = 3
@@ -124,6 +124,17 @@ def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
     found = store.read_target("a")
     assert found is not None
     assert torch.equal(torch.as_tensor(found[0]), torch.ones(2, 2, dtype=torch.uint8))
+
+
+def test_a_checkpoint_whose_targets_are_elsewhere_is_refused(tmp_path: Path) -> None:
+    cleanser = LabelCleanser(CaseStore(tmp_path))
+    cleanser.load_state_dict({"version": 1, "cases": ["a"]})
+    engine = Engine(lambda e, b: None)
+    cleanser.attach(engine)
+    engine.add_event_handler(Events.EPOCH_STARTED, lambda e: None)
+    engine.state.epoch = 3
+    with pytest.raises(RuntimeError, match="resume with the output_dir of the interrupted run"):
+        cleanser._take_up(engine)
 
 
 def test_min_confidence_out_of_range_is_refused(tmp_path: Path) -> None:

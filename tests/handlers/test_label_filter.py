@@ -59,6 +59,49 @@ def test_too_few_cases_are_not_judged(tmp_path: Path) -> None:
     assert {d.verdict for d in trainer.state.label_filter_result.decisions} == {"too few"}
 
 
+def test_a_structure_that_many_cases_lack_is_judged_where_it_is(tmp_path: Path) -> None:
+    """Agreement on absence must not pass for a group of very clean labels."""
+    cases = make_cases(40, 2)
+    for case in cases[:20]:  # no inner structure, neither in the image nor in the label
+        case["image"] = case["image"].clamp(max=1.2)
+        spoil(case, structure=2)
+        case["label"][case["image"] > 0.5] = 1
+    for i in (25, 31, 38):
+        spoil(cases[i], structure=2)
+    trainer, _ = filtered(cases, tmp_path)
+    result = trainer.state.label_filter_result
+    assert np.flatnonzero(result.suspected[:, 1]).tolist() == [25, 31, 38]
+    assert np.isfinite(result.clean_probability).all()
+
+
+def test_one_hot_labels_are_refused(tmp_path: Path) -> None:
+    cases = make_cases(4, 2)
+    for case in cases:
+        case["label"] = torch.cat([case["label"] == k for k in range(3)])
+    trainer, sweep = make_trainer(cases, None, 1, [])
+    label_filter = LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=1)
+    label_filter.attach(trainer)
+    trainer.state.epoch = 1
+    with pytest.raises(ValueError, match="turn a one-hot label into indices"):
+        label_filter(trainer)
+
+
+def test_the_evaluator_stays_usable_outside_of_rounds(tmp_path: Path) -> None:
+    trainer, sweep = make_trainer(make_cases(4, 2), None, 1, [])
+    LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=1).attach(trainer)
+    trainer.run()
+    sweep.run()
+    sweep.run()
+
+
+def test_a_training_shorter_than_the_warmup_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer, sweep = make_trainer(make_cases(4, 2), None, 2, [])
+    LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=5).attach(trainer)
+    with caplog.at_level(logging.WARNING):
+        trainer.run()
+    assert "no label will be judged" in caplog.text
+
+
 def test_rounds_follow_warmup_and_interval_and_fire_the_event(tmp_path: Path) -> None:
     trainer, sweep = make_trainer(make_cases(4, 2), None, 9, [])
     label_filter = LabelFilter(sweep, CaseStore(tmp_path), [1, 2], warmup_epochs=3, interval=4)

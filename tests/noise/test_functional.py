@@ -266,11 +266,10 @@ def test_absent_structure_reaches_no_dice(outwards: bool) -> None:
 
 
 def test_structure_without_enough_background_reaches_no_dice() -> None:
-    label = np.full((6, 6), 2, dtype=np.uint8)
-    label[2:4, 2:4] = 1
-    label[0, :5] = 0  # Dice 0.6 takes 5.3 voxels, 0.62 takes 4.9
-    assert F.shift_for_dice(label, 1, 0.60, (1.0, 1.0), outwards=True) is not None
-    assert F.shift_for_dice(label, 1, 0.55, (1.0, 1.0), outwards=True) is None
+    label = np.ones((6, 6), dtype=np.uint8)
+    label[0, :5] = 0  # for 31 voxels, a Dice of 0.95 takes 3 more and 0.9 takes 7
+    assert F.shift_for_dice(label, 1, 0.95, (1.0, 1.0), outwards=True) is not None
+    assert F.shift_for_dice(label, 1, 0.90, (1.0, 1.0), outwards=True) is None
 
 
 @pytest.mark.parametrize("target", [0.0, -0.1, 1.1, float("nan")])

@@ -174,7 +174,7 @@ def test_grid_header_and_data_type_are_kept(tmp_path: Path, dtype: str, ending: 
     item = {"case": "a", "label": str(tmp_path / f"a_gt{ending}")}
     (out,) = corrupt_cohort([item], tmp_path / "noisy", 1.0, "boundary", 0)
     noisy = nib.load(out["label"])
-    assert out["label"] == str(tmp_path / "noisy" / f"a_gt{ending}")
+    assert out["label"] == str(tmp_path / "noisy" / f"a{ending}")
     assert noisy.get_data_dtype() == np.dtype(dtype)
     np.testing.assert_array_equal(noisy.affine, nib.load(item["label"]).affine)
     for field in ("descrip", "qform_code", "sform_code", "xyzt_units", "dim", "pixdim"):

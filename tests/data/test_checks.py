@@ -1,0 +1,144 @@
+"""Checks of a data set's files: every kind of damage, named all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import AFFINE, tiny_image, tiny_label, write_nifti
+
+from monai_selfcleanse.data import DatasetError, check_case, check_cases
+
+Break = Callable[[Path, Path], object]
+
+
+def good_case(folder: Path) -> tuple[Path, Path]:
+    return write_nifti(folder / "a.nii.gz", tiny_image()), write_nifti(folder / "a_gt.nii.gz", tiny_label())
+
+
+def truncate(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def with_voxel(voxels: np.ndarray, value: float) -> np.ndarray:
+    voxels = voxels.astype(np.float32)
+    voxels[0, 0, 0] = value
+    return voxels
+
+
+def moved(by: float) -> np.ndarray:
+    affine = AFFINE.copy()
+    affine[0, 3] += by
+    return affine
+
+
+DAMAGE: dict[str, tuple[Break, str]] = {
+    "other shape": (lambda _, label: write_nifti(label, tiny_label()[:, :-1]), "has shape (12, 11, 4), its image (12,"),
+    "other affine": (lambda _, label: write_nifti(label, tiny_label(), moved(2.0)), "affine differs"),
+    "affine of NaN": (lambda _, label: write_nifti(label, tiny_label(), moved(np.nan)), "affine"),
+    "truncated image": (lambda image, _: truncate(image), "cannot be read"),
+    "truncated label": (lambda _, label: truncate(label), "cannot be read"),
+    "missing label": (lambda _, label: label.unlink(), "cannot be read (FileNotFoundError"),
+    "no NIfTI": (lambda image, _: image.write_bytes(b"no image at all"), "cannot be read"),
+    "NaN": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.nan)), "has 1 NaN or infinite voxels"),
+    "infinity": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.inf)), "has 1 NaN or infinite voxels"),
+    "constant image": (lambda image, _: write_nifti(image, 0 * tiny_image() + 7), "is constant"),
+    "4-D image": (lambda image, _: write_nifti(image, tiny_image()[..., None].repeat(3, -1)), "has 4 axes"),
+    "unknown values": (
+        lambda _, label: write_nifti(label, tiny_label() * 2),
+        "holds the values [4, 6], which are none",
+    ),
+    "negative values": (
+        lambda _, label: write_nifti(label, -tiny_label().astype(np.int16)),
+        "holds the values [-3, -2",
+    ),
+    "soft label": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), 0.5)), "no whole numbers"),
+    "label of NaN": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), np.nan)), "no whole numbers"),
+}
+
+
+def test_good_case_has_no_problem(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    assert check_case(str(image), str(label), [1, 2, 3]) == []
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_damage_is_named_with_its_file(tmp_path: Path, damage: Break, message: str) -> None:
+    image, label = good_case(tmp_path)
+    damage(image, label)
+    problems = check_case(str(image), str(label), [1, 2, 3])
+    assert any(message in problem for problem in problems)
+    assert all(problem.startswith((f"{image}: ", f"{label}: ")) for problem in problems)
+
+
+def test_damage_of_image_and_label_is_named_together(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    write_nifti(image, 0 * tiny_image())
+    write_nifti(label, tiny_label() + 1)
+    assert len(check_case(str(image), str(label), [1, 2, 3])) == 2
+
+
+@pytest.mark.parametrize(
+    "voxels", [0 * tiny_label(), tiny_label().astype(np.float32), (tiny_label() > 0) * np.uint8(2)]
+)
+def test_label_may_be_empty_or_partial_or_of_any_type(tmp_path: Path, voxels: np.ndarray) -> None:
+    image, label = good_case(tmp_path)
+    write_nifti(label, voxels)
+    assert check_case(str(image), str(label), [1, 2, 3]) == []
+
+
+def test_rounding_of_the_affine_is_passed_over(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    write_nifti(label, tiny_label(), moved(5e-4))
+    assert check_case(str(image), str(label), [1, 2, 3]) == []
+
+
+def test_flat_images_are_in_order(tmp_path: Path) -> None:
+    image = write_nifti(tmp_path / "a.nii.gz", tiny_image()[..., 0])
+    label = write_nifti(tmp_path / "a_gt.nii.gz", tiny_label()[..., 0])
+    assert check_case(str(image), str(label), [1, 2, 3]) == []
+
+
+def write_cases(folder: Path, n: int) -> list[dict[str, str]]:
+    paths = [good_case(folder / f"case{i:02d}") for i in range(n)]
+    return [{"case": f"case{i:02d}", "image": str(a), "label": str(b)} for i, (a, b) in enumerate(paths)]
+
+
+def test_good_data_set_passes(tmp_path: Path) -> None:
+    check_cases(write_cases(tmp_path, 3), [1, 2, 3])
+
+
+def test_one_error_names_all_broken_cases(tmp_path: Path) -> None:
+    cases = write_cases(tmp_path, 5)
+    truncate(Path(cases[1]["label"]))
+    write_nifti(Path(cases[3]["image"]), 0 * tiny_image())
+    write_nifti(Path(cases[4]["label"]), tiny_label() + 5)
+    with pytest.raises(DatasetError, match="3 of 5 cases are broken; mend these files or take them out") as caught:
+        check_cases(cases, [1, 2, 3])
+    message = str(caught.value)
+    assert [f"case{i:02d}" in message for i in range(5)] == [False, True, False, True, True]
+
+
+def test_many_problems_are_counted_and_twenty_shown(tmp_path: Path) -> None:
+    cases = write_cases(tmp_path, 23)
+    for case in cases:
+        Path(case["label"]).unlink()
+    with pytest.raises(DatasetError, match="23 of 23 cases") as caught:
+        check_cases(cases, [1, 2, 3])
+    assert str(caught.value).count("cannot be read") == 20
+    assert "... and 3 more" in str(caught.value)
+
+
+def test_earlier_problems_are_reported_along(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"not complete; mend.*\n  b\.nii\.gz: has no label"):
+        check_cases(write_cases(tmp_path, 2), [1, 2, 3], ["b.nii.gz: has no label"])
+
+
+def test_case_ids_must_be_unique(tmp_path: Path) -> None:
+    cases = write_cases(tmp_path, 1) * 2
+    with pytest.raises(ValueError, match=r"1 case ids occur more than once \(case00\)"):
+        check_cases(cases, [1, 2, 3])

@@ -1,0 +1,122 @@
+"""From given label and prediction to a pseudo-label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from monai_selfcleanse.cleansing import cleanse_label
+
+SHAPE = (4, 5)
+MAPS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 3))
+CONFIDENCES = hnp.arrays(np.float32, SHAPE, elements=st.floats(0, 1, width=32))
+SUSPECTS = st.lists(st.integers(1, 3), unique=True)
+SURE = np.ones(6, dtype=np.float32)
+
+
+def cleansed(
+    given_label: Sequence[int], predicted: Sequence[int], suspected: Sequence[int]
+) -> tuple[list[int], list[float]]:
+    n = len(given_label)
+    target, weight = cleanse_label(np.array(given_label), np.array(predicted), SURE[:n], suspected)
+    return target.tolist(), weight.tolist()
+
+
+@given(label=MAPS, predicted=MAPS, confidence=CONFIDENCES)
+def test_without_suspects_the_label_is_kept(label: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> None:
+    target, weight = cleanse_label(label, predicted, confidence, [])
+    np.testing.assert_array_equal(target, label)
+    assert not np.shares_memory(target, label)
+    assert (weight == 1).all()
+
+
+@given(label=MAPS, predicted=MAPS, confidence=CONFIDENCES, suspected=SUSPECTS, least=st.floats(0, 1))
+def test_laws(
+    label: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, suspected: list[int], least: float
+) -> None:
+    before = label.copy(), predicted.copy(), confidence.copy()
+    target, weight = cleanse_label(label, predicted, confidence, suspected, least)
+    for array, copy in zip((label, predicted, confidence), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    assert (target.dtype, weight.dtype) == (label.dtype, np.float32)
+    assert set(np.unique(weight)) <= {0.0, 1.0}
+    # A voxel takes the given or the predicted value, and changes only where one of them is a suspect.
+    changed = target != label
+    np.testing.assert_array_equal(target[changed], predicted[changed])
+    spoken_of = np.isin(label, suspected) | np.isin(predicted, suspected)
+    assert not changed[~spoken_of].any()
+    assert (weight[~spoken_of] == 1).all()
+    # What changes weighs 1 exactly where the network is sure.
+    np.testing.assert_array_equal(weight[changed] == 1, confidence[changed] >= least)
+    # A seen suspect comes out as predicted, but where an unseen one stays.
+    for k in set(suspected) & set(np.unique(predicted)):
+        assert (target[predicted == k] == k).all()
+        assert (predicted[target == k] == k).all()
+    for k in set(suspected) - set(np.unique(predicted)):
+        stays = (label == k) & (target == k)
+        assert (weight[stays] == 0).all()
+
+
+@given(label=MAPS, predicted=MAPS, confidence=CONFIDENCES, suspected=SUSPECTS)
+def test_cleansing_twice_is_cleansing_once(
+    label: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, suspected: list[int]
+) -> None:
+    once, _ = cleanse_label(label, predicted, confidence, suspected)
+    twice, _ = cleanse_label(once, predicted, confidence, suspected)
+    np.testing.assert_array_equal(twice, once)
+
+
+@given(label=MAPS, predicted=MAPS, confidence=CONFIDENCES, suspected=SUSPECTS, data=st.data())
+def test_order_of_suspects_does_not_matter(
+    label: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, suspected: list[int], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(suspected))
+    for one, other in zip(
+        cleanse_label(label, predicted, confidence, suspected),
+        cleanse_label(label, predicted, confidence, shuffled),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("given_label", "predicted", "suspected", "target"),
+    [
+        ([1, 1, 0, 0], [0, 1, 1, 0], [1], [0, 1, 1, 0]),  # redrawn
+        ([0, 0, 0, 0], [0, 1, 1, 0], [1], [0, 1, 1, 0]),  # restored
+        ([2, 2, 0, 0], [0, 2, 2, 0], [1], [2, 2, 0, 0]),  # a trusted structure is left as it is
+        ([2, 2, 0, 0], [1, 2, 2, 0], [1], [1, 2, 0, 0]),  # but where the suspected one is seen in its place
+        ([1, 1, 0, 0], [2, 1, 0, 2], [1], [2, 1, 0, 0]),  # and it takes over what the suspected one gives up
+        ([1, 1, 2, 2], [2, 2, 1, 1], [1, 2], [2, 2, 1, 1]),  # swapped
+    ],
+)
+def test_targets_by_hand(given_label: list[int], predicted: list[int], suspected: list[int], target: list[int]) -> None:
+    assert cleansed(given_label, predicted, suspected) == (target, [1.0] * 4)
+
+
+def test_unseen_suspect_stays_and_weighs_nothing() -> None:
+    assert cleansed([1, 1, 0, 2], [0, 0, 0, 2], [1]) == ([1, 1, 0, 2], [0.0, 0.0, 1.0, 1.0])
+
+
+def test_unseen_suspect_gives_way_to_a_seen_one() -> None:
+    assert cleansed([1, 1, 0, 0], [2, 0, 2, 0], [1, 2]) == ([2, 1, 2, 0], [1.0, 0.0, 1.0, 1.0])
+
+
+def test_unsure_changes_weigh_nothing_and_sure_or_unchanged_voxels_count() -> None:
+    confidence = np.array([0.69, 0.7, 0.69, 0.69])
+    target, weight = cleanse_label(np.array([1, 1, 1, 0]), np.array([0, 0, 1, 0]), confidence, [1], 0.7)
+    assert target.tolist() == [0, 0, 1, 0]
+    assert weight.tolist() == [0.0, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("wrong", range(3))
+def test_shapes_must_agree(wrong: int) -> None:
+    arrays = [np.zeros((3, 3)) for _ in range(3)]
+    arrays[wrong] = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="must be of one shape"):
+        cleanse_label(*arrays, [1])

@@ -1,0 +1,106 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import AFFINE, files_below, tiny_label, write_nifti
+
+from monai_selfcleanse.files import atomic_path, load_nifti, save_like
+
+
+def test_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "a.txt"
+    with atomic_path(target) as part:
+        part.write_text("whole")
+        assert not target.exists()
+        assert part.parent == target.parent
+    assert target.read_text() == "whole"
+    assert files_below(target.parent) == ["a.txt"]
+
+
+def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with atomic_path(str(target)) as part:
+        part.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_error_leaves_nothing_new_behind(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def write_half() -> None:
+        with atomic_path(target) as part:
+            part.write_text("ne")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert files_below(tmp_path) == ["a.txt"]
+    assert target.read_text() == "old"
+
+
+def test_folder_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError, match="a"), atomic_path(tmp_path / "a") as part:
+        part.write_text("")
+    assert files_below(tmp_path) == ["a"]
+
+
+def test_temporary_name_keeps_the_ending(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.nii.gz") as part:
+        assert part.name.endswith(".nii.gz")
+
+
+def test_file_gets_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").write_text("")
+    with atomic_path(tmp_path / "a") as part:
+        part.write_text("")
+    usual, ours = (stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("usual", "a"))
+    assert usual == ours
+
+
+def test_nifti_is_opened(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", tiny_label())
+    np.testing.assert_array_equal(np.asanyarray(load_nifti(path).dataobj), tiny_label())
+
+
+def test_other_formats_are_refused(tmp_path: Path) -> None:
+    nib.save(nib.MGHImage(tiny_label(), AFFINE), tmp_path / "a.mgz")
+    with pytest.raises(ValueError, match=r"a\.mgz: expected a NIfTI file, got MGHImage"):
+        load_nifti(tmp_path / "a.mgz")
+
+
+def test_saved_like_another_keeps_all_but_the_voxels(tmp_path: Path) -> None:
+    like = nib.Nifti1Image(tiny_label().astype(np.int16), AFFINE)
+    like.header["descrip"] = b"mine"
+    like.set_sform(AFFINE, code=4)
+    like.set_qform(AFFINE, code=1)
+    nib.save(like, tmp_path / "like.nii")
+    like = load_nifti(tmp_path / "like.nii")
+    save_like(2 * tiny_label().astype(np.int64), like, tmp_path / "deep" / "out.nii.gz")
+    out = load_nifti(tmp_path / "deep" / "out.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(out.dataobj), 2 * tiny_label())
+    np.testing.assert_array_equal(out.affine, like.affine)
+    assert out.get_data_dtype() == np.int16
+    for field in ("descrip", "qform_code", "sform_code", "pixdim", "xyzt_units"):
+        np.testing.assert_array_equal(out.header[field], like.header[field])
+
+
+def test_scaled_file_is_not_scaled_twice(tmp_path: Path) -> None:
+    scaled = nib.Nifti1Image(tiny_label(), AFFINE)
+    scaled.header.set_slope_inter(2, 0)
+    nib.save(scaled, tmp_path / "scaled.nii.gz")
+    like = load_nifti(tmp_path / "scaled.nii.gz")
+    voxels = np.asanyarray(like.dataobj)
+    save_like(voxels, like, tmp_path / "out.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(load_nifti(tmp_path / "out.nii.gz").dataobj), voxels)

@@ -1,0 +1,238 @@
+"""From scores to suspects: the mixture against scikit-learn, and the filter's laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.mixture import GaussianMixture
+
+from monai_selfcleanse.mixture import SCORE_FLOOR, FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
+
+MIXTURES = st.builds(
+    lambda noisy, low, gap, variance: ScoreMixture((1 - noisy, noisy), (low, low + gap), variance),
+    noisy=st.floats(0.01, 0.99),
+    low=st.floats(-5, 0),
+    gap=st.floats(0.01, 4),
+    variance=st.floats(0.01, 3),
+)
+COHORTS = st.integers(0, 40).flatmap(
+    lambda n: st.tuples(
+        hnp.arrays(np.float64, n, elements=st.floats(0, 5.5) | st.just(np.nan)),
+        hnp.arrays(np.float64, n, elements=st.floats(-1, 1)),
+    )
+)
+
+
+def two_groups(seed: int, n: int = 40, n_noisy: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, surprise, and who is noisy: clean labels score about 0.1, noisy ones about 1."""
+    rng = np.random.default_rng(seed)
+    noisy = np.zeros(n, dtype=bool)
+    noisy[rng.permutation(n)[:n_noisy]] = True
+    scores = np.exp(rng.normal(np.where(noisy, 0.0, np.log(0.1)), 0.25))
+    return scores, np.where(noisy, 0.4, 0.02) + rng.normal(0, 0.02, n), noisy
+
+
+def unimodal(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """Clean labels of easy and hard cases: scores of one mode, and the network hardly surprised by the hardest."""
+    rng = np.random.default_rng(seed)
+    difficulty = rng.normal(0, 1, n)
+    return np.exp(np.log(0.15) + 0.4 * difficulty), 0.02 * difficulty + rng.normal(0, 0.03, n)
+
+
+def sklearns(mixture: ScoreMixture) -> GaussianMixture:
+    model = GaussianMixture(2, covariance_type="tied")
+    model.weights_, model.means_ = np.array(mixture.weights), np.array(mixture.means)[:, None]
+    model.covariances_ = np.array([[mixture.variance]])
+    model.precisions_cholesky_ = 1 / np.sqrt(model.covariances_)
+    return model
+
+
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 7, elements=st.floats(0, 5.5)))
+def test_clean_probability_is_scikit_learns_posterior(mixture: ScoreMixture, scores: np.ndarray) -> None:
+    expected = sklearns(mixture).predict_proba(np.log(scores + SCORE_FLOOR)[:, None])[:, 0]
+    np.testing.assert_allclose(mixture.clean_probability(scores), expected, atol=1e-9)
+
+
+def test_fit_is_scikit_learns() -> None:
+    scores, *_ = two_groups(0)
+    x = np.log(scores + SCORE_FLOOR)[:, None]
+    model = GaussianMixture(2, covariance_type="tied", random_state=0, n_init=3).fit(x)
+    mixture = fit_score_mixture(scores)
+    assert mixture is not None
+    np.testing.assert_allclose(mixture.means, np.sort(model.means_[:, 0]), atol=0.01)
+    clean = model.means_[:, 0].argmin()
+    np.testing.assert_allclose(mixture.clean_probability(scores), model.predict_proba(x)[:, clean], atol=0.01)
+
+
+def test_fit_finds_what_the_scores_were_drawn_from() -> None:
+    scores, _, _ = two_groups(0, n=4000, n_noisy=1200)
+    mixture = fit_score_mixture(scores)
+    assert mixture is not None
+    np.testing.assert_allclose(mixture.weights, (0.7, 0.3), atol=0.02)
+    np.testing.assert_allclose(mixture.means, (np.log(0.1), 0.0), atol=0.03)
+    assert mixture.variance == pytest.approx(0.25**2, rel=0.1)
+
+
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 5.5)))
+def test_clean_probability_falls_with_the_score(mixture: ScoreMixture, scores: np.ndarray) -> None:
+    p = mixture.clean_probability(np.sort(scores))
+    assert ((p >= 0) & (p <= 1)).all()
+    assert (np.diff(p) <= 0).all()
+
+
+def test_clean_probability_falls_strictly_between_its_ends() -> None:
+    p = ScoreMixture((0.6, 0.4), (-2.0, 0.0), 0.5).clean_probability(np.linspace(0.01, 3, 200))
+    assert (np.diff(p) < 0).all()
+    assert p[0] > 0.99 > 0.01 > p[-1]
+
+
+def test_equal_components_are_told_apart_midway() -> None:
+    mixture = ScoreMixture((0.5, 0.5), (-2.0, 0.0), 0.5)
+    assert mixture.clean_probability(np.exp(np.array([-1.0])) - SCORE_FLOOR)[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("scores", [[], [0.1], [0.1, 0.2, 3.0], [0.2] * 30])
+def test_too_few_or_equal_scores_have_no_mixture(scores: list[float]) -> None:
+    assert fit_score_mixture(np.array(scores)) is None
+
+
+@given(cohort=COHORTS, threshold=st.floats(0.1, 0.9), min_gap=st.floats(-0.5, 0.5))
+@settings(max_examples=60)
+def test_laws_of_the_filter(cohort: tuple[np.ndarray, np.ndarray], threshold: float, min_gap: float) -> None:
+    scores, surprise = cohort
+    known = ~np.isnan(scores)
+    decision = filter_labels(scores, surprise, threshold=threshold, min_gap=min_gap)
+    p = decision.clean_probability
+    assert p.shape == decision.suspected.shape == scores.shape
+    np.testing.assert_array_equal(np.isnan(p), ~known)
+    assert ((p[known] >= 0) & (p[known] <= 1)).all()
+    assert (np.diff(p[known][np.argsort(scores[known])]) <= 0).all()
+    assert decision.verdict in ("suspects", "clean", "too few", "not ready")
+    if decision.verdict == "suspects":
+        np.testing.assert_array_equal(decision.suspected, known & (np.nan_to_num(p, nan=1.0) < threshold))
+        assert decision.suspected.any()
+        assert decision.gap >= min_gap
+    else:
+        assert not decision.suspected.any()
+        assert (p[known] >= threshold).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_order_of_cases_does_not_matter(seed: int) -> None:
+    for scores, surprise in (two_groups(seed)[:2], unimodal(seed)):
+        order = np.random.default_rng(seed).permutation(len(scores))
+        straight, shuffled = filter_labels(scores, surprise), filter_labels(scores[order], surprise[order])
+        np.testing.assert_allclose(shuffled.clean_probability, straight.clean_probability[order], atol=1e-9)
+        np.testing.assert_array_equal(shuffled.suspected, straight.suspected[order])
+        assert shuffled.verdict == straight.verdict
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_clear_groups_give_exactly_the_noisy_ones(seed: int) -> None:
+    scores, surprise, noisy = two_groups(seed, n_noisy=3 + seed)
+    decision = filter_labels(scores, surprise)
+    assert decision.verdict == "suspects"
+    np.testing.assert_array_equal(decision.suspected, noisy)
+    assert decision.gap == pytest.approx(surprise[noisy].mean() - surprise[~noisy].mean())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_clean_labels_of_one_mode_have_no_suspects(seed: int) -> None:
+    decision = filter_labels(*unimodal(seed))
+    assert decision.verdict in ("clean", "not ready")
+    assert not decision.suspected.any()
+
+
+@pytest.mark.parametrize("score", [0.0, 0.3, 5.5])
+def test_equal_scores_look_clean(score: float) -> None:
+    decision = filter_labels(np.full(30, score), np.zeros(30))
+    assert decision.verdict == "clean"
+    assert (decision.clean_probability == 1).all()
+    assert decision.mixture is None
+    assert decision.gap == 0.0
+
+
+def test_groups_that_surprise_the_network_alike_look_clean() -> None:
+    scores, _, _ = two_groups(0)
+    decision = filter_labels(scores, np.zeros(40))
+    assert decision.verdict == "clean"
+    assert decision.mixture is not None
+
+
+def test_lifted_probabilities_keep_their_order() -> None:
+    scores, _ = unimodal(0)
+    p = filter_labels(scores, np.zeros(80), threshold=0.6, max_share=1.0).clean_probability
+    assert (np.diff(p[np.argsort(scores)]) < 0).all()
+    assert p.min() < 0.7
+    assert p.min() >= 0.6
+
+
+def test_few_cases_are_not_judged() -> None:
+    scores, surprise, _ = two_groups(0, n=11, n_noisy=4)
+    decision = filter_labels(scores, surprise, min_cases=12)
+    assert decision.verdict == "too few"
+    assert not decision.suspected.any()
+    assert filter_labels(scores, surprise, min_cases=11).verdict == "suspects"
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_hardly_any_cases_are_too_few(n: int) -> None:
+    decision = filter_labels(np.full(n, 0.2), np.zeros(n))
+    assert decision.verdict == "too few"
+    assert (decision.clean_probability == 1).all()
+
+
+def test_network_that_disagrees_with_most_is_not_ready() -> None:
+    scores, surprise, _ = two_groups(0, n=40, n_noisy=34)
+    decision = filter_labels(scores, surprise, max_share=0.8)
+    assert decision.verdict == "not ready"
+    assert not decision.suspected.any()
+    assert filter_labels(scores, surprise, max_share=0.85).verdict == "suspects"
+
+
+def test_cases_without_a_score_are_passed_over() -> None:
+    scores, surprise, noisy = two_groups(0)
+    holes = np.insert(scores, [0, 20, 40], np.nan), np.insert(surprise, [0, 20, 40], 1.0)
+    decision, full = filter_labels(*holes), filter_labels(scores, surprise)
+    known = ~np.isnan(holes[0])
+    np.testing.assert_array_equal(decision.clean_probability[known], full.clean_probability)
+    np.testing.assert_array_equal(decision.suspected[known], noisy)
+    assert not decision.suspected[~known].any()
+    assert np.isnan(decision.clean_probability[~known]).all()
+
+
+def test_no_scores_at_all_are_too_few() -> None:
+    decision = filter_labels(np.full(20, np.nan), np.zeros(20))
+    assert decision.verdict == "too few"
+    assert np.isnan(decision.clean_probability).all()
+
+
+def test_threshold_decides_who_is_suspected() -> None:
+    scores, surprise, _ = two_groups(0)
+    scores[0], surprise[0] = np.exp(-1.15), 0.4  # midway between the groups
+    counts = [filter_labels(scores, surprise, threshold=t).suspected.sum() for t in (1e-6, 0.5, 1 - 1e-6)]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[2]
+
+
+def test_same_scores_give_the_same_decision() -> None:
+    first, second = (filter_labels(*two_groups(0)[:2], random_state=1) for _ in range(2))
+    assert isinstance(first, FilterDecision)
+    np.testing.assert_array_equal(first.clean_probability, second.clean_probability)
+    assert first.mixture == second.mixture
+
+
+@pytest.mark.parametrize(("bad", "message"), [(-0.1, "-0.1 at index 2"), (np.inf, "inf at index 2"), (-np.inf, "-inf")])
+def test_impossible_scores_are_refused(bad: float, message: str) -> None:
+    scores = np.array([0.1, np.nan, bad, 0.3])
+    with pytest.raises(ValueError, match=f"scores must be finite and at least 0, got {message}"):
+        filter_labels(scores, np.zeros(4))
+
+
+@pytest.mark.parametrize(("scores", "surprise"), [((4,), (5,)), ((4, 1), (4, 1)), ((), ())])
+def test_differing_shapes_are_refused(scores: tuple[int, ...], surprise: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"must be of one shape \(n,\)"):
+        filter_labels(np.zeros(scores), np.zeros(surprise))
