@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cases import case_of, check_unique_cases
+from ..cases import check_unique_cases
 from ..files import load_nifti
 
 __all__ = ["DatasetError", "check_case", "check_cases"]
@@ -106,10 +106,11 @@ def check_cases(
     logger.info(f"checking {len(cases)} cases")
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(lambda c: check_case(str(c["image"]), str(c["label"]), structures, ndim), cases))
-    broken = [case_of(case) for case, wrong in zip(cases, found, strict=True) if wrong]
     everything = [*problems, *(line for wrong in found for line in wrong)]
     if not everything:
         return
     shown = "\n  ".join(everything[:20]) + (f"\n  ... and {len(everything) - 20} more" if len(everything) > 20 else "")
-    count = f"{len(broken)} of {len(cases)} cases are broken" if broken else "the data set is not complete"
-    raise DatasetError(f"{count}; mend these files or take them out of the folder, then start again:\n  {shown}")
+    raise DatasetError(
+        f"{len(everything)} problem{'s' if len(everything) > 1 else ''} in the data set; mend these files or take them out of the folder, then start "
+        f"again:\n  {shown}"
+    )

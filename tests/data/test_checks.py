@@ -117,7 +117,7 @@ def test_one_error_names_all_broken_cases(tmp_path: Path) -> None:
     truncate(Path(cases[1]["label"]))
     write_nifti(Path(cases[3]["image"]), 0 * tiny_image())
     write_nifti(Path(cases[4]["label"]), tiny_label() + 5)
-    with pytest.raises(DatasetError, match="3 of 5 cases are broken; mend these files or take them out") as caught:
+    with pytest.raises(DatasetError, match="3 problems in the data set; mend these files or take them out") as caught:
         check_cases(cases, [1, 2, 3])
     message = str(caught.value)
     assert [f"case{i:02d}" in message for i in range(5)] == [False, True, False, True, True]
