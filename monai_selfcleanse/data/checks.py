@@ -110,7 +110,7 @@ def check_cases(
     if not everything:
         return
     shown = "\n  ".join(everything[:20]) + (f"\n  ... and {len(everything) - 20} more" if len(everything) > 20 else "")
+    count = "1 problem" if len(everything) == 1 else f"{len(everything)} problems"
     raise DatasetError(
-        f"{len(everything)} problem{'s' if len(everything) > 1 else ''} in the data set; mend these files or take them out of the folder, then start "
-        f"again:\n  {shown}"
+        f"{count} in the data set; mend these files or take them out of the folder, then start again:\n  {shown}"
     )
