@@ -127,14 +127,14 @@ def test_many_problems_are_counted_and_twenty_shown(tmp_path: Path) -> None:
     cases = write_cases(tmp_path, 23)
     for case in cases:
         Path(case["label"]).unlink()
-    with pytest.raises(DatasetError, match="23 of 23 cases") as caught:
+    with pytest.raises(DatasetError, match="23 problems in the data set") as caught:
         check_cases(cases, [1, 2, 3])
     assert str(caught.value).count("cannot be read") == 20
     assert "... and 3 more" in str(caught.value)
 
 
 def test_earlier_problems_are_reported_along(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"not complete; mend.*\n  b\.nii\.gz: has no label"):
+    with pytest.raises(DatasetError, match=r"1 problem in the data set; mend.*\n  b\.nii\.gz: has no label"):
         check_cases(write_cases(tmp_path, 2), [1, 2, 3], ["b.nii.gz: has no label"])
 
 

@@ -148,7 +148,7 @@ def test_missing_and_broken_files_are_reported_together(data: str, out: Path) ->
 
 def test_data_set_without_any_whole_case_is_refused(tmp_path: Path, out: Path) -> None:
     (write_patient(tmp_path / "data", "patient001", (1,)) / "patient001_frame01_gt.nii.gz").unlink()
-    with pytest.raises(DatasetError, match=r"not complete:\n  .*has no label"):
+    with pytest.raises(DatasetError, match=r"1 problem in the data set; mend.*\n  .*has no label"):
         Cohort(str(tmp_path / "data"), str(out)).train  # noqa: B018
 
 
