@@ -151,14 +151,14 @@ class TruthSummary:
 
     Attributes:
         given_dice, cleansed_dice: Dice to the truth of each pair, ``(n, K)``.
+        clean_probability: ``(n, K)`` in [0, 1].
         suspected: ``(n, K)`` bool.
-        auroc: of 1 - clean probability, noisy against clean; NaN where one of them does not occur.
     """
 
     given_dice: np.ndarray
     cleansed_dice: np.ndarray
+    clean_probability: np.ndarray
     suspected: np.ndarray
-    auroc: float
 
     @property
     def noisy(self) -> np.ndarray:
@@ -169,6 +169,14 @@ class TruthSummary:
     def clean(self) -> np.ndarray:
         """Pairs whose given label is clean."""
         return self.given_dice >= 0.99
+
+    @property
+    def auroc(self) -> float:
+        """Area under the ROC curve of 1 - clean probability, noisy against clean; NaN where one does not occur."""
+        if not self.noisy.any() or not self.clean.any():
+            return float("nan")
+        counted = self.noisy | self.clean
+        return float(roc_auc_score(self.noisy[counted], 1.0 - self.clean_probability[counted]))
 
 
 def compare_with_truth(
@@ -191,12 +199,7 @@ def compare_with_truth(
         for j, k in enumerate(structures):
             given_dice[i, j] = dice(given == k, truth == k)
             cleansed_dice[i, j] = dice(cleansed == k, truth == k)
-    noisy, clean = given_dice < 0.95, given_dice >= 0.99
-    counted = noisy | clean
-    auroc = float("nan")
-    if noisy.any() and clean.any():
-        auroc = float(roc_auc_score(noisy[counted], 1.0 - clean_probability[counted]))
-    return TruthSummary(given_dice, cleansed_dice, suspected, auroc)
+    return TruthSummary(given_dice, cleansed_dice, clean_probability, suspected)
 
 
 def _read(path: str | Path) -> np.ndarray:
