@@ -17,7 +17,7 @@ def cleanse_label(
     predicted: np.ndarray,
     confidence: np.ndarray,
     suspected: Sequence[int],
-    min_confidence: float = 0.7,
+    min_confidence: float = 0.8,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-label of one case, and how much each of its voxels may count.
 

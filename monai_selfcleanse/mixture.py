@@ -116,7 +116,7 @@ def filter_labels(
     scores: np.ndarray,
     surprise: np.ndarray,
     *,
-    threshold: float = 0.2,
+    threshold: float = 0.1,
     min_gap: float = 0.15,
     max_share: float = 0.8,
     min_cases: int = 12,

@@ -51,7 +51,7 @@ class LabelCleanser:
         min_confidence: see :func:`monai_selfcleanse.cleansing.cleanse_label`.
     """
 
-    def __init__(self, store: CaseStore | str, min_confidence: float = 0.7) -> None:
+    def __init__(self, store: CaseStore | str, min_confidence: float = 0.8) -> None:
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence must lie in [0, 1], got {min_confidence}")
         self.store = CaseStore(store) if isinstance(store, str) else store
