@@ -69,7 +69,7 @@ def main() -> None:
         for epoch, evidence in zip(state["epochs"], state["history"], strict=True):
             e = {k: v.numpy() for k, v in evidence.items()}
             found = [
-                filter_labels(e["cross_entropy"][:, i], e["expected_dice"][:, i] - e["dice"][:, i])
+                filter_labels(e["score"][:, i], e["expected_dice"][:, i] - e["dice"][:, i])
                 for i in range(len(structures))
             ]
             dices = np.array([[given[case, k] for k in structures] for case in state["cases"]])

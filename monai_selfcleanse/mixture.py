@@ -2,7 +2,7 @@
 
 Knows numbers only: no images, no network, no engine.
 
-The scores of one structure over the cohort (by default the cross-entropy of :mod:`monai_selfcleanse.scoring`) come from
+The scores of one structure over the cohort (``score`` of :mod:`monai_selfcleanse.scoring`) come from
 two populations, clean and noisy labels. On a log scale both are close to Gaussian, and a two-component mixture tells
 them apart (the small-loss criterion; mixture as in DivideMix, Li et al., ICLR 2020, arXiv 2002.07394). Two choices
 differ from the usual recipe:
@@ -117,7 +117,7 @@ def filter_labels(
     surprise: np.ndarray,
     *,
     threshold: float = 0.1,
-    min_gap: float = 0.15,
+    min_gap: float = 0.2,
     max_share: float = 0.8,
     min_cases: int = 12,
     random_state: int = 0,

@@ -70,7 +70,7 @@ def report_rows(
                     **values,
                 }
             )
-    return sorted(rows, key=lambda row: (row["clean_probability"], -row["cross_entropy"], row["case"]))
+    return sorted(rows, key=lambda row: (row["clean_probability"], -np.nan_to_num(row["score"]), row["case"]))
 
 
 def write_label_report(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:

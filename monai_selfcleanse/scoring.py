@@ -1,8 +1,8 @@
 """Evidence: what one prediction says about one given label, structure by structure.
 
 Knows arrays only. A *structure* is one foreground class of one case; annotators err a structure at a time, so that is
-what is scored. The filter's score is :func:`structure_evidence`'s ``cross_entropy``; the other views become the
-reason shown to the user (:func:`reason_for`).
+what is scored. :func:`structure_evidence`'s ``score`` is what the filter goes by; the other views become the reason
+shown to the user (:func:`reason_for`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 __all__ = ["EVIDENCE", "reason_for", "structure_evidence"]
 
 EVIDENCE = (
+    "score",
     "cross_entropy",
     "dice",
     "expected_dice",
@@ -47,6 +48,9 @@ def structure_evidence(
     Returns:
         Arrays of shape ``(K,)`` by name:
 
+        * ``score``: ``cross_entropy + 2 (1 - dice)``, the loss that networks are trained by, over the structure's own
+          voxels. Cross-entropy alone goes astray where the network is right but unsure of all cases, Dice alone where
+          it is sure and the label just a little off. NaN like ``cross_entropy``.
         * ``cross_entropy``: mean, over the voxels where the given label or the prediction has the structure, of the
           binary cross-entropy (nats, 0 to 5.5) of "this is the structure" against the given label. Restricting the mean
           to that union makes small structures comparable with large ones. NaN where neither has it: there is nothing to
@@ -90,7 +94,7 @@ def structure_evidence(
         out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
         if not n_has + n_sees:
             out["dice"][i], out["expected_dice"][i] = 1.0, 1.0
-            out["cross_entropy"][i], out["shift_mm"][i] = np.nan, np.nan
+            out["score"][i], out["cross_entropy"][i], out["shift_mm"][i] = np.nan, np.nan, np.nan
             continue
         out["expected_dice"][i] = 1.0
         if n_sees:
@@ -100,6 +104,7 @@ def structure_evidence(
         out["cross_entropy"][i] = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
         overlap = int(np.count_nonzero(has & sees))
         out["dice"][i] = 2.0 * overlap / (n_has + n_sees)
+        out["score"][i] = out["cross_entropy"][i] + 2.0 * (1.0 - out["dice"][i])
         out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
         out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
         if given.ndim == 3:

@@ -47,9 +47,7 @@ def evidence(n: int, k: int, **values: Any) -> dict[str, np.ndarray]:
 def test_rows_are_ranked_by_clean_probability_then_score(tmp_path: Path) -> None:
     probability = np.array([[0.9, 0.0], [0.0, 1e-9]])
     score = np.array([[0.1, 2.0], [3.0, 1.0]])
-    rows = report_rows(
-        ["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, cross_entropy=score), probability, probability < 0.2
-    )
+    rows = report_rows(["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, score=score), probability, probability < 0.2)
     assert [(r["case"], r["structure"]) for r in rows] == [("b", 1), ("a", 2), ("b", 2), ("a", 1)]
     write_label_report(rows, tmp_path / "report.csv")
     with open(tmp_path / "report.csv", newline="") as file:

@@ -49,7 +49,7 @@ def phantom_frames(patient: str, seed: int = 0) -> tuple[dict[str, tuple[np.ndar
         "rv_reach": rng.uniform(0.70, 0.85),
     }
     tissue = {"blood": rng.uniform(210, 260), "muscle": rng.uniform(85, 120), "chest": rng.uniform(90, 150)}
-    gain, noise = rng.uniform(0.8, 1.6), rng.uniform(8, 16)
+    gain, noise = rng.uniform(0.8, 1.6), rng.uniform(6, 12)
     background = _chest(rng, shape, spacing, tissue["chest"])
     bias = np.exp(_smooth(rng, shape, [40 / s for s in spacing[:2]] + [2], 0.18))
     frames = {}
@@ -67,7 +67,7 @@ def phantom_frames(patient: str, seed: int = 0) -> tuple[dict[str, tuple[np.ndar
     return frames, spacing
 
 
-def write_phantom(directory: str | os.PathLike, n_patients: int = 20, seed: int = 0) -> Path:
+def write_phantom(directory: str | os.PathLike, n_patients: int = 16, seed: int = 0) -> Path:
     """Write the phantom in ACDC's layout; where it is already there whole, nothing is done.
 
     Args:
@@ -79,7 +79,7 @@ def write_phantom(directory: str | os.PathLike, n_patients: int = 20, seed: int 
         The folder.
     """
     root = Path(directory)
-    mark = f"phantom of {n_patients} patients, seed {seed}, version 2\n"
+    mark = f"phantom of {n_patients} patients, seed {seed}, version 3\n"
     if (root / "README.txt").is_file() and (root / "README.txt").read_text() == mark:
         return root
     if root.exists() and not ((root / "README.txt").is_file() and "phantom of" in (root / "README.txt").read_text()):
@@ -118,12 +118,12 @@ def _grid(shape: tuple[int, ...], spacing: tuple[float, ...]) -> tuple[np.ndarra
 def _chest(rng: np.random.Generator, shape: tuple[int, ...], spacing: tuple[float, ...], level: float) -> np.ndarray:
     """Tissue around the heart: lung, fat, liver and vessels as smooth blobs of various brightness."""
     texture = _smooth(rng, shape, [6, 6, 1.0], 1.0)
-    levels = np.array([20.0, 0.6 * level, level, 2.0 * level])
+    levels = np.array([25.0, 0.6 * level, 0.8 * level, level])
     image = levels[np.digitize(texture, [-0.9, 0.3, 1.3])]
     x, y, _ = _grid(shape, spacing)
-    for _ in range(4):  # vessels: as bright as blood, so that brightness alone does not tell the ventricles
+    for _ in range(3):  # vessels: as bright as blood, so that brightness alone does not tell the ventricles
         cx, cy = rng.uniform(0.05, 0.95, 2) * [x.max(), y.max()]
-        image[(x - cx) ** 2 + (y - cy) ** 2 < rng.uniform(4, 9) ** 2] = 230.0
+        image[(x - cx) ** 2 + (y - cy) ** 2 < rng.uniform(3, 7) ** 2] = 220.0
     return ndimage.gaussian_filter(image, [1.0, 1.0, 0.0])
 
 

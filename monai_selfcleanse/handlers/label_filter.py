@@ -86,7 +86,7 @@ class LabelFilter:
         warmup_epochs: int,
         interval: int = 10,
         threshold: float = 0.1,
-        min_gap: float = 0.15,
+        min_gap: float = 0.2,
         max_share: float = 0.8,
         min_cases: int = 12,
         label_key: str = CommonKeys.LABEL,
@@ -174,7 +174,7 @@ class LabelFilter:
         if not self.history:
             return None
         evidence = self.history[-1]
-        score, surprise = evidence["cross_entropy"], evidence["expected_dice"] - evidence["dice"]
+        score, surprise = evidence["score"], evidence["expected_dice"] - evidence["dice"]
         decisions = tuple(filter_labels(score[:, i], surprise[:, i], **self.gate) for i in range(len(self.names)))
         return LabelFilterResult(
             self.epochs[-1],
