@@ -28,6 +28,7 @@ TINY: dict[str, Any] = {
     "epochs": 3,
     "warmup_epochs": 1,
     "val_interval": 2,
+    "batch_size": 2,
     "spacing": [3.0, 3.0, -1.0],
     "patch_size": [32, 32, 1],
     "network_def#channels": [8, 16],
