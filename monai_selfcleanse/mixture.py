@@ -26,7 +26,7 @@ from sklearn.mixture import GaussianMixture
 __all__ = ["FilterDecision", "ScoreMixture", "filter_labels", "fit_score_mixture"]
 
 SCORE_FLOOR = 1e-3
-"""Added to a score before its logarithm (nats): differences below it are rounding, not evidence."""
+"""Added to a score before its logarithm: differences below it are rounding, not evidence."""
 
 
 @dataclass(frozen=True)
