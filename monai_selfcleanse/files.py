@@ -1,17 +1,21 @@
-"""Files that are either whole or not there: written beside their place and moved into it."""
+"""Files that are either whole or not there (written beside their place and moved into it), and progress over them."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import nibabel as nib
 import numpy as np
 
-__all__ = ["atomic_path", "load_nifti", "save_like"]
+__all__ = ["atomic_path", "counted", "load_nifti", "save_like"]
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -55,3 +59,17 @@ def save_like(voxels: np.ndarray, like: nib.Nifti1Image, path: str | os.PathLike
     header.set_slope_inter(1, 0)
     with atomic_path(path) as part:
         nib.save(nib.Nifti1Image(voxels.astype(like.get_data_dtype(), copy=False), like.affine, header), part)
+
+
+def counted(items: Sequence[T], what: str, show: bool = True) -> Iterator[T]:
+    """The items, with a bar on standard error that says how many are done; without a terminal, ten lines."""
+    terminal = sys.stderr.isatty()
+    steps, shown = (40 if terminal else 10), -1
+    for done in range(len(items) + 1):
+        if show and items and steps * done // len(items) > shown:
+            shown = steps * done // len(items)
+            bar = f"{what} [{'#' * shown}{'.' * (steps - shown)}] {done}/{len(items)}"
+            end = "\n" if not terminal or done == len(items) else "\r"
+            print(bar, end=end, file=sys.stderr, flush=True)
+        if done < len(items):
+            yield items[done]

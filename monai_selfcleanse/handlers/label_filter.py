@@ -17,7 +17,7 @@ from monai.utils import CommonKeys
 
 from ..cases import case_of
 from ..mixture import FilterDecision, filter_labels
-from ..noise.array import index_map
+from ..noise.base import index_map
 from ..scoring import EVIDENCE, structure_evidence
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events

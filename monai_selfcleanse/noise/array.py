@@ -1,269 +1,490 @@
-"""Label noise as MONAI array transforms: sampling here, application in :mod:`monai_selfcleanse.noise.functional`.
-
-Annotation noise is a property of a case, not an augmentation: what a transform does follows from ``(seed, case id,
-name of the transform)`` alone. The transforms therefore carry no ``RandomizableTrait`` and ``CacheDataset`` may cache
-them. Each works in two steps, so that noise can be recorded and replayed:
-
-1. :meth:`LabelNoise.sample` looks at the label and draws a list of JSON-able parameter dictionaries, one a change;
-2. :func:`apply_noise` carries one such dictionary out, deterministically.
-"""
+"""The label noise transforms: each draws the parameters of one model of :mod:`monai_selfcleanse.noise.models`."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-import torch
-from monai.config import NdarrayOrTensor
-from monai.data import MetaTensor
-from monai.transforms import Transform
-from monai.utils import convert_data_type, convert_to_dst_type
 
-from . import functional as F
+from .base import GradedNoise, LabelNoise, low_and_high
+from .functional import bounding_box
+from .missing import count_components
+from .models import NoiseRecord
 
-__all__ = ["DilateLabel", "DropLabel", "ErodeLabel", "LabelNoise", "apply_noise", "index_map"]
+__all__ = [
+    "ContourKnotLabel",
+    "DilateLabel",
+    "DropLabel",
+    "ElasticLabel",
+    "ErodeLabel",
+    "ExtendLabel",
+    "FalsePositiveLabel",
+    "MarkovWalkLabel",
+    "PolygonLabel",
+    "RotateLabel",
+    "ScaleLabel",
+    "ShiftLabel",
+    "SmoothLabel",
+    "SwapLabel",
+]
 
-NoiseParams = dict[str, Any]
-Unit = Literal["mm", "radius", "dice"]
-
-
-def apply_noise(label: np.ndarray, params: Mapping[str, Any], spacing: Sequence[float]) -> np.ndarray:
-    """Carry one recorded change out on an index map without a channel axis; returns a new array.
-
-    Args:
-        label: index map.
-        params: as drawn by :meth:`LabelNoise.sample` and written in a manifest; ``model`` names the change.
-        spacing: voxel size in mm, one number an axis.
-
-    Raises:
-        ValueError: the model is unknown.
-    """
-    structure, model = int(params["structure"]), params["model"]
-    if model in ("erosion", "dilation"):
-        change = F.erode_label if model == "erosion" else F.dilate_label
-        distance, wobble = float(params["distance_mm"]), float(params["wobble_mm"])
-        return change(label, structure, distance, spacing, wobble_mm=wobble, wobble_seed=int(params["wobble_seed"]))
-    if model == "drop_structure":
-        return F.drop_structure(label, structure)
-    if model == "drop_slices":
-        return F.drop_slices(label, structure, params["slices"], int(params["axis"]))
-    if model == "drop_components":
-        return F.drop_components(label, structure, params["components"])
-    raise ValueError(f"unknown noise model {model!r}: this version knows erosion, dilation and drop_*")
+Unit = Literal["dice", "mm", "radius"]
 
 
-def index_map(label: NdarrayOrTensor, name: str = "label") -> np.ndarray:
-    """The index map of a channel-first label ``(1, *spatial)``, as a numpy integer array without the channel axis.
-
-    Raises:
-        ValueError: more than one channel (a one-hot label), values that are negative or not whole, or NaN.
-    """
-    array = convert_data_type(label, np.ndarray)[0]
-    if array.ndim < 3 or array.shape[0] != 1:
-        raise ValueError(
-            f"{name}: expected a channel-first index map of shape (1, *spatial) with 2 or 3 spatial axes, got "
-            f"{tuple(array.shape)}; turn a one-hot label into indices with monai.transforms.AsDiscrete(argmax=True)"
-        )
-    array = array[0]
-    if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
-        whole = np.rint(array)
-        if not np.isfinite(array).all() or not np.allclose(whole, array, rtol=0, atol=1e-3):
-            raise ValueError(f"{name}: expected whole numbers (structure indices), got soft or NaN values")
-        array = whole.astype(np.int64)
-    if array.size and array.min() < 0:
-        raise ValueError(f"{name}: expected structure indices of at least 0, got {array.min()}")
-    return array
+def _seed(generator: np.random.Generator) -> int:
+    return int(generator.integers(2**31))
 
 
-class LabelNoise(Transform):
-    """Base of all label noise: one fixed corruption a case.
-
-    Args:
-        structures: the values to corrupt; None means every structure found in the label.
-        prob: chance of each of these structures to be corrupted, in [0, 1].
-        seed: together with the case's id it decides everything.
-    """
-
-    def __init__(self, structures: Sequence[int] | None = None, prob: float = 1.0, seed: int = 0) -> None:
-        if not 0.0 <= prob <= 1.0:
-            raise ValueError(f"prob must lie in [0, 1], got {prob}")
-        self.structures = None if structures is None else tuple(int(s) for s in structures)
-        self.prob = prob
-        self.seed = int(seed)
-
-    @abstractmethod
-    def sample(
-        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
-    ) -> NoiseParams | None:
-        """Draw the parameters of one structure's change; None leaves it alone (it is absent or cannot be changed)."""
-
-    def corrupt(self, label: np.ndarray, case: str, spacing: Sequence[float]) -> tuple[np.ndarray, list[NoiseParams]]:
-        """Noisy copy of an index map without channel axis, and what was done to it in order."""
-        generator = F.case_generator(self.seed, case, type(self).__name__)
-        present = [int(v) for v in np.unique(label) if v > 0]
-        records: list[NoiseParams] = []
-        for structure in present if self.structures is None else self.structures:
-            chosen = generator.random() < self.prob
-            params = self.sample(label, structure, spacing, generator) if chosen and structure in present else None
-            if params is not None:
-                label = apply_noise(label, params, spacing)
-                records.append(params)
-        return label.copy() if not records else label, records
-
-    def __call__(  # type: ignore[override]
-        self, img: NdarrayOrTensor, case: str, spacing: Sequence[float] | None = None
-    ) -> NdarrayOrTensor:
-        """Noisy copy of a channel-first label.
-
-        Args:
-            img: index map ``(1, *spatial)``; numpy, torch or ``MetaTensor``, any dtype with whole numbers.
-            case: the case's id.
-            spacing: voxel size in mm; None takes a ``MetaTensor``'s own, and 1 mm for anything else.
-
-        Returns:
-            The same kind, dtype, device and metadata as ``img``, which is not changed.
-        """
-        return self.with_records(img, case, spacing)[0]
-
-    def with_records(
-        self, img: NdarrayOrTensor, case: str, spacing: Sequence[float] | None = None
-    ) -> tuple[NdarrayOrTensor, list[NoiseParams]]:
-        """As calling the transform, and the list of parameter dictionaries beside it."""
-        label = index_map(img)
-        if spacing is None:
-            spacing = img.pixdim.tolist() if isinstance(img, MetaTensor) else [1.0] * label.ndim
-        if len(spacing) < label.ndim or not all(np.isfinite(s) and s > 0 for s in spacing[: label.ndim]):
-            raise ValueError(f"case {case!r}: spacing must be {label.ndim} positive numbers in mm, got {spacing}")
-        noisy, records = self.corrupt(label, case, [float(s) for s in spacing[: label.ndim]])
-        out, *_ = convert_to_dst_type(noisy[None], img, dtype=img.dtype)
-        if isinstance(img, torch.Tensor) and not isinstance(img, MetaTensor) and isinstance(out, MetaTensor):
-            out = out.as_tensor()
-        return out, records
+def _sign(generator: np.random.Generator, chance: float = 0.5) -> int:
+    return 1 if generator.random() < chance else -1
 
 
-class _ShiftBorder(LabelNoise):
-    """What erosion and dilation share: the strength and its units."""
-
-    outwards: bool
+class _MovedBorder(GradedNoise):
+    """What erosion and dilation share."""
 
     def __init__(
         self,
         strength: float | tuple[float, float] = (0.4, 0.8),
         unit: Unit = "dice",
-        wobble: float = 0.1,
+        wobble: float = 0.2,
+        jitter: float = 0.1,
         structures: Sequence[int] | None = None,
         prob: float = 1.0,
         seed: int = 0,
+        axis: int = -1,
     ) -> None:
-        super().__init__(structures, prob, seed)
-        low, high = (strength, strength) if isinstance(strength, (int, float)) else strength
-        if unit not in ("mm", "radius", "dice"):
-            raise ValueError(f"unit must be 'mm', 'radius' or 'dice', got {unit!r}")
-        if not 0 <= low <= high or (unit == "dice" and not 0 < low <= high <= 1):
-            bounds = "in (0, 1]" if unit == "dice" else "of at least 0"
-            raise ValueError(f"strength in {unit} must be a number, or a low and a high one, {bounds}, got {strength}")
-        if wobble < 0:
-            raise ValueError(f"wobble must be at least 0, got {wobble}")
-        self.low, self.high, self.unit, self.wobble = float(low), float(high), unit, float(wobble)
+        super().__init__(strength, unit, structures, prob, seed, axis)
+        for name, value in (("wobble", wobble), ("jitter", jitter)):
+            if not 0 <= value < np.inf:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+        self.wobble, self.jitter = float(wobble), float(jitter)
 
-    def sample(
+    def draw(
         self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
-    ) -> NoiseParams | None:
-        strength = float(generator.uniform(self.low, self.high))
-        wobble_seed = int(generator.integers(2**31))
-        radius = F.inscribed_radius(label, structure, spacing)
-        wobble_mm = self.wobble * radius
-        if self.unit == "dice":
-            distance = F.shift_for_dice(
-                label, structure, strength, spacing,
-                outwards=self.outwards, wobble_mm=wobble_mm, wobble_seed=wobble_seed,
-            )  # fmt: skip
-            if distance is None:
-                return None
-        else:
-            distance = strength * (radius if self.unit == "radius" else 1.0)
-        return {
-            "model": "dilation" if self.outwards else "erosion",
-            "structure": structure,
-            "distance_mm": distance,
-            "wobble_mm": wobble_mm,
-            "wobble_seed": wobble_seed,
-        }
+    ) -> NoiseRecord:
+        del structure, spacing
+        axis = self.axis % label.ndim
+        return {"wobble": self.wobble, "jitter": self.jitter, "axis": axis, "seed": _seed(generator)}
 
 
-class ErodeLabel(_ShiftBorder):
+class ErodeLabel(_MovedBorder):
     """Under-drawn border: strip a rim off the structure, which becomes background.
 
     Args:
-        strength: one number, or a low and a high one between which each structure of a case draws its own.
-        unit: ``"mm"``: width of the rim; ``"radius"``: the same as a fraction of the structure's inscribed radius;
-            ``"dice"``: the Dice to the original that is left, met to the voxel (without wobble: as nearly as voxels
-            of one distance, which move together, allow).
-        wobble: amplitude of the border's smooth irregularity as a fraction of the inscribed radius; 0 for none.
-        structures, prob, seed: see :class:`LabelNoise`.
+        strength, unit: see :class:`GradedNoise`; ``"mm"`` and ``"radius"`` give the width of the rim.
+        wobble: standard deviation of the rim's smooth irregularity, as a share of its width; 0 for none.
+        jitter: the same for what each slice adds of its own.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
 
-    An absent structure stays absent. At ``"mm"`` or ``"radius"`` a structure may vanish.
+    At ``"mm"`` or ``"radius"`` a structure may vanish.
     """
 
-    outwards = False
+    model = "erosion"
 
 
-class DilateLabel(_ShiftBorder):
+class DilateLabel(_MovedBorder):
     """Over-drawn border: grow the structure into background; arguments as :class:`ErodeLabel`.
 
     Other structures never give way. With ``unit="dice"`` a structure that has not enough background around it to reach
     the Dice (a left ventricle within its myocardium, say) is left alone.
     """
 
-    outwards = True
+    model = "dilation"
+
+
+class ContourKnotLabel(GradedNoise):
+    """Unsteady hand: redraw each slice's contours through some of their points, each moved in or out at random.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"mm"`` and ``"radius"`` give the standard deviation of the points'
+            offsets.
+        knots: number of points in a slice.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "contour_knots"
+
+    def __init__(
+        self,
+        strength: float | tuple[float, float] = (0.6, 0.9),
+        unit: Unit = "dice",
+        knots: int = 30,
+        structures: Sequence[int] | None = None,
+        prob: float = 1.0,
+        seed: int = 0,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(strength, unit, structures, prob, seed, axis)
+        if knots < 1:
+            raise ValueError(f"knots must be at least 1, got {knots}")
+        self.knots = int(knots)
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord:
+        return {"knots": self.knots, "axis": self.axis % label.ndim, "seed": _seed(generator)}
+
+
+class MarkovWalkLabel(GradedNoise):
+    """Frayed border: a random walk of it, biased inwards or outwards.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"steps"`` gives the number of steps.
+        growth: chance of a step to grow rather than shrink, one number or a low and a high one, in [0, 1]; near 0.5
+            the walk gets nowhere.
+        flip: chance of a voxel along the border to be taken in a step, in (0, 1].
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "markov_walk"
+    units = ("dice", "steps")
+
+    def __init__(
+        self,
+        strength: float | tuple[float, float] = (0.4, 0.8),
+        unit: Literal["dice", "steps"] = "dice",
+        growth: float | tuple[float, float] = (0.1, 0.3),
+        flip: float = 0.3,
+        structures: Sequence[int] | None = None,
+        prob: float = 1.0,
+        seed: int = 0,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(strength, unit, structures, prob, seed, axis)
+        self.growth = low_and_high("growth", growth)
+        if not 0 <= self.growth[0] <= self.growth[1] <= 1:
+            raise ValueError(f"growth must be a number, or a low and a high one, in [0, 1], got {growth}")
+        if not 0 < flip <= 1:
+            raise ValueError(f"flip must lie in (0, 1], got {flip}")
+        self.flip = float(flip)
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord:
+        growth = round(float(generator.uniform(*self.growth)), 6)
+        return {"growth": growth, "flip": self.flip, "axis": self.axis % label.ndim, "seed": _seed(generator)}
+
+
+class _PlainNoise(GradedNoise):
+    """Graded noise with no arguments of its own."""
+
+    def __init__(
+        self,
+        strength: float | tuple[float, float] = (0.6, 0.9),
+        unit: str = "dice",
+        structures: Sequence[int] | None = None,
+        prob: float = 1.0,
+        seed: int = 0,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(strength, unit, structures, prob, seed, axis)
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord | None:
+        return {"axis": self.axis % label.ndim}
+
+
+class PolygonLabel(_PlainNoise):
+    """Hasty clicking: replace each slice's contours by coarse polygons (Douglas-Peucker; needs scikit-image).
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"mm"`` and ``"radius"`` give the tolerance, the distance from the
+            polygon up to which a vertex is left out. A triangle is always left, so that a low Dice is out of reach.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "polygon"
+
+
+class SmoothLabel(_PlainNoise):
+    """Over-smoothing: blur each slice's mask and threshold it; corners are cut, thin parts vanish.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"mm"`` and ``"radius"`` give the Gaussian's standard deviation.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "smoothing"
+
+
+class ShiftLabel(_PlainNoise):
+    """Right shape, wrong place: move the structure within its slices, in a random direction.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"mm"`` and ``"radius"`` give the length of the way.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "shift"
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord:
+        angle = round(float(generator.uniform(0, 360)), 6)
+        return {"angle_degrees": angle, "axis": self.axis % label.ndim}
+
+
+class RotateLabel(_PlainNoise):
+    """Turn the structure within its slices about the centre of its voxels, one way or the other.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; or ``"degrees"``. What is round hardly changes: a low Dice is out of
+            reach for it.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "rotation"
+    units = ("dice", "degrees")
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord:
+        return {"direction": _sign(generator), "axis": self.axis % label.ndim}
+
+
+class ScaleLabel(_PlainNoise):
+    """Enlarge or shrink the structure within its slices about the centre of its voxels, at even chances.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"percent"``: 25 means to 1.25 times the size, or to 1 / 1.25.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "scaling"
+    units = ("dice", "percent")
+    draw = RotateLabel.draw
+
+
+class ElasticLabel(GradedNoise):
+    """Elastic deformation within slices by a smooth random field.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"mm"`` and ``"radius"`` give the standard deviation of the
+            displacement along each axis.
+        sigma_mm: correlation length of the field.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+    """
+
+    model = "elastic"
+
+    def __init__(
+        self,
+        strength: float | tuple[float, float] = (0.6, 0.9),
+        unit: Unit = "dice",
+        sigma_mm: float = 10.0,
+        structures: Sequence[int] | None = None,
+        prob: float = 1.0,
+        seed: int = 0,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(strength, unit, structures, prob, seed, axis)
+        if not 0 < sigma_mm < np.inf:
+            raise ValueError(f"sigma_mm must be above 0, got {sigma_mm}")
+        self.sigma_mm = float(sigma_mm)
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord:
+        return {"sigma_mm": self.sigma_mm, "axis": self.axis % label.ndim, "seed": _seed(generator)}
+
+
+class FalsePositiveLabel(GradedNoise):
+    """Spurious blobs: add ellipsoids of the structure's value in background not far from it.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"mm"`` and ``"radius"`` give the mean semi-axis.
+        blobs: how many, one number or a low and a high one.
+        structures, prob, seed: see :class:`GradedNoise`.
+
+    Blobs lie within one more extent of the structure on each of its sides, and inside the volume. Where there is no
+    background, the structure is left alone.
+    """
+
+    model = "false_positives"
+
+    def __init__(
+        self,
+        strength: float | tuple[float, float] = (0.6, 0.9),
+        unit: Unit = "dice",
+        blobs: int | tuple[int, int] = (1, 3),
+        structures: Sequence[int] | None = None,
+        prob: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(strength, unit, structures, prob, seed)
+        low, high = low_and_high("blobs", blobs)
+        if not 1 <= low <= high:
+            raise ValueError(f"blobs must be a number, or a low and a high one, of at least 1, got {blobs}")
+        self.blobs = (int(low), int(high))
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord | None:
+        tight = bounding_box(label == structure)
+        assert tight is not None
+        low = np.array([max(0, 2 * t.start - t.stop) for t in tight])
+        high = np.array([min(n, 2 * t.stop - t.start) for t, n in zip(tight, label.shape, strict=True)])
+        n_blobs = int(generator.integers(self.blobs[0], self.blobs[1] + 1))
+        found: list[list[float]] = []
+        for _ in range(50 * n_blobs):
+            voxel = generator.integers(low, high)
+            axes = generator.uniform(0.7, 1.3, label.ndim)
+            if label[tuple(voxel)] == 0 and len(found) < n_blobs:
+                centre = (voxel - [t.start for t in tight]) * np.array(spacing)
+                found.append([round(float(v), 6) for v in (*centre, *axes)])
+        return {"blobs": found} if found else None
+
+
+class ExtendLabel(GradedNoise):
+    """Not knowing where to stop: go on drawing the contour of the structure's last slice beyond its end.
+
+    Args:
+        strength, unit: see :class:`GradedNoise`; ``"slices"``, or ``"mm"``, says how far. A part of a slice takes the
+            innermost part of the contour.
+        structures, prob, seed, axis: see :class:`GradedNoise`.
+
+    The end is drawn at random among those with slices beyond; a structure that fills the volume is left alone.
+    """
+
+    model = "extension"
+    units = ("dice", "slices", "mm")
+
+    def __init__(
+        self,
+        strength: float | tuple[float, float] = (1.0, 3.0),
+        unit: Literal["dice", "slices", "mm"] = "slices",
+        structures: Sequence[int] | None = None,
+        prob: float = 1.0,
+        seed: int = 0,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(strength, unit, structures, prob, seed, axis)
+
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord | None:
+        axis = self.axis % label.ndim
+        (hits,) = np.nonzero((label == structure).any(axis=tuple(a for a in range(label.ndim) if a != axis)))
+        ends = [end for end, room in ((1, hits[-1] + 1 < label.shape[axis]), (-1, hits[0] > 0)) if room]
+        return {"end": ends[int(generator.integers(len(ends)))], "axis": axis} if ends else None
 
 
 class DropLabel(LabelNoise):
-    """Missed annotation: remove a structure, slices at one end of it, or one of its connected components.
+    """Missed annotation: remove a structure, one of its connected components, or slices of it.
 
     Args:
-        what: ``"structure"``: all of it; ``"slices"``: a run of its slices from a random end; ``"components"``: one
-            random connected component among those that are not the largest (nothing where there is but one).
+        what: ``"structure"``: all of it; ``"components"``: one random connected component among those that are not the
+            largest (nothing where there is but one); ``"slices"``: a run of its slices from a random end; ``"sparse"``:
+            all slices but every n-th.
         fraction: for ``"slices"``: share of the structure's slices to drop, one number or a low and a high one in
             (0, 1]; at least one slice is dropped.
+        every: for ``"sparse"``: the n, one number or a low and a high one, of at least 2. The first slice that is kept
+            is random; a structure of one slice is left alone.
+        gap: for ``"sparse"``: between slices that are kept, leave it ``"empty"`` or fill it ``"interpolated"``.
         axis: the spatial axis along which slices are counted.
         structures, prob, seed: see :class:`LabelNoise`.
     """
 
     def __init__(
         self,
-        what: Literal["structure", "slices", "components"] = "structure",
+        what: Literal["structure", "components", "slices", "sparse"] = "structure",
         fraction: float | tuple[float, float] = (0.25, 0.5),
         axis: int = -1,
         structures: Sequence[int] | None = None,
         prob: float = 1.0,
         seed: int = 0,
+        every: int | tuple[int, int] = (2, 4),
+        gap: Literal["empty", "interpolated"] = "empty",
     ) -> None:
         super().__init__(structures, prob, seed)
-        low, high = (fraction, fraction) if isinstance(fraction, (int, float)) else fraction
-        if what not in ("structure", "slices", "components"):
-            raise ValueError(f"what must be 'structure', 'slices' or 'components', got {what!r}")
-        if not 0 < low <= high <= 1:
+        self.low, self.high = low_and_high("fraction", fraction)
+        if what not in ("structure", "components", "slices", "sparse"):
+            raise ValueError(f"what must be 'structure', 'components', 'slices' or 'sparse', got {what!r}")
+        if not 0 < self.low <= self.high <= 1:
             raise ValueError(f"fraction must be a number, or a low and a high one, in (0, 1], got {fraction}")
-        self.what, self.low, self.high, self.axis = what, float(low), float(high), axis
+        first, last = low_and_high("every", every)
+        if not 2 <= first <= last < np.inf:
+            raise ValueError(f"every must be a number, or a low and a high one, of at least 2, got {every}")
+        if gap not in ("empty", "interpolated"):
+            raise ValueError(f"gap must be 'empty' or 'interpolated', got {gap!r}")
+        self.what, self.every, self.gap, self.axis = what, (int(first), int(last)), gap, axis
 
     def sample(
         self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
-    ) -> NoiseParams | None:
+    ) -> NoiseRecord | None:
         del spacing
         if self.what == "structure":
             return {"model": "drop_structure", "structure": structure}
         mask = label == structure
         if self.what == "components":
-            n_parts = F.count_components(mask)
+            n_parts = count_components(mask)
             if n_parts < 2:
                 return None
             chosen = int(generator.integers(1, n_parts))
             return {"model": "drop_components", "structure": structure, "components": [chosen]}
         axis = self.axis % label.ndim
         (hits,) = np.nonzero(mask.any(axis=tuple(a for a in range(label.ndim) if a != axis)))
-        n_drop = max(1, round(float(generator.uniform(self.low, self.high)) * len(hits)))
-        run = hits[:n_drop] if generator.random() < 0.5 else hits[-n_drop:]
-        return {"model": "drop_slices", "structure": structure, "slices": [int(i) for i in run], "axis": axis}
+        if self.what == "slices":
+            n_drop = max(1, round(float(generator.uniform(self.low, self.high)) * len(hits)))
+            dropped = hits[:n_drop] if generator.random() < 0.5 else hits[-n_drop:]
+            gap = "empty"
+        else:
+            every = int(generator.integers(self.every[0], self.every[1] + 1))
+            kept = hits[int(generator.integers(min(every, len(hits)))) :: every]
+            dropped, gap = np.setdiff1d(hits, kept), self.gap
+            if not len(dropped):
+                return None
+        slices = [int(i) for i in dropped]
+        return {"model": "drop_slices", "structure": structure, "slices": slices, "axis": axis, "gap": gap}
+
+
+class SwapLabel(LabelNoise):
+    """Confusion: one pair of a case's structures trade places, in all slices or in a run of them from a random end.
+
+    Args:
+        fraction: share of the slices that hold one of the two, one number or a low and a high one in (0, 1].
+        structures: the values among which the pair is drawn; None means all found in the label.
+        prob: chance of a case to be corrupted, in [0, 1].
+        seed: see :class:`LabelNoise`.
+        axis: the spatial axis along which slices are counted.
+
+    A label with fewer than two structures is left alone.
+    """
+
+    def __init__(
+        self,
+        fraction: float | tuple[float, float] = 1.0,
+        structures: Sequence[int] | None = None,
+        prob: float = 1.0,
+        seed: int = 0,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(structures, prob, seed)
+        self.low, self.high = low_and_high("fraction", fraction)
+        if not 0 < self.low <= self.high <= 1:
+            raise ValueError(f"fraction must be a number, or a low and a high one, in (0, 1], got {fraction}")
+        self.axis = axis
+
+    def choose(self, present: Sequence[int], generator: np.random.Generator) -> list[int]:
+        chosen = generator.random() < self.prob
+        found = [s for s in present if self.structures is None or s in self.structures]
+        return [int(generator.choice(found))] if chosen and len(found) > 1 else []
+
+    def sample(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord | None:
+        del spacing
+        found = [int(v) for v in np.unique(label) if v > 0 and (self.structures is None or v in self.structures)]
+        others = [s for s in found if s != structure]
+        if not others:
+            return None
+        other = int(generator.choice(others))
+        axis = self.axis % label.ndim
+        either = (label == structure) | (label == other)
+        (hits,) = np.nonzero(either.any(axis=tuple(a for a in range(label.ndim) if a != axis)))
+        n_swapped = max(1, round(float(generator.uniform(self.low, self.high)) * len(hits)))
+        swapped = hits[:n_swapped] if generator.random() < 0.5 else hits[-n_swapped:]
+        slices = None if n_swapped == len(hits) else [int(i) for i in swapped]
+        return {"model": "swap", "structure": structure, "other": other, "slices": slices, "axis": axis}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..cases import case_of, label_file_of
-from ..files import atomic_path, load_nifti, save_like
-from .array import index_map
-from .functional import case_generator, dice
+from ..files import atomic_path, counted, load_nifti, save_like
+from .base import index_map
+from .functional import case_generator, dice, hausdorff95
+from .models import NoiseRecord, replay
 from .presets import make_annotator
 
-__all__ = ["choose_patients", "corrupt_cohort"]
+__all__ = ["choose_patients", "corrupt_cohort", "patient_of", "replay_manifest"]
 
 
 def choose_patients(patients: Sequence[str], rate: float, seed: int) -> set[str]:
@@ -36,32 +37,85 @@ def choose_patients(patients: Sequence[str], rate: float, seed: int) -> set[str]
 
 
 def corrupt_cohort(
-    data: Sequence[dict[str, Any]], directory: str | Path, rate: float, preset: str, seed: int
+    data: Sequence[dict[str, Any]], directory: str | Path, rate: float, preset: str, seed: int, progress: bool = False
 ) -> list[dict[str, Any]]:
     """Write noisy copies of some patients' labels, and a manifest of what was done.
 
     Args:
         data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases`. Their labels are taken as the truth.
-        directory: folder for the noisy labels, under their relative paths, and for ``manifest.jsonl``: a line a case
-            and structure that was changed, with the parameters and the Dice that is left of each structure.
+        directory: folder for the noisy labels, under their relative paths, and for the manifest ``manifest.jsonl``: a
+            line a change, in order, with ``case``, ``file``, the record (:mod:`monai_selfcleanse.noise.models`) and
+            what is left in the end of the structure: ``dice`` and ``hd95_mm`` to the truth (null where the structure is
+            gone). A swap has ``other_dice`` and ``other_hd95_mm`` as well.
         rate: share of patients whose cases are all corrupted.
         preset: name in :data:`monai_selfcleanse.noise.PRESETS`.
         seed: decides who is corrupted and how.
+        progress: show a count on standard error.
 
     Returns:
         The same cases with ``label`` pointing to the noisy copy where there is one, and ``truth`` to the original.
         A label that comes out as it was (an empty one) stays where it is.
     """
-    directory = Path(directory)
     annotator = make_annotator(preset, seed)
-    noisy_patients = choose_patients([str(item.get("patient", case_of(item))) for item in data], rate, seed)
+    noisy_patients = choose_patients([patient_of(item) for item in data], rate, seed)
+
+    def corrupt(item: dict[str, Any], truth: np.ndarray, spacing: list[float]) -> tuple[np.ndarray, list[NoiseRecord]]:
+        return annotator.corrupt(truth, case_of(item), spacing)
+
+    noisy = {case_of(item) for item in data if patient_of(item) in noisy_patients}
+    return _write_noisy(data, Path(directory), noisy, corrupt, progress)
+
+
+def replay_manifest(
+    data: Sequence[dict[str, Any]], directory: str | Path, manifest: str | Path, progress: bool = False
+) -> list[dict[str, Any]]:
+    """Corrupt the same labels again from a manifest's lines; otherwise as :func:`corrupt_cohort`.
+
+    Raises:
+        ValueError: a line is no JSON record, or is of a case that ``data`` lacks; the message names the line.
+    """
+    cases = {case_of(item) for item in data}
+    records: dict[str, list[NoiseRecord]] = {}
+    for number, line in enumerate(Path(manifest).read_text().splitlines(), 1):
+        try:
+            record = json.loads(line)
+            case = record["case"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{manifest}, line {number}: is no record of label noise ({error})") from error
+        if case not in cases:
+            raise ValueError(f"{manifest}, line {number}: the data set has no case {case!r}")
+        records.setdefault(case, []).append({k: v for k, v in record.items() if k not in _MEASURED})
+
+    def corrupt(item: dict[str, Any], truth: np.ndarray, spacing: list[float]) -> tuple[np.ndarray, list[NoiseRecord]]:
+        own = records[case_of(item)]
+        return replay(truth, own, spacing), own
+
+    return _write_noisy(data, Path(directory), set(records), corrupt, progress)
+
+
+def patient_of(item: Mapping[str, Any]) -> str:
+    """The case's patient; without one the case is its own."""
+    return str(item.get("patient", case_of(item)))
+
+
+_MEASURED = ("case", "file", "dice", "hd95_mm", "other_dice", "other_hd95_mm")
+
+
+def _write_noisy(
+    data: Sequence[dict[str, Any]],
+    directory: Path,
+    noisy_cases: set[str],
+    corrupt: Callable[[dict[str, Any], np.ndarray, list[float]], tuple[np.ndarray, list[NoiseRecord]]],
+    progress: bool,
+) -> list[dict[str, Any]]:
     out, lines = [], []
-    for item in data:
+    for item in counted(data, "labels", progress):
         item = item | {"truth": item["label"]}
-        if str(item.get("patient", case_of(item))) in noisy_patients:
+        if case_of(item) in noisy_cases:
             file = load_nifti(item["label"])
             truth = index_map(np.asanyarray(file.dataobj)[None], str(item["label"]))
-            noisy, records = annotator.corrupt(truth, case_of(item), [float(s) for s in file.header.get_zooms()])
+            spacing = [float(s) for s in file.header.get_zooms()[: truth.ndim]]
+            noisy, records = corrupt(item, truth, spacing)
             if records:
                 path = directory / label_file_of(item)
                 if path.exists() and path.samefile(item["label"]):
@@ -69,9 +123,22 @@ def corrupt_cohort(
                 save_like(noisy, file, path)
                 item["label"] = str(path)
                 for record in records:
-                    left = dice(noisy == record["structure"], truth == record["structure"])
-                    lines.append(json.dumps({"case": case_of(item), **record, "dice": round(left, 4)}))
+                    left = _what_is_left(noisy, truth, record["structure"], spacing)
+                    if "other" in record:
+                        left |= _what_is_left(noisy, truth, record["other"], spacing, "other_")
+                    lines.append(json.dumps({"case": case_of(item), "file": label_file_of(item), **record, **left}))
         out.append(item)
     with atomic_path(directory / "manifest.jsonl") as part:
         part.write_text("".join(line + "\n" for line in lines))
     return out
+
+
+def _what_is_left(
+    noisy: np.ndarray, truth: np.ndarray, structure: int, spacing: list[float], prefix: str = ""
+) -> dict[str, float | None]:
+    a, b = noisy == structure, truth == structure
+    distance = hausdorff95(a, b, spacing)
+    return {
+        f"{prefix}dice": round(dice(a, b), 4),
+        f"{prefix}hd95_mm": round(distance, 3) if np.isfinite(distance) else None,
+    }

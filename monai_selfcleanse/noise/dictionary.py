@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any, ClassVar
 
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from ..cases import case_of
-from .array import DilateLabel, DropLabel, ErodeLabel, LabelNoise, Unit
+from . import array
+from .base import LabelNoise
 
 __all__ = [
+    "ContourKnotLabelD", "ContourKnotLabelDict", "ContourKnotLabeld",
     "DilateLabelD", "DilateLabelDict", "DilateLabeld",
     "DropLabelD", "DropLabelDict", "DropLabeld",
+    "ElasticLabelD", "ElasticLabelDict", "ElasticLabeld",
     "ErodeLabelD", "ErodeLabelDict", "ErodeLabeld",
-    "LabelNoised",
+    "ExtendLabelD", "ExtendLabelDict", "ExtendLabeld",
+    "FalsePositiveLabelD", "FalsePositiveLabelDict", "FalsePositiveLabeld",
+    "LabelNoiseD", "LabelNoiseDict", "LabelNoised",
+    "MarkovWalkLabelD", "MarkovWalkLabelDict", "MarkovWalkLabeld",
+    "PolygonLabelD", "PolygonLabelDict", "PolygonLabeld",
+    "RotateLabelD", "RotateLabelDict", "RotateLabeld",
+    "ScaleLabelD", "ScaleLabelDict", "ScaleLabeld",
+    "ShiftLabelD", "ShiftLabelDict", "ShiftLabeld",
+    "SmoothLabelD", "SmoothLabelDict", "SmoothLabeld",
+    "SwapLabelD", "SwapLabelDict", "SwapLabeld",
 ]  # fmt: skip
 
 
@@ -31,6 +44,8 @@ class LabelNoised(MapTransform):
         keys: keys of the labels, each an index map ``(1, *spatial)``.
         noise: the array transform.
         record_key: where the record goes; None for nowhere.
+        patients: if given, only cases of these patients (``data["patient"]``, without it the case's id) are corrupted;
+            :func:`monai_selfcleanse.noise.choose_patients` draws an exact share.
         allow_missing_keys: do not raise where a key is missing.
     """
 
@@ -39,15 +54,19 @@ class LabelNoised(MapTransform):
         keys: KeysCollection,
         noise: LabelNoise,
         record_key: str | None = "label_noise",
+        patients: Collection[str] | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.noise = noise
         self.record_key = record_key
+        self.patients = None if patients is None else frozenset(patients)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         case = case_of(d)
+        if self.patients is not None and str(d.get("patient", case)) not in self.patients:
+            return d
         for key in self.key_iterator(d):
             d[key], records = self.noise.with_records(d[key], case)
             if self.record_key is not None:
@@ -55,64 +74,102 @@ class LabelNoised(MapTransform):
         return d
 
 
-class ErodeLabeld(LabelNoised):
-    """Dictionary form of :class:`monai_selfcleanse.noise.ErodeLabel`."""
+class _NamedNoised(LabelNoised):
+    """Dictionary form of one array transform: ``keys``, that transform's arguments, then :class:`LabelNoised`'s."""
+
+    noise_class: ClassVar[type[LabelNoise]]
 
     def __init__(
         self,
         keys: KeysCollection,
-        strength: float | tuple[float, float] = (0.4, 0.8),
-        unit: Unit = "dice",
-        wobble: float = 0.1,
-        structures: Sequence[int] | None = None,
-        prob: float = 1.0,
-        seed: int = 0,
+        *args: Any,
         record_key: str | None = "label_noise",
+        patients: Collection[str] | None = None,
         allow_missing_keys: bool = False,
+        **kwargs: Any,
     ) -> None:
-        noise = ErodeLabel(strength, unit, wobble, structures, prob, seed)
-        super().__init__(keys, noise, record_key, allow_missing_keys)
+        super().__init__(keys, self.noise_class(*args, **kwargs), record_key, patients, allow_missing_keys)
+
+    def __init_subclass__(cls) -> None:
+        """Write the array transform's arguments into the signature and its description into the docstring."""
+        own = inspect.signature(_NamedNoised.__init__).parameters
+        noise = list(inspect.signature(cls.noise_class.__init__).parameters.values())[1:]
+        after = [own[name] for name in ("record_key", "patients", "allow_missing_keys")]
+        cls.__signature__ = inspect.Signature([own["keys"], *noise, *after])  # type: ignore[attr-defined]
+        cls.__doc__ = (
+            f"Dictionary form of :class:`monai_selfcleanse.noise.{cls.noise_class.__name__}`: ``keys``, then its "
+            "arguments, then by name those of :class:`LabelNoised`."
+        )
 
 
-class DilateLabeld(LabelNoised):
-    """Dictionary form of :class:`monai_selfcleanse.noise.DilateLabel`."""
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        strength: float | tuple[float, float] = (0.4, 0.8),
-        unit: Unit = "dice",
-        wobble: float = 0.1,
-        structures: Sequence[int] | None = None,
-        prob: float = 1.0,
-        seed: int = 0,
-        record_key: str | None = "label_noise",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        noise = DilateLabel(strength, unit, wobble, structures, prob, seed)
-        super().__init__(keys, noise, record_key, allow_missing_keys)
+class ErodeLabeld(_NamedNoised):
+    noise_class = array.ErodeLabel
 
 
-class DropLabeld(LabelNoised):
-    """Dictionary form of :class:`monai_selfcleanse.noise.DropLabel`."""
+class DilateLabeld(_NamedNoised):
+    noise_class = array.DilateLabel
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        what: Literal["structure", "slices", "components"] = "structure",
-        fraction: float | tuple[float, float] = (0.25, 0.5),
-        axis: int = -1,
-        structures: Sequence[int] | None = None,
-        prob: float = 1.0,
-        seed: int = 0,
-        record_key: str | None = "label_noise",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        noise = DropLabel(what, fraction, axis, structures, prob, seed)
-        super().__init__(keys, noise, record_key, allow_missing_keys)
+
+class ContourKnotLabeld(_NamedNoised):
+    noise_class = array.ContourKnotLabel
+
+
+class MarkovWalkLabeld(_NamedNoised):
+    noise_class = array.MarkovWalkLabel
+
+
+class PolygonLabeld(_NamedNoised):
+    noise_class = array.PolygonLabel
+
+
+class SmoothLabeld(_NamedNoised):
+    noise_class = array.SmoothLabel
+
+
+class ShiftLabeld(_NamedNoised):
+    noise_class = array.ShiftLabel
+
+
+class RotateLabeld(_NamedNoised):
+    noise_class = array.RotateLabel
+
+
+class ScaleLabeld(_NamedNoised):
+    noise_class = array.ScaleLabel
+
+
+class ElasticLabeld(_NamedNoised):
+    noise_class = array.ElasticLabel
+
+
+class DropLabeld(_NamedNoised):
+    noise_class = array.DropLabel
+
+
+class SwapLabeld(_NamedNoised):
+    noise_class = array.SwapLabel
+
+
+class FalsePositiveLabeld(_NamedNoised):
+    noise_class = array.FalsePositiveLabel
+
+
+class ExtendLabeld(_NamedNoised):
+    noise_class = array.ExtendLabel
 
 
 LabelNoiseD = LabelNoiseDict = LabelNoised
 ErodeLabelD = ErodeLabelDict = ErodeLabeld
 DilateLabelD = DilateLabelDict = DilateLabeld
+ContourKnotLabelD = ContourKnotLabelDict = ContourKnotLabeld
+MarkovWalkLabelD = MarkovWalkLabelDict = MarkovWalkLabeld
+PolygonLabelD = PolygonLabelDict = PolygonLabeld
+SmoothLabelD = SmoothLabelDict = SmoothLabeld
+ShiftLabelD = ShiftLabelDict = ShiftLabeld
+RotateLabelD = RotateLabelDict = RotateLabeld
+ScaleLabelD = ScaleLabelDict = ScaleLabeld
+ElasticLabelD = ElasticLabelDict = ElasticLabeld
 DropLabelD = DropLabelDict = DropLabeld
+SwapLabelD = SwapLabelDict = SwapLabeld
+FalsePositiveLabelD = FalsePositiveLabelDict = FalsePositiveLabeld
+ExtendLabelD = ExtendLabelDict = ExtendLabeld

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .array import DilateLabel, DropLabel, ErodeLabel, LabelNoise, NoiseParams, apply_noise
+from .array import DilateLabel, DropLabel, ErodeLabel
+from .base import LabelNoise
 from .functional import case_generator
+from .models import NoiseRecord, apply_noise
 
 __all__ = ["PRESETS", "Annotator", "make_annotator"]
 
@@ -54,7 +56,7 @@ class Annotator(LabelNoise):
         self._drop = DropLabel("structure")
         self._drop_slices = DropLabel("slices", fraction)
 
-    def corrupt(self, label: np.ndarray, case: str, spacing: Sequence[float]) -> tuple[np.ndarray, list[NoiseParams]]:
+    def corrupt(self, label: np.ndarray, case: str, spacing: Sequence[float]) -> tuple[np.ndarray, list[NoiseRecord]]:
         generator = case_generator(self.seed, case, type(self).__name__)
         present = [int(v) for v in np.unique(label) if v > 0]
         structures = present if self.structures is None else [s for s in self.structures if s in present]
@@ -65,9 +67,9 @@ class Annotator(LabelNoise):
         if (kinds == 2).all():
             active = self.weights[:2] / self.weights[:2].sum()
             kinds[generator.integers(len(structures))] = generator.choice(2, p=active)
-        records: list[NoiseParams] = []
+        records: list[NoiseRecord] = []
         for structure, kind in zip(structures, kinds, strict=True):
-            params: NoiseParams | None = None
+            params: NoiseRecord | None = None
             if kind == 0:
                 first, second = (self._erode, self._dilate) if under_draws else (self._dilate, self._erode)
                 params = first.sample(label, structure, spacing, generator)
@@ -82,7 +84,7 @@ class Annotator(LabelNoise):
 
     def sample(
         self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
-    ) -> NoiseParams | None:
+    ) -> NoiseRecord | None:
         raise NotImplementedError("an Annotator draws for a whole case; call corrupt")
 
 

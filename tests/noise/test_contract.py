@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
 from collections.abc import Callable, Mapping
@@ -21,18 +22,29 @@ from monai_selfcleanse import noise as noise_package
 from monai_selfcleanse.noise import (
     PRESETS,
     Annotator,
+    ContourKnotLabel,
     DilateLabel,
-    DilateLabeld,
     DropLabel,
     DropLabeld,
+    ElasticLabel,
     ErodeLabel,
     ErodeLabeld,
+    ExtendLabel,
+    FalsePositiveLabel,
     LabelNoise,
     LabelNoised,
+    MarkovWalkLabel,
+    PolygonLabel,
+    RotateLabel,
+    ScaleLabel,
+    ShiftLabel,
+    SmoothLabel,
+    SwapLabel,
     apply_noise,
+    choose_patients,
     make_annotator,
 )
-from monai_selfcleanse.noise.functional import dice, erode_label
+from monai_selfcleanse.noise.functional import dice
 
 Image = np.ndarray | torch.Tensor
 Maker = Callable[..., LabelNoise]
@@ -47,13 +59,35 @@ BASIC: dict[str, Maker] = {
     "drop structure": partial(DropLabel, "structure"),
     "drop slices": partial(DropLabel, "slices"),
     "drop components": partial(DropLabel, "components"),
+    "sparse slices": partial(DropLabel, "sparse"),
+    "interpolated slices": partial(DropLabel, "sparse", gap="interpolated"),
+    "contour knots": ContourKnotLabel,
+    "contour knots in mm": partial(ContourKnotLabel, (1.0, 3.0), "mm", 8),
+    "Markov walk": MarkovWalkLabel,
+    "Markov walk in steps": partial(MarkovWalkLabel, (1, 5), "steps", (0.0, 1.0)),
+    "polygon in mm": partial(PolygonLabel, (2.0, 6.0), "mm"),
+    "smooth": SmoothLabel,
+    "smooth by radius": partial(SmoothLabel, (0.5, 1.0), "radius"),
+    "shift": ShiftLabel,
+    "shift in mm": partial(ShiftLabel, (2.0, 6.0), "mm"),
+    "rotate": RotateLabel,
+    "rotate in degrees": partial(RotateLabel, (10, 30), "degrees"),
+    "scale": ScaleLabel,
+    "scale in percent": partial(ScaleLabel, (20, 60), "percent"),
+    "elastic": ElasticLabel,
+    "elastic in mm": partial(ElasticLabel, (1.0, 2.0), "mm", 5.0),
+    "false positives": FalsePositiveLabel,
+    "false positives by radius": partial(FalsePositiveLabel, (0.5, 1.0), "radius", 3),
+    "extend": ExtendLabel,
+    "extend to a Dice": partial(ExtendLabel, (0.9, 0.95), "dice"),
 }
+SWAPS: dict[str, Maker] = {"swap": SwapLabel, "swap some slices": partial(SwapLabel, (0.3, 0.7))}
 ANNOTATORS: dict[str, Maker] = {f"annotator {preset}": partial(make_annotator, preset) for preset in PRESETS}
-MAKERS = BASIC | ANNOTATORS
-DICTIONARY_FORMS: dict[str, tuple[Maker, Callable[..., LabelNoised]]] = {
-    "erode": (partial(ErodeLabel, (1.0, 3.0), "mm", 0.2), partial(ErodeLabeld, "label", (1.0, 3.0), "mm", 0.2)),
-    "dilate": (partial(DilateLabel, 0.6), partial(DilateLabeld, "label", 0.6)),
-    "drop": (partial(DropLabel, "slices", 0.5, 0), partial(DropLabeld, "label", "slices", 0.5, 0)),
+MAKERS = BASIC | SWAPS | ANNOTATORS
+ARRAY_FORMS: dict[str, type[LabelNoise]] = {
+    name: value
+    for name, value in vars(noise_package).items()
+    if isinstance(value, type) and issubclass(value, LabelNoise) and name.endswith("Label")
 }
 AFFINE = torch.diag(torch.tensor([1.5, 1.5, 4.0, 1.0], dtype=torch.float64))
 CASES = [f"patient{i:03d}" for i in range(8)]
@@ -113,12 +147,12 @@ def apply(form: str, noise: LabelNoise, image: Image, case: str = "case") -> Ima
 
 
 def check_records(before: np.ndarray, after: np.ndarray, records: list[dict[str, Any]], spacing: list[float]) -> None:
-    """The records are plain JSON; each moves one structure's border against background; in order they replay."""
+    """The records are plain JSON; each moves one structure's border against background, or swaps two; they replay."""
     label = before
     for record in json.loads(json.dumps(records, allow_nan=False)):
         step = apply_noise(label, record, spacing)
         changed = step != label
-        assert set(label[changed]) | set(step[changed]) <= {0, record["structure"]}
+        assert set(label[changed]) | set(step[changed]) <= {0, record["structure"], record.get("other", 0)}
         label = step
     np.testing.assert_array_equal(label, after)
 
@@ -232,8 +266,8 @@ def test_prob_of_zero_is_the_identity(make: Maker) -> None:
 
 @every_basic_noise
 def test_prob_is_the_share_of_structures(make: Maker) -> None:
-    label = np.zeros((1, 12, 12), dtype=np.uint8)
-    label[0, 3:7, 3:7], label[0, 9:11, 9:11] = 1, 1
+    label = np.zeros((1, 12, 20), dtype=np.uint8)
+    label[0, 3:7, 7:12], label[0, 9:11, 9:11] = 1, 1
     noise = make(prob=0.25, structures=[1])
     hits = sum(bool(noise.with_records(label, str(i))[1]) for i in range(400))
     assert 70 <= hits <= 130  # 100 +- 3.5 standard deviations
@@ -345,7 +379,7 @@ def test_strength_in_dice_is_the_dice_that_is_left(target: float, make: Maker) -
     for case in CASES:
         out = make(target, structures=[2])(label, case)
         n = int((label == 2).sum())
-        assert dice(out == 2, label == 2) == pytest.approx(target, abs=1 / n)
+        assert dice(out == 2, label == 2) == pytest.approx(target, abs=1 / n + 0.002)
 
 
 def test_strengths_of_a_range_are_drawn_from_all_of_it() -> None:
@@ -358,12 +392,12 @@ def test_strengths_of_a_range_are_drawn_from_all_of_it() -> None:
 def test_radius_is_a_fraction_of_the_inscribed_radius() -> None:
     label = np.zeros((1, 13, 13), dtype=np.uint8)
     label[0, 1:12, 1:12] = 1  # radius 6
-    out = ErodeLabel(0.5, "radius", wobble=0.0)(label, "case")
-    np.testing.assert_array_equal(out[0], erode_label(label[0], 1, 3.0, (1.0, 1.0)))
+    out = ErodeLabel(0.5, "radius", wobble=0.0, jitter=0.0)(label, "case")
+    np.testing.assert_array_equal(out, ErodeLabel(3.0, "mm", wobble=0.0, jitter=0.0)(label, "case"))
 
 
 def test_spacing_of_a_meta_tensor_is_its_own() -> None:
-    noise = ErodeLabel(3.0, "mm", wobble=0.0)
+    noise = ErodeLabel(3.0, "mm", wobble=0.0, jitter=0.0)
     expected = noise(hearty_label(), "case", (1.5, 1.5, 4.0))
     np.testing.assert_array_equal(as_numpy(noise(as_kind("MetaTensor", hearty_label()), "case")), expected)
     assert (expected != noise(hearty_label(), "case")).any()
@@ -416,7 +450,7 @@ def test_annotator_errs_with_one_sign_within_its_strength(preset: str) -> None:
         signs += models
         for k in (1, 2):
             n = int((label == k).sum())
-            assert low - 1 / n <= dice(out == k, label == k) <= high + 1 / n
+            assert low - 1 / n - 0.002 <= dice(out == k, label == k) <= high + 1 / n + 0.002
     assert 0.4 < signs.count("erosion") / len(signs) < 0.95  # 0.7 is asked for
 
 
@@ -439,18 +473,52 @@ def test_annotator_draws_for_whole_cases_only() -> None:
         make_annotator("mixed").sample(hearty_label()[0], 1, (1.0, 1.0, 1.0), np.random.default_rng(0))
 
 
-@pytest.mark.parametrize(("array", "dictionary"), DICTIONARY_FORMS.values(), ids=DICTIONARY_FORMS.keys())
-def test_dictionary_form_is_the_array_form(array: Maker, dictionary: Callable[..., LabelNoised]) -> None:
+def test_every_array_form_is_under_the_contract() -> None:
+    tested = {make.func if isinstance(make, partial) else make for make in (*BASIC.values(), *SWAPS.values())}
+    assert tested == set(ARRAY_FORMS.values())
+
+
+@pytest.mark.parametrize("name", ARRAY_FORMS)
+def test_dictionary_form_is_the_array_form(name: str) -> None:
     options = {"structures": [1, 2], "prob": 0.7, "seed": 4}
+    dictionary = getattr(noise_package, name + "d")("label", **options)
     for case in CASES:
-        expected, records = array(**options).with_records(hearty_label(), case)
-        out = dictionary(**options)({"label": hearty_label(), "case": case, "age": 40})
+        expected, records = ARRAY_FORMS[name](**options).with_records(hearty_label(), case)
+        out = dictionary({"label": hearty_label(), "case": case, "age": 40})
         np.testing.assert_array_equal(out["label"], expected)
         assert json.loads(out["label_noise"]) == records
         assert out["age"] == 40
 
 
-@pytest.mark.parametrize("name", ["ErodeLabel", "DilateLabel", "DropLabel"])
+@pytest.mark.parametrize("name", ARRAY_FORMS)
+def test_dictionary_form_tells_its_arguments(name: str) -> None:
+    own = inspect.signature(ARRAY_FORMS[name]).parameters
+    dictionary = getattr(noise_package, name + "d")
+    told = inspect.signature(dictionary).parameters
+    assert [*told] == ["keys", *own, "record_key", "patients", "allow_missing_keys"]
+    assert name in dictionary.__doc__
+    with pytest.raises(TypeError, match="stregth"):
+        dictionary("label", stregth=1)
+
+
+def test_dictionary_form_takes_arguments_by_position() -> None:
+    out = ErodeLabeld("label", 2.0, "mm")({"label": hearty_label(), "case": "heart"})
+    np.testing.assert_array_equal(out["label"], ErodeLabel(2.0, "mm")(hearty_label(), "heart"))
+
+
+def test_only_the_chosen_patients_are_corrupted() -> None:
+    patients = [f"p{i}" for i in range(10)]
+    noise = DropLabeld("label", patients=choose_patients(patients, 0.3, 1))
+    noisy = []
+    for patient in patients:
+        outs = [noise({"label": hearty_label(), "case": f"{patient}_{f}", "patient": patient}) for f in "ab"]
+        assert len({bool(out["label"].any()) for out in outs}) == 1
+        noisy += [patient] * (not outs[0]["label"].any())
+    assert set(noisy) == choose_patients(patients, 0.3, 1)
+    assert len(noisy) == 3
+
+
+@pytest.mark.parametrize("name", ARRAY_FORMS)
 def test_dictionary_forms_have_their_three_names(name: str) -> None:
     forms = [getattr(noise_package, name + ending) for ending in ("d", "D", "Dict")]
     assert issubclass(forms[0], MapTransform)

@@ -1,0 +1,190 @@
+"""Label noise as MONAI array transforms: what all of them share.
+
+Annotation noise is a property of a case, not an augmentation: what a transform does follows from ``(seed, case id, name
+of the transform)`` alone. The transforms therefore carry no ``RandomizableTrait`` and ``CacheDataset`` may cache them.
+Each works in two steps, so that noise can be recorded and replayed:
+
+1. :meth:`LabelNoise.sample` looks at the label and draws a JSON-able record of one structure's change;
+2. :func:`~monai_selfcleanse.noise.models.apply_noise` carries it out, deterministically.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from monai.config import NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.transforms import Transform
+from monai.utils import convert_data_type, convert_to_dst_type
+
+from .functional import case_generator, inscribed_radius
+from .models import GRADED, NoiseRecord, apply_noise, magnitude_for_dice
+
+__all__ = ["GradedNoise", "LabelNoise", "index_map", "low_and_high"]
+
+logger = logging.getLogger(__name__)
+
+
+def index_map(label: NdarrayOrTensor, name: str = "label") -> np.ndarray:
+    """The index map of a channel-first label ``(1, *spatial)``, as a numpy integer array without the channel axis.
+
+    Raises:
+        ValueError: more than one channel (a one-hot label), values that are negative or not whole, or NaN.
+    """
+    array = convert_data_type(label, np.ndarray)[0]
+    if array.ndim < 3 or array.shape[0] != 1:
+        raise ValueError(
+            f"{name}: expected a channel-first index map of shape (1, *spatial) with 2 or 3 spatial axes, got "
+            f"{tuple(array.shape)}; turn a one-hot label into indices with monai.transforms.AsDiscrete(argmax=True)"
+        )
+    array = array[0]
+    if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
+        whole = np.rint(array)
+        if not np.isfinite(array).all() or not np.allclose(whole, array, rtol=0, atol=1e-3):
+            raise ValueError(f"{name}: expected whole numbers (structure indices), got soft or NaN values")
+        array = whole.astype(np.int64)
+    if array.size and array.min() < 0:
+        raise ValueError(f"{name}: expected structure indices of at least 0, got {array.min()}")
+    return array
+
+
+class LabelNoise(Transform):
+    """Base of all label noise: one fixed corruption a case.
+
+    Args:
+        structures: the values to corrupt; None means every structure found in the label.
+        prob: chance of each of these structures to be corrupted, in [0, 1].
+        seed: together with the case's id it decides everything.
+    """
+
+    def __init__(self, structures: Sequence[int] | None = None, prob: float = 1.0, seed: int = 0) -> None:
+        if not 0.0 <= prob <= 1.0:
+            raise ValueError(f"prob must lie in [0, 1], got {prob}")
+        self.structures = None if structures is None else tuple(int(s) for s in structures)
+        self.prob = prob
+        self.seed = int(seed)
+
+    def choose(self, present: Sequence[int], generator: np.random.Generator) -> list[int]:
+        """Draw which structures of a case are corrupted, in order."""
+        wanted = present if self.structures is None else self.structures
+        return [s for s in wanted if generator.random() < self.prob and s in present]
+
+    @abstractmethod
+    def sample(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord | None:
+        """Draw one structure's change; None leaves it alone, since it cannot be changed in this way or so far."""
+
+    def corrupt(self, label: np.ndarray, case: str, spacing: Sequence[float]) -> tuple[np.ndarray, list[NoiseRecord]]:
+        """Noisy copy of an index map without channel axis, and what was done to it in order."""
+        generator = case_generator(self.seed, case, type(self).__name__)
+        records: list[NoiseRecord] = []
+        for structure in self.choose([int(v) for v in np.unique(label) if v > 0], generator):
+            record = self.sample(label, structure, spacing, generator)
+            if record is None:
+                logger.info(f"{type(self).__name__}: structure {structure} of case {case!r} cannot be changed so")
+            else:
+                label = apply_noise(label, record, spacing)
+                records.append(record)
+        return label.copy() if not records else label, records
+
+    def __call__(  # type: ignore[override]
+        self, img: NdarrayOrTensor, case: str, spacing: Sequence[float] | None = None
+    ) -> NdarrayOrTensor:
+        """Noisy copy of a channel-first label.
+
+        Args:
+            img: index map ``(1, *spatial)``; numpy, torch or ``MetaTensor``, any dtype with whole numbers.
+            case: the case's id.
+            spacing: voxel size in mm; None takes a ``MetaTensor``'s own, and 1 mm for anything else.
+
+        Returns:
+            The same kind, dtype, device and metadata as ``img``, which is not changed.
+        """
+        return self.with_records(img, case, spacing)[0]
+
+    def with_records(
+        self, img: NdarrayOrTensor, case: str, spacing: Sequence[float] | None = None
+    ) -> tuple[NdarrayOrTensor, list[NoiseRecord]]:
+        """As calling the transform, and the list of parameter dictionaries beside it."""
+        label = index_map(img)
+        if spacing is None:
+            spacing = img.pixdim.tolist() if isinstance(img, MetaTensor) else [1.0] * label.ndim
+        if len(spacing) < label.ndim or not all(np.isfinite(s) and s > 0 for s in spacing[: label.ndim]):
+            raise ValueError(f"case {case!r}: spacing must be {label.ndim} positive numbers in mm, got {spacing}")
+        noisy, records = self.corrupt(label, case, [float(s) for s in spacing[: label.ndim]])
+        out, *_ = convert_to_dst_type(noisy[None], img, dtype=img.dtype)
+        if isinstance(img, torch.Tensor) and not isinstance(img, MetaTensor) and isinstance(out, MetaTensor):
+            out = out.as_tensor()
+        return out, records
+
+
+class GradedNoise(LabelNoise):
+    """Base of the noise that has a strength.
+
+    Args:
+        strength: one number, or a low and a high one between which each structure of a case draws its own.
+        unit: what the strength is given in, one of the class's ``units``: ``"dice"``, the Dice to the original that is
+            left, within 0.002 or as nearly as a structure of few voxels allows; ``"mm"``; ``"radius"``, the length as a
+            fraction of the structure's inscribed radius; or what the class names.
+        structures, prob, seed: see :class:`LabelNoise`.
+        axis: the spatial axis along which slices are counted, in which annotators draw.
+
+    A structure whose Dice cannot be brought down to the wanted one is left alone.
+    """
+
+    model: str
+    units: tuple[str, ...] = ("dice", "mm", "radius")
+
+    def __init__(
+        self,
+        strength: float | tuple[float, float],
+        unit: str,
+        structures: Sequence[int] | None,
+        prob: float,
+        seed: int,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(structures, prob, seed)
+        self.low, self.high = low_and_high("strength", strength)
+        if unit not in self.units:
+            raise ValueError(f"unit must be one of {', '.join(map(repr, self.units))}, got {unit!r}")
+        if not 0 <= self.low <= self.high or (unit == "dice" and not 0 < self.low <= self.high <= 1):
+            bounds = "in (0, 1]" if unit == "dice" else "of at least 0"
+            raise ValueError(f"strength in {unit} must be a number, or a low and a high one, {bounds}, got {strength}")
+        self.unit, self.axis = unit, axis
+
+    @abstractmethod
+    def draw(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord | None:
+        """Draw the model's parameters but the magnitude; None leaves the structure alone."""
+
+    def sample(
+        self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
+    ) -> NoiseRecord | None:
+        strength = float(generator.uniform(self.low, self.high))
+        drawn = self.draw(label, structure, spacing, generator)
+        if drawn is None:
+            return None
+        record = {"model": self.model, "structure": structure, **drawn}
+        magnitude: float | None = strength
+        if self.unit == "dice":
+            magnitude = magnitude_for_dice(label, record, spacing, strength)
+        elif self.unit == "radius":
+            magnitude = strength * inscribed_radius(label, structure, spacing)
+        elif self.unit == "mm" and self.model == "extension":
+            magnitude = strength / spacing[self.axis]
+        return None if magnitude is None else record | {GRADED[self.model].magnitude: round(magnitude, 6)}
+
+
+def low_and_high(name: str, value: float | Sequence[float]) -> tuple[float, float]:
+    """A low and a high number out of one number or two."""
+    pair = (value, value) if isinstance(value, (int, float)) else tuple(value)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be a number, or a low and a high one, got {value}")
+    return float(pair[0]), float(pair[1])

@@ -1,0 +1,252 @@
+"""The noise models: records in, noisy labels out.
+
+A *record* is a JSON-able dictionary that says all there is to know of one change: the ``model``, the ``structure`` and
+the model's parameters. :func:`apply_noise` carries it out and draws no random number but from the record's own seed, so
+that a record replays to the voxel.
+
+What a model does to a structure is one of two things:
+
+- a *graded* model redraws the structure; one parameter, its magnitude (:data:`GRADED`), says how far the new outline
+  is from the given one, which it equals at 0. :func:`magnitude_for_dice` finds the one at which a wanted Dice is left.
+- the others (missing structures, components or slices, and swapped ones) have no magnitude.
+
+**What gives way.** Structures do not overwrite one another: what a structure leaves becomes background, and it takes
+nothing but background; where its new outline lies on another structure, the other one stays. So an enclosed structure
+cannot grow. Only a swap touches a second structure, by trading places.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from . import border, missing, motion, spurious
+from .canvas import Canvas
+from .functional import Box, bounding_box
+
+__all__ = ["GRADED", "NoiseRecord", "apply_noise", "magnitude_for_dice", "replay"]
+
+NoiseRecord = dict[str, Any]
+
+
+class Graded(NamedTuple):
+    """A model with a magnitude.
+
+    Attributes:
+        magnitude: the record's key for it, which names its unit.
+        outline: prepares a canvas with the record's other parameters; gives the outline as a function of the magnitude.
+        reach: ``(record, magnitude, extent_mm)``: how far beyond the structure's bounding box, of that extent, the
+            outline can lie, in mm, or in voxels where the magnitude counts steps or slices.
+        where: along which axes it reaches so far: ``"all"``, those ``"within"`` a slice, or ``"across"`` slices.
+        limit: largest magnitude that makes sense; None for lengths, which end at twice the structure's longest side.
+    """
+
+    magnitude: str
+    outline: Callable[..., border.Outline]
+    reach: Callable[[Mapping[str, Any], float, np.ndarray], float]
+    where: Literal["all", "within", "across"] = "within"
+    limit: float | None = None
+
+
+def _nowhere(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
+    return 0.0
+
+
+def _that_far(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
+    return magnitude
+
+
+def _irregularly(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
+    return magnitude * (1 + 3 * record["wobble"] + 6 * record["jitter"])
+
+
+def _normally(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
+    return 3 * magnitude
+
+
+def _around(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
+    return float(np.linalg.norm(extent_mm))
+
+
+def _scaled(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
+    return magnitude / 100 * float(extent_mm.max()) if record["direction"] > 0 else 0.0
+
+
+def _to_blobs(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
+    blobs, ndim = np.array(record["blobs"]), len(extent_mm)
+    centres, radii = blobs[:, :ndim], blobs[:, ndim:] * magnitude
+    return max(0.0, float(np.max([radii - centres, centres + radii - extent_mm])))
+
+
+GRADED: dict[str, Graded] = {
+    "erosion": Graded("distance_mm", border.erosion, _nowhere),
+    "dilation": Graded("distance_mm", border.dilation, _irregularly, "all"),
+    "contour_knots": Graded("offset_mm", border.contour_knots, _normally),
+    "markov_walk": Graded("steps", border.markov_walk, _that_far, limit=1024),
+    "polygon": Graded("tolerance_mm", border.polygon, _nowhere),
+    "smoothing": Graded("sigma_mm", border.smoothing, _nowhere),
+    "shift": Graded("shift_mm", motion.shift, _that_far),
+    "rotation": Graded("degrees", motion.rotation, _around, limit=90),
+    "scaling": Graded("percent", motion.scaling, _scaled, limit=1000),
+    "elastic": Graded("displacement_mm", motion.elastic, _normally),
+    "false_positives": Graded("radius_mm", spurious.false_positives, _to_blobs, "all"),
+    "extension": Graded("slices", spurious.extension, _that_far, "across", limit=64),
+}
+"""Graded models by name."""
+
+_UNGRADED = ("drop_structure", "drop_components", "drop_slices", "swap")
+
+
+def apply_noise(label: np.ndarray, record: Mapping[str, Any], spacing: Sequence[float]) -> np.ndarray:
+    """Carry one recorded change out on an index map without a channel axis.
+
+    Args:
+        label: index map ``(*spatial)``, two or three axes; it is not changed.
+        record: as drawn by :meth:`~monai_selfcleanse.noise.LabelNoise.sample` and written in a manifest; keys the model
+            does not know are passed over.
+        spacing: voxel size in mm, one number an axis.
+
+    Returns:
+        A new array of the same shape and dtype. An absent structure stays absent.
+
+    Raises:
+        ValueError: the model is unknown, or one of its parameters is missing.
+    """
+    model, structure = record.get("model"), int(record["structure"])
+    if model not in (*GRADED, *_UNGRADED):
+        raise ValueError(f"unknown noise model {model!r}: this version knows {', '.join((*GRADED, *_UNGRADED))}")
+    out = label.copy()
+    tight = bounding_box(label == structure)
+    try:
+        if model == "swap":
+            _swap(out, record)
+        elif tight is not None and model in GRADED:
+            magnitude = float(record[GRADED[model].magnitude])
+            canvas = _canvas(label, tight, record, spacing, magnitude)
+            _redraw(out, canvas, _outline(canvas, record)(magnitude), structure)
+        elif tight is not None:
+            canvas = Canvas.around(label, tight, structure, spacing, [0] * label.ndim)
+            _redraw(out, canvas, _what_is_left(canvas, record), structure)
+    except KeyError as error:
+        raise ValueError(f"the record of a {model} lacks {error}: {dict(record)}") from error
+    return out
+
+
+def replay(label: np.ndarray, records: Iterable[Mapping[str, Any]], spacing: Sequence[float]) -> np.ndarray:
+    """Carry out several records, in order; see :func:`apply_noise`."""
+    out = label.copy()
+    for record in records:
+        out = apply_noise(out, record, spacing)
+    return out
+
+
+def magnitude_for_dice(
+    label: np.ndarray, record: Mapping[str, Any], spacing: Sequence[float], target: float, tolerance: float = 0.002
+) -> float | None:
+    """Magnitude of a graded model at which the structure keeps a wanted Dice to what it was, by bisection.
+
+    Args:
+        label: index map ``(*spatial)``.
+        record: the change without its magnitude.
+        spacing: voxel size in mm, one number an axis.
+        target: the Dice, in (0, 1].
+        tolerance: how near is near enough. A structure of few voxels cannot come so near; then the nearest it can.
+
+    Returns:
+        The magnitude, or None where the Dice stays above ``target`` however large it becomes: the structure is absent,
+        enclosed by others so that it cannot grow, or round, so that a rotation does nothing.
+
+    Raises:
+        ValueError: the target is out of range.
+    """
+    if not 0.0 < target <= 1.0:
+        raise ValueError(f"the Dice to reach must lie in (0, 1], got {target}")
+    structure = int(record["structure"])
+    tight = bounding_box(label == structure)
+    if tight is None:
+        return None
+    if target == 1.0:
+        return 0.0
+    model = GRADED[record["model"]]
+    limit = 2 * max(_extent_mm(tight, spacing)) if model.limit is None else model.limit
+    low, dice_low, high = 0.0, 1.0, limit / 64
+    while True:
+        canvas = _canvas(label, tight, record, spacing, high)
+        outline = _outline(canvas, record)
+        dice_high = _dice_left(canvas, outline(high))
+        if dice_high <= target:
+            break
+        if high >= limit:
+            return None
+        low, dice_low, high = high, dice_high, 2 * high
+    best = min((abs(dice_low - target), low), (abs(dice_high - target), high))
+    for _ in range(40):
+        if best[0] <= tolerance or high - low <= 1e-6 * high:
+            break
+        # the Dice is roughly linear in the magnitude; a secant that is kept from the ends saves steps
+        share = (dice_low - target) / (dice_low - dice_high)
+        middle = low + min(max(share, 0.1), 0.9) * (high - low)
+        dice_middle = _dice_left(canvas, outline(middle))
+        best = min(best, (abs(dice_middle - target), middle))
+        if dice_middle > target:
+            low, dice_low = middle, dice_middle
+        else:
+            high, dice_high = middle, dice_middle
+    return best[1]
+
+
+def _extent_mm(tight: Box, spacing: Sequence[float]) -> np.ndarray:
+    return np.array([(t.stop - t.start) * s for t, s in zip(tight, spacing, strict=True)])
+
+
+def _canvas(
+    label: np.ndarray, tight: Box, record: Mapping[str, Any], spacing: Sequence[float], magnitude: float
+) -> Canvas:
+    model = GRADED[record["model"]]
+    reach = model.reach(record, magnitude, _extent_mm(tight, spacing))
+    in_voxels = model.magnitude in ("steps", "slices")
+    margins = []
+    for axis in range(label.ndim):
+        across = axis == record.get("axis", -1) % label.ndim and (label.ndim == 3 or model.where == "across")
+        reaches = model.where == "all" or across == (model.where == "across")
+        margins.append(math.ceil(reach / (1.0 if in_voxels else spacing[axis])) if reaches else 0)
+    return Canvas.around(label, tight, int(record["structure"]), spacing, margins)
+
+
+def _outline(canvas: Canvas, record: Mapping[str, Any]) -> border.Outline:
+    model = GRADED[record["model"]]
+    names = [name for name in inspect.signature(model.outline).parameters if name != "canvas"]
+    return model.outline(canvas, **{name: record[name] for name in names})
+
+
+def _what_is_left(canvas: Canvas, record: Mapping[str, Any]) -> np.ndarray:
+    if record["model"] == "drop_components":
+        return missing.drop_components(canvas, record["components"])
+    if record["model"] == "drop_slices":
+        return missing.drop_slices(canvas, record["slices"], int(record["axis"]), record["gap"])
+    return np.zeros_like(canvas.mask)
+
+
+def _swap(out: np.ndarray, record: Mapping[str, Any]) -> None:
+    one, other, slices = record["structure"], record["other"], record["slices"]
+    planes = np.moveaxis(out, record["axis"], 0)
+    for index in range(len(planes)) if slices is None else slices:
+        plane = planes[index]
+        ones, others = plane == one, plane == other
+        plane[ones], plane[others] = other, one
+
+
+def _redraw(out: np.ndarray, canvas: Canvas, outline: np.ndarray, structure: int) -> None:
+    part = out[canvas.box]
+    part[canvas.mask & ~outline] = 0
+    part[outline & ~canvas.others] = structure
+
+
+def _dice_left(canvas: Canvas, outline: np.ndarray) -> float:
+    kept = int(np.count_nonzero(canvas.mask & outline))
+    drawn = int(np.count_nonzero(outline & ~canvas.others))
+    return 2 * kept / (int(np.count_nonzero(canvas.mask)) + drawn)
