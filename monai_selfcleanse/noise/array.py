@@ -419,7 +419,7 @@ class DropLabel(LabelNoise):
             return {"model": "drop_structure", "structure": structure}
         mask = label == structure
         if self.what == "components":
-            n_parts = count_components(mask)
+            n_parts = count_components(mask[bounding_box(mask) or ()])
             if n_parts < 2:
                 return None
             chosen = int(generator.integers(1, n_parts))

@@ -69,7 +69,8 @@ def _normally(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray
 
 
 def _around(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
-    return float(np.linalg.norm(extent_mm))
+    within = np.delete(extent_mm, record["axis"]) if len(extent_mm) == 3 else extent_mm
+    return 2 * math.sin(math.radians(min(magnitude, 180)) / 2) * float(np.linalg.norm(within))
 
 
 def _scaled(record: Mapping[str, Any], magnitude: float, extent_mm: np.ndarray) -> float:
@@ -98,6 +99,7 @@ GRADED: dict[str, Graded] = {
 }
 """Graded models by name."""
 
+_SEARCHED_SLICES = 16
 _UNGRADED = ("drop_structure", "drop_components", "drop_slices", "swap")
 
 
@@ -156,6 +158,10 @@ def magnitude_for_dice(
         target: the Dice, in (0, 1].
         tolerance: how near is near enough. A structure of few voxels cannot come so near; then the nearest it can.
 
+    For models that work slice by slice and draw nothing for a slice (polygons, smoothing, shift, rotation, scaling), at
+    most 16 slices of the structure, evenly spread, are looked at, which makes large volumes fast at the cost of about
+    0.005.
+
     Returns:
         The magnitude, or None where the Dice stays above ``target`` however large it becomes: the structure is absent,
         enclosed by others so that it cannot grow, or round, so that a rotation does nothing.
@@ -172,6 +178,7 @@ def magnitude_for_dice(
     if target == 1.0:
         return 0.0
     model = GRADED[record["model"]]
+    label, tight = _thinned(label, tight, record)
     limit = 2 * max(_extent_mm(tight, spacing)) if model.limit is None else model.limit
     low, dice_low, high = 0.0, 1.0, limit / 64
     while True:
@@ -197,6 +204,21 @@ def magnitude_for_dice(
         else:
             high, dice_high = middle, dice_middle
     return best[1]
+
+
+def _thinned(label: np.ndarray, tight: Box, record: Mapping[str, Any]) -> tuple[np.ndarray, Box]:
+    """A few of the structure's slices, evenly spread, where a model treats each by itself and leaves none to chance."""
+    model = GRADED[record["model"]]
+    if label.ndim < 3 or model.where != "within" or "seed" in record:
+        return label, tight
+    axis = int(record["axis"])
+    n = tight[axis].stop - tight[axis].start
+    if n <= _SEARCHED_SLICES:
+        return label, tight
+    chosen = np.linspace(tight[axis].start, tight[axis].stop - 1, _SEARCHED_SLICES).round().astype(int)
+    inner = list(tight)
+    inner[axis] = slice(0, len(chosen))
+    return label.take(chosen, axis), tuple(inner)
 
 
 def _extent_mm(tight: Box, spacing: Sequence[float]) -> np.ndarray:
@@ -234,10 +256,9 @@ def _what_is_left(canvas: Canvas, record: Mapping[str, Any]) -> np.ndarray:
 def _swap(out: np.ndarray, record: Mapping[str, Any]) -> None:
     one, other, slices = record["structure"], record["other"], record["slices"]
     planes = np.moveaxis(out, record["axis"], 0)
-    for index in range(len(planes)) if slices is None else slices:
-        plane = planes[index]
-        ones, others = plane == one, plane == other
-        plane[ones], plane[others] = other, one
+    for part in [out] if slices is None else [planes[index] for index in slices]:
+        ones, others = part == one, part == other
+        part[ones], part[others] = other, one
 
 
 def _redraw(out: np.ndarray, canvas: Canvas, outline: np.ndarray, structure: int) -> None:

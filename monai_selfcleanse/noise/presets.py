@@ -25,10 +25,11 @@ class Annotator(LabelNoise):
 
     Args:
         boundary: weight of a wrong border, in the draw for each structure.
-        missing: weight of a missing structure or missing slices (half each).
+        missing: weight of a missing structure or missing slices.
         untouched: weight of a structure that is left as it is. At least one structure of a case is corrupted.
         dice: low and high Dice to the original that a wrong border leaves.
         fraction: low and high share of slices that are missed where slices are.
+        whole: of what is missing, the share of whole structures; the rest are missing slices.
         erosion: chance that the annotator under-draws; otherwise they over-draw, but for structures with no background
             to grow into, which are under-drawn.
         structures, seed: see :class:`LabelNoise`.
@@ -41,6 +42,7 @@ class Annotator(LabelNoise):
         untouched: float,
         dice: tuple[float, float],
         fraction: tuple[float, float],
+        whole: float = 0.5,
         erosion: float = 0.7,
         structures: Sequence[int] | None = None,
         seed: int = 0,
@@ -50,7 +52,10 @@ class Annotator(LabelNoise):
         if weights.min() < 0 or weights[:2].sum() <= 0:
             raise ValueError(f"weights must be at least 0, and boundary or missing above it, got {weights.tolist()}")
         self.weights = weights
-        self.erosion = erosion
+        for name, chance in (("whole", whole), ("erosion", erosion)):
+            if not 0 <= chance <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {chance}")
+        self.whole, self.erosion = whole, erosion
         self._erode = ErodeLabel(dice, "dice")
         self._dilate = DilateLabel(dice, "dice")
         self._drop = DropLabel("structure")
@@ -75,7 +80,7 @@ class Annotator(LabelNoise):
                 params = first.sample(label, structure, spacing, generator)
                 params = params or second.sample(label, structure, spacing, generator)
             elif kind == 1:
-                drop = self._drop if generator.random() < 0.5 else self._drop_slices
+                drop = self._drop if generator.random() < self.whole else self._drop_slices
                 params = drop.sample(label, structure, spacing, generator)
             if params is not None:
                 label = apply_noise(label, params, spacing)
@@ -88,8 +93,8 @@ class Annotator(LabelNoise):
         raise NotImplementedError("an Annotator draws for a whole case; call corrupt")
 
 
-_SEVERE = {"dice": (0.4, 0.75), "fraction": (0.3, 0.6)}
-_MILD = {"dice": (0.75, 0.9), "fraction": (0.15, 0.3)}
+_SEVERE = {"dice": (0.4, 0.75), "fraction": (0.3, 0.6), "whole": 0.5}
+_MILD = {"dice": (0.75, 0.9), "fraction": (0.15, 0.3), "whole": 0.0}
 _KINDS = {
     "boundary": {"boundary": 1.0, "missing": 0.0, "untouched": 0.0},
     "missing": {"boundary": 0.0, "missing": 0.6, "untouched": 0.4},

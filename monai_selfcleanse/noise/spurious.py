@@ -25,14 +25,13 @@ def false_positives(canvas: Canvas, *, blobs: Sequence[Sequence[float]]) -> Outl
     nearest = np.full(canvas.mask.shape, np.inf, dtype=np.float32)
     for blob in blobs:
         squares = [
-            (((np.arange(n) - t.start) * s - centre) / semi_axis) ** 2
+            ((((np.arange(n) - t.start) * s - centre) / semi_axis) ** 2).astype(np.float32)
             for n, t, s, centre, semi_axis in zip(
                 canvas.mask.shape, canvas.tight, canvas.spacing, blob[:ndim], blob[ndim:], strict=True
             )
         ]
-        distance = np.sqrt(sum(np.ix_(*squares), start=np.zeros(())))
-        np.minimum(nearest, distance, out=nearest, casting="same_kind")
-    return lambda radius_mm: canvas.mask | ((nearest <= radius_mm) if radius_mm > 0 else False)
+        np.minimum(nearest, sum(np.ix_(*squares), start=np.zeros((), np.float32)), out=nearest)
+    return lambda radius_mm: canvas.mask | ((nearest <= radius_mm**2) if radius_mm > 0 else False)
 
 
 def extension(canvas: Canvas, *, end: int, axis: int) -> Outline:

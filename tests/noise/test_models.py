@@ -313,6 +313,20 @@ def test_outline_follows_from_the_seed(name: str) -> None:
     assert (first != other).any()
 
 
+@pytest.mark.parametrize("name", ["polygon", "smoothing", "shift", "rotation", "shrinking", "enlarging"])
+def test_wanted_dice_is_left_of_a_tall_structure(name: str) -> None:
+    """Whose slices are not all looked at in the search."""
+    size = 8 + 4 * np.sin(np.arange(60) / 9)
+    x, y = np.mgrid[-30:31, -30:31]
+    label = np.stack([np.hypot(x / 2, y) <= s for s in size], -1).astype(np.uint8)
+    spacing = (1.0, 1.0, 2.0)
+    target = 0.95 if name == "polygon" else 0.85
+    magnitude = magnitude_for_dice(label, GRADED_RECORDS[name], spacing, target)
+    assert magnitude is not None
+    left = F.dice(at(label, GRADED_RECORDS[name], magnitude, spacing) == 1, label == 1)
+    assert left == pytest.approx(target, abs=0.02)
+
+
 def test_dice_of_one_changes_nothing() -> None:
     for record in GRADED_RECORDS.values():
         assert magnitude_for_dice(scene(), record, SPACING, 1.0) == 0.0

@@ -1,0 +1,155 @@
+"""Noisy copies of a data set, by function and by command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import files_below, read_nifti, tiny_image, tiny_label, write_nifti, write_patients
+
+from monai_selfcleanse.data.noisy_copy import copy_with_noise, find_labels
+from monai_selfcleanse.noise.functional import dice, hausdorff95
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def manifest(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def acdc(tmp_path: Path) -> Path:
+    return write_patients(tmp_path / "acdc", 4)
+
+
+def decathlon(root: Path, n: int, folder: str = "labelsTr") -> Path:
+    for i in range(n):
+        write_nifti(root / "imagesTr" / f"case_{i}.nii.gz", tiny_image(i))
+        write_nifti(root / folder / f"case_{i}.nii.gz", tiny_label(i))
+    (root / folder / "._case_0.nii.gz").write_bytes(b"what a file manager leaves")
+    (root / "dataset.json").write_text("{}")
+    return root
+
+
+def test_copy_has_everything_and_differs_in_the_noisy_labels_alone(acdc: Path, tmp_path: Path) -> None:
+    before = snapshot(acdc)
+    cases = copy_with_noise(acdc, tmp_path / "copy", rate=0.5, preset="boundary")
+    after = snapshot(tmp_path / "copy")
+    assert snapshot(acdc) == before
+    assert set(after) == {*before, "manifest.jsonl"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {line["file"] for line in manifest(tmp_path / "copy")}
+    assert len(changed) == 4
+    assert len({name.split("/")[0] for name in changed}) == 2
+    for case in cases:
+        assert (read_nifti(case["label"]) != read_nifti(case["truth"])).any() == (case["file"] in changed)
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_manifest_measures_dice_and_hausdorff_distance(acdc: Path, tmp_path: Path) -> None:
+    copy_with_noise(acdc, tmp_path / "copy", rate=1.0, preset="mixed", seed=1)
+    lines = manifest(tmp_path / "copy")
+    assert {line["model"] for line in lines} >= {"drop_structure", "erosion"}
+    for line in lines:
+        k = line["structure"]
+        noisy, truth = (read_nifti(root / line["file"]) == k for root in (tmp_path / "copy", acdc))
+        assert line["dice"] == pytest.approx(dice(noisy, truth), abs=1e-4)
+        if noisy.any():
+            assert line["hd95_mm"] == pytest.approx(hausdorff95(noisy, truth, (1.5, 1.5, 10.0)), abs=1e-3)
+        else:
+            assert line["hd95_mm"] is None
+
+
+def test_manifest_replays(acdc: Path, tmp_path: Path) -> None:
+    copy_with_noise(acdc, tmp_path / "first", rate=0.5, preset="mixed", seed=5)
+    copy_with_noise(acdc, tmp_path / "second", manifest=tmp_path / "first" / "manifest.jsonl")
+    assert snapshot(tmp_path / "first") == snapshot(tmp_path / "second")
+
+
+@pytest.mark.parametrize("folder", ["labelsTr", "labels"])
+def test_labels_in_their_own_folder_are_found(tmp_path: Path, folder: str) -> None:
+    root = decathlon(tmp_path / "task", 4, folder)
+    cases = copy_with_noise(root, tmp_path / "copy", rate=0.5, preset="boundary")
+    assert [case["case"] for case in cases] == [f"case_{i}" for i in range(4)]
+    assert len({line["file"] for line in manifest(tmp_path / "copy")}) == 2
+    assert files_below(tmp_path / "copy") == sorted([*files_below(root), "manifest.jsonl"])
+
+
+def test_pattern_finds_any_layout_and_folders_are_patients(tmp_path: Path) -> None:
+    for patient in "ab":
+        for visit in "12":
+            write_nifti(tmp_path / "data" / patient / f"visit{visit}" / "seg.nii.gz", tiny_label())
+            write_nifti(tmp_path / "data" / patient / f"visit{visit}" / "mr.nii.gz", tiny_image())
+    cases = find_labels(tmp_path / "data", "*/*/seg.nii.gz")
+    assert [(c["case"], c["patient"]) for c in cases][:2] == [
+        ("a/visit1/seg", "a/visit1"),
+        ("a/visit2/seg", "a/visit2"),
+    ]
+    assert {c["file"] for c in cases} == {f"{p}/visit{v}/seg.nii.gz" for p in "ab" for v in "12"}
+
+
+def test_same_noise_as_in_training(acdc: Path, tmp_path: Path) -> None:
+    """A copy and ``--noise_rate`` speak of the same cases by the same ids, so that their noise is the same."""
+    (case, *_) = find_labels(acdc)
+    assert case["case"] == "patient001_frame01"
+    assert case["patient"] == "patient001"
+
+
+BAD = {
+    "no folder": ({"source": "nowhere"}, "is not a folder"),
+    "no data": ({"source": "empty"}, "holds no labelled frame"),
+    "target exists": ({"target": "full"}, "exists already"),
+    "target within": ({"target": "acdc/copy"}, "lies within"),
+    "rate": ({"rate": 1.5}, r"noise_rate must lie in \[0, 1\]"),
+    "preset": ({"preset": "drunk"}, "noise_preset 'drunk' is unknown"),
+    "pattern": ({"pattern": "*/seg.nii.gz"}, "no label matches"),
+    "manifest of another": ({"manifest": "other.jsonl"}, "line 1: the data set has no case 'x'"),
+    "no manifest": ({"manifest": "broken.jsonl"}, "line 1: is no record"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_refused_and_leaves_nothing(acdc: Path, tmp_path: Path, change: dict, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    write_nifti(tmp_path / "full" / "mine.nii.gz", tiny_label())
+    (tmp_path / "other.jsonl").write_text('{"case": "x", "model": "erosion", "structure": 1}\n')
+    (tmp_path / "broken.jsonl").write_text("erosion\n")
+    before = files_below(tmp_path)
+    arguments = {"source": "acdc", "target": "copy"} | change
+    for name in ("source", "target", "manifest"):
+        if name in arguments:
+            arguments[name] = tmp_path / arguments[name]
+    with pytest.raises(ValueError, match=message):
+        copy_with_noise(**arguments)
+    assert files_below(tmp_path) == before
+
+
+def test_broken_label_leaves_no_half_copy(acdc: Path, tmp_path: Path) -> None:
+    write_nifti(acdc / "patient004" / "patient004_frame09_gt.nii.gz", tiny_label() * np.float32(0.5))
+    with pytest.raises(ValueError, match=r"patient004_frame09_gt\.nii\.gz: expected whole numbers"):
+        copy_with_noise(acdc, tmp_path / "copy", rate=1.0)
+    assert files_below(tmp_path) == sorted(["acdc", *(f"acdc/{f}" for f in files_below(acdc))])
+
+
+def test_command(acdc: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "monai_selfcleanse.noise", str(acdc), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+
+    done = run(str(tmp_path / "copy"), "--preset", "boundary", "--rate", "0.5", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 8 labels are noisy (2 patients)" in done.stdout
+    assert "erosion" in done.stdout
+    assert "8/8" in done.stderr
+    again = run(str(tmp_path / "copy"))
+    assert again.returncode == 1
+    assert again.stderr.strip().splitlines()[-1].startswith("error:")
+    assert "exists already" in again.stderr
+    assert "Traceback" not in again.stderr
