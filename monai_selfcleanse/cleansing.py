@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .scoring import debatable_slices
+
 __all__ = ["cleanse_label"]
 
 
@@ -21,15 +23,16 @@ def cleanse_label(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-label of one case, and how much each of its voxels may count.
 
-    Wherever the given label or the prediction speaks of a suspected structure, the prediction decides; everywhere else
-    the given label is kept as it is. So a suspected structure is redrawn, or restored where it is missing, whatever
+    Wherever the given label or the prediction speaks of a suspected structure, the prediction decides, except in slices
+    at its ends that are a matter of opinion (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the
+    given label is kept as it is. So a suspected structure is redrawn, or restored where it is missing, whatever
     lies around it, and a trusted one changes only where the network sees a suspected one in its place.
 
     A suspected structure that the network does not see at all is not deleted: the network may just not know it. Its
     given voxels stay and weigh 0.
 
     Args:
-        given: index map of any shape.
+        given: index map of any shape; slices of a volume are counted along the last axis.
         predicted: the network's most probable class, same shape.
         confidence: its probability, same shape, in [0, 1].
         suspected: the structures to redraw; none returns the given label with full weight.
@@ -51,7 +54,10 @@ def cleanse_label(
     seen = [k for k in suspected if (predicted == k).any()]
     unseen = [k for k in suspected if k not in seen]
     kept = np.isin(given, unseen)
-    redrawn = (np.isin(given, seen) | np.isin(predicted, seen)) & ~(kept & ~np.isin(predicted, seen))
+    redrawn = np.zeros(given.shape, dtype=bool)
+    for k in seen:
+        has, sees = given == k, predicted == k
+        redrawn |= (has | sees) & ~debatable_slices(has, sees)
     target[redrawn] = predicted[redrawn]
     weight[redrawn & (target != given) & (confidence < min_confidence)] = 0.0
     weight[kept & (target == given)] = 0.0

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["EVIDENCE", "reason_for", "structure_evidence"]
+__all__ = ["EVIDENCE", "debatable_slices", "reason_for", "structure_evidence"]
 
 EVIDENCE = (
     "score",
@@ -46,7 +46,8 @@ def structure_evidence(
         spacing: voxel size in mm, one number a spatial axis. Slices are counted along the last axis.
 
     Returns:
-        Arrays of shape ``(K,)`` by name:
+        Arrays of shape ``(K,)`` by name. The first four leave out slices that are :func:`debatable_slices` for the
+        structure, since they say little of who is right:
 
         * ``score``: ``cross_entropy + 2 (1 - dice)``, the loss that networks are trained by, over the structure's own
           voxels. Cross-entropy alone goes astray where the network is right but unsure of all cases, Dice alone where
@@ -89,22 +90,17 @@ def structure_evidence(
     out = {name: np.zeros(len(structures)) for name in EVIDENCE}
     for i, k in enumerate(structures):
         has, sees = given == k, predicted == k
-        union = has | sees
         n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
         out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
         if not n_has + n_sees:
             out["dice"][i], out["expected_dice"][i] = 1.0, 1.0
             out["score"][i], out["cross_entropy"][i], out["shift_mm"][i] = np.nan, np.nan, np.nan
             continue
-        out["expected_dice"][i] = 1.0
-        if n_sees:
-            sure, total = float(probabilities[k][sees].sum()), float(probabilities[k].sum())
-            out["expected_dice"][i] = 2.0 * sure / (total + n_sees)
-        of_given = np.where(has[union], probabilities[k][union], 1.0 - probabilities[k][union])
-        out["cross_entropy"][i] = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
-        overlap = int(np.count_nonzero(has & sees))
-        out["dice"][i] = 2.0 * overlap / (n_has + n_sees)
+        judged = ~debatable_slices(has, sees)
+        fit = _fit(has[..., judged], sees[..., judged], probabilities[k][..., judged])
+        out["cross_entropy"][i], out["dice"][i], out["expected_dice"][i] = fit
         out["score"][i] = out["cross_entropy"][i] + 2.0 * (1.0 - out["dice"][i])
+        overlap = int(np.count_nonzero(has & sees))
         out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
         out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
         if given.ndim == 3:
@@ -119,6 +115,38 @@ def structure_evidence(
             counts[[0, k]] = 0
             if counts.any():
                 out["swapped_with"][i], out["swapped"][i] = counts.argmax(), counts.max() / n_has
+    return out
+
+
+def _fit(has: np.ndarray, sees: np.ndarray, probability: np.ndarray) -> tuple[float, float, float]:
+    """Cross-entropy over the union, Dice, and the Dice that the network expects."""
+    union, n_sees = has | sees, int(np.count_nonzero(sees))
+    of_given = np.where(has[union], probability[union], 1.0 - probability[union])
+    cross_entropy = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
+    dice = 2.0 * np.count_nonzero(has & sees) / (np.count_nonzero(has) + n_sees)
+    expected = 2.0 * float(probability[sees].sum()) / (float(probability.sum()) + n_sees) if n_sees else 1.0
+    return float(cross_entropy), float(dice), float(expected)
+
+
+def debatable_slices(given: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Slices at an end of a structure that either the given label or the prediction has one more of than the other.
+
+    Where a structure ends along the slices is a matter of a slice even among experts, most of all that of the right
+    ventricle towards the base: such a slice is neither held against a label nor redrawn. Two slices are a difference.
+
+    Args:
+        given, predicted: the structure's voxels, boolean, of one shape; slices are counted along the last axis.
+
+    Returns:
+        Boolean, one a slice; all False for images, and where no slice has both.
+    """
+    out = np.zeros(given.shape[-1], dtype=bool)
+    if given.ndim == 3 and (given.any((0, 1)) & predicted.any((0, 1))).any():
+        a, b = (np.flatnonzero(mask.any((0, 1))) for mask in (given, predicted))
+        if abs(a[0] - b[0]) == 1:
+            out[min(a[0], b[0])] = True
+        if abs(a[-1] - b[-1]) == 1:
+            out[max(a[-1], b[-1])] = True
     return out
 
 

@@ -120,3 +120,17 @@ def test_shapes_must_agree(wrong: int) -> None:
     arrays[wrong] = np.zeros((3, 2))
     with pytest.raises(ValueError, match="must be of one shape"):
         cleanse_label(*arrays, [1])
+
+
+@pytest.mark.parametrize(("more", "redrawn"), [(1, False), (2, True)])
+def test_one_slice_more_at_an_end_is_the_annotators_word(more: int, redrawn: bool) -> None:
+    given = np.zeros((6, 6, 8), dtype=np.uint8)
+    given[1:5, 1:5, 3:6] = 1
+    predicted = given.copy()
+    predicted[2:5, 1:5, 3:6] = 1
+    predicted[1, 1:5, 3:6] = 0
+    predicted[1:5, 1:5, 3 - more : 3] = 1
+    target, weight = cleanse_label(given, predicted, np.ones(given.shape), [1])
+    np.testing.assert_array_equal(target[..., 3:], predicted[..., 3:])
+    np.testing.assert_array_equal(target[..., :3], predicted[..., :3] if redrawn else given[..., :3])
+    assert weight.all()

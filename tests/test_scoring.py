@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from monai.metrics import compute_dice
-from monai.networks.utils import one_hot
 
-from monai_selfcleanse.scoring import EVIDENCE, reason_for, structure_evidence
+from monai_selfcleanse.scoring import EVIDENCE, debatable_slices, reason_for, structure_evidence
 
 SPACING = (1.5, 1.5, 10.0)
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=5)
@@ -47,7 +46,8 @@ def test_cross_entropy_is_torchs_over_the_union(seed: int, shape: tuple[int, ...
     label, p = random_case(seed, shape)
     found = structure_evidence(label, p, [1, 2, 3], SPACING)["cross_entropy"]
     for k, value in zip((1, 2, 3), found, strict=True):
-        union = (label == k) | (p.argmax(0) == k)
+        has, sees = label == k, p.argmax(0) == k
+        union = (has | sees) & ~debatable_slices(has, sees)
         if not union.any():
             assert np.isnan(value)
             continue
@@ -61,9 +61,55 @@ def test_cross_entropy_is_torchs_over_the_union(seed: int, shape: tuple[int, ...
 def test_dice_is_monais(seed: int, shape: tuple[int, ...]) -> None:
     label, p = random_case(seed, shape)
     found = structure_evidence(label, p, [1, 2, 3], SPACING)["dice"]
-    given_one_hot, predicted = (one_hot(torch.as_tensor(x)[None, None], 4) for x in (label, p.argmax(0)))
-    expected = compute_dice(predicted, given_one_hot, include_background=False, ignore_empty=False)[0]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for k, value in zip((1, 2, 3), found, strict=True):
+        has, sees = label == k, p.argmax(0) == k
+        judged = ~debatable_slices(has, sees)
+        of_given, of_predicted = (torch.as_tensor(x[None, None][..., judged]) for x in (has, sees))
+        assert value == pytest.approx(float(compute_dice(of_predicted, of_given, ignore_empty=False)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given_slices", "predicted_slices", "debatable"),
+    [
+        ("0011100", "0011100", ""),
+        ("0011100", "0111100", "1"),
+        ("0011100", "0011000", "4"),
+        ("0011100", "0111110", "15"),
+        ("0011100", "0001110", "25"),
+        ("0011100", "1111100", ""),  # two slices are a difference
+        ("0011000", "0011111", ""),
+        ("0011100", "0010100", ""),  # not at an end
+        ("0001000", "0000000", ""),
+        ("0001000", "0000100", ""),  # nothing would be left to judge
+        ("1100000", "1110000", "2"),
+        ("1111111", "0111111", "0"),
+    ],
+)
+def test_debatable_is_one_slice_more_at_an_end(given_slices: str, predicted_slices: str, debatable: str) -> None:
+    has, sees = (
+        np.array([c == "1" for c in s]) & np.ones((2, 3, 1), dtype=bool) for s in (given_slices, predicted_slices)
+    )
+    assert np.flatnonzero(debatable_slices(has, sees)).tolist() == [int(c) for c in debatable]
+    assert debatable_slices(sees, has).tolist() == debatable_slices(has, sees).tolist()
+
+
+def test_nothing_is_debatable_in_an_image() -> None:
+    has, sees = (np.array([[c == "1" for c in s]]) for s in ("0011100", "0111100"))
+    assert not debatable_slices(has, sees).any()
+
+
+def test_slice_more_at_an_end_is_not_held_against_a_label() -> None:
+    label = np.zeros((6, 6, 6), dtype=np.uint8)
+    label[1:5, 1:5, 1:4] = 1
+    p = np.stack([1 - 0.9 * (label == 1), 0.9 * (label == 1)])
+    agreed = structure_evidence(label, p, [1], SPACING)
+    p[1, 1:5, 1:5, 4], p[0, 1:5, 1:5, 4] = 0.9, 0.1
+    one_more = structure_evidence(label, p, [1], SPACING)
+    for name in ("score", "cross_entropy", "dice", "expected_dice"):
+        assert one_more[name] == pytest.approx(agreed[name])
+    assert one_more["missing_slices"] == 1
+    p[1, 1:5, 1:5, 5], p[0, 1:5, 1:5, 5] = 0.9, 0.1
+    assert structure_evidence(label, p, [1], SPACING)["dice"] == pytest.approx(0.75)
 
 
 @given(seed=st.integers(0, 999), shape=SHAPES)
