@@ -23,10 +23,11 @@ def cleanse_label(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-label of one case, and how much each of its voxels may count.
 
-    Wherever the given label or the prediction speaks of a suspected structure, the prediction decides, except in slices
-    at its ends that are a matter of opinion (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the
-    given label is kept as it is. So a suspected structure is redrawn, or restored where it is missing, whatever
-    lies around it, and a trusted one changes only where the network sees a suspected one in its place.
+    Wherever the given label or the prediction speaks of a suspected structure, the prediction decides if it is sure
+    enough, except in slices at the structure's ends that are a matter of opinion
+    (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So a
+    suspected structure is redrawn, or restored where it is missing, whatever lies around it, and a trusted one changes
+    only where the network sees a suspected one in its place.
 
     A suspected structure that the network does not see at all is not deleted: the network may just not know it. Its
     given voxels stay and weigh 0.
@@ -36,7 +37,7 @@ def cleanse_label(
         predicted: the network's most probable class, same shape.
         confidence: its probability, same shape, in [0, 1].
         suspected: the structures to redraw; none returns the given label with full weight.
-        min_confidence: voxels that change and of which the network is less sure than this weigh 0.
+        min_confidence: where the network is less sure than this, the given label stands.
 
     Returns:
         The target, of ``given``'s dtype, and the weights, float32 in {0, 1}.
@@ -58,7 +59,7 @@ def cleanse_label(
     for k in seen:
         has, sees = given == k, predicted == k
         redrawn |= (has | sees) & ~debatable_slices(has, sees)
+    redrawn &= confidence >= min_confidence
     target[redrawn] = predicted[redrawn]
-    weight[redrawn & (target != given) & (confidence < min_confidence)] = 0.0
     weight[kept & (target == given)] = 0.0
     return target, weight

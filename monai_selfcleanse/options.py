@@ -32,9 +32,9 @@ def exit_on_bad_input(step: Callable[[], T]) -> T:
         raise SystemExit(f"error: {error}") from error
 
 
-def part_of(epochs: Any, parts: int) -> int:
-    """``epochs // parts``, at least 1; 1 for what is no whole number (:class:`TrainingOptions` refuses that)."""
-    return max(1, epochs // parts) if isinstance(epochs, int) else 1
+def part_of(epochs: Any, share: float) -> int:
+    """That share of the epochs, rounded, at least 1; for what is no whole number, which others refuse, 1."""
+    return max(1, round(epochs * share)) if isinstance(epochs, int) else 1
 
 
 class TrainingOptions:

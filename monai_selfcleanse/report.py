@@ -118,16 +118,15 @@ def write_cleansed_labels(
 def cleanse_file(label: str | Path, seen: SeenCase, structures: Sequence[int], target: Path) -> None:
     """Write the cleansed copy of one label file on that label's own grid, with its header and data type.
 
-    Voxels that weigh nothing in training (:func:`monai_selfcleanse.cleansing.cleanse_label`), those outside of what the
-    network has seen among them, keep what was given.
+    The rule is that of training (:func:`monai_selfcleanse.cleansing.cleanse_label`); what lies outside of what the
+    network has seen keeps what was given.
     """
     given_file = load_nifti(label)
     given = np.asanyarray(given_file.dataobj)
     index = np.rint(given).astype(np.int64)
     predicted, confidence = _on_grid(seen, given.shape, given_file.affine)
-    cleansed, weight = cleanse_label(index, predicted, confidence, structures)
-    changed = (cleansed != index) & (weight > 0)
-    save_like(np.where(changed, cleansed.astype(given.dtype), given), given_file, target)
+    cleansed, _ = cleanse_label(index, predicted, confidence, structures)
+    save_like(np.where(cleansed != index, cleansed.astype(given.dtype), given), given_file, target)
 
 
 def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
