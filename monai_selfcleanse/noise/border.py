@@ -64,9 +64,9 @@ def contour_knots(canvas: Canvas, *, knots: int, axis: int, seed: int) -> Outlin
     signed = np.full(canvas.mask.shape, np.inf, dtype=np.float32)
     masks, offset_planes, signed_planes = (canvas.planes(a, axis) for a in (canvas.mask, offsets, signed))
     for mask, offset, distance in zip(masks, offset_planes, signed_planes, strict=True):
-        draws = np.clip(generator.standard_normal(knots), -3, 3)
         if not mask.any():
             continue
+        draws = np.clip(generator.standard_normal(knots), -3, 3)
         # the nearest border voxel of every voxel lends it its offset
         border = mask & ~ndimage.binary_erosion(mask)
         beyond, nearest = ndimage.distance_transform_edt(~border, sampling=spacing, return_indices=True)

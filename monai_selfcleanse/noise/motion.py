@@ -54,7 +54,7 @@ def elastic(canvas: Canvas, *, sigma_mm: float, axis: int, seed: int) -> Outline
         for plane, mask, u, v in zip(canvas.planes(out, axis), masks, first, second, strict=True):
             if mask.any():
                 at = grid + np.float32(displacement_mm) * np.stack([u, v])
-                plane[...] = ndimage.map_coordinates(mask.astype(np.float32), at, order=1) >= 0.5
+                plane[...] = ndimage.map_coordinates(mask.astype(np.float32), at, order=1, mode="grid-constant") >= 0.5
         return out
 
     return outline
@@ -72,5 +72,5 @@ def _moved(canvas: Canvas, axis: int, matrix: np.ndarray, shift_mm: np.ndarray |
     offset = np.zeros(canvas.mask.ndim)
     offset[axes] = centre - inverse @ (centre + shift_mm / spacing)
     # points are looked up to a millionth of a voxel, or rounding would move voxels that lie on the border
-    moved = ndimage.affine_transform(canvas.mask.astype(np.float32), whole, offset, order=1)
+    moved = ndimage.affine_transform(canvas.mask.astype(np.float32), whole, offset, order=1, mode="grid-constant")
     return moved >= 0.5 - 1e-4

@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 
 from monai_selfcleanse.noise import apply_noise
 from monai_selfcleanse.noise import functional as F
+from monai_selfcleanse.noise.canvas import Canvas
 from monai_selfcleanse.noise.missing import count_components
 from monai_selfcleanse.noise.models import GRADED, magnitude_for_dice
 
@@ -288,6 +289,16 @@ def test_what_is_far_away_has_no_say(record: dict, magnitude: float) -> None:
     expected = np.pad(at(scene(), record, magnitude), ((7, 2), (3, 9), (0, 0)))
     expected[0, 0] = 5
     np.testing.assert_array_equal(at(wide, record, magnitude), expected)
+
+
+@every_graded
+@pytest.mark.parametrize("magnitude", [1.3, 5.0, 11.0, 40.0])
+def test_canvas_is_large_enough(record: dict, magnitude: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole volume as canvas gives the same as the box that a model asks for."""
+    label = np.pad(scene(), ((60, 60), (60, 60), (5, 5)))
+    boxed, around = at(label, record, magnitude), Canvas.around
+    monkeypatch.setattr(Canvas, "around", lambda *arguments: around(*arguments[:-1], label.shape))
+    np.testing.assert_array_equal(boxed, at(label, record, magnitude))
 
 
 @every_graded
