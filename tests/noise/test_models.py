@@ -272,11 +272,12 @@ def test_magnitude_of_zero_changes_nothing(record: dict) -> None:
 @pytest.mark.parametrize("target", [0.95, 0.8, 0.65])
 def test_wanted_dice_is_left(record: dict, target: float) -> None:
     label = scene()
-    magnitude = magnitude_for_dice(label, record, SPACING, target)
+    found = magnitude_for_dice(label, record, SPACING, target)
     if record["model"] in ("polygon", "rotation", "extension") and target < 0.8:
         return  # out of reach: a triangle is left, the L upside down covers much of itself, the volume ends
-    assert magnitude is not None
-    left = F.dice(at(label, record, magnitude) == 1, label == 1)
+    assert found is not None
+    left = F.dice(at(label, record, found[0]) == 1, label == 1)
+    assert left == pytest.approx(found[1])
     regular = record["model"] in ("erosion", "dilation", "polygon", "shift", "scaling", "smoothing")
     assert abs(left - target) <= (0.1 if regular else 0.01)  # whole rims of this small scene go at once
 
@@ -327,34 +328,36 @@ def test_outline_follows_from_the_seed(name: str) -> None:
 @pytest.mark.parametrize("name", ["polygon", "smoothing", "shift", "rotation", "shrinking", "enlarging"])
 def test_wanted_dice_is_left_of_a_tall_structure(name: str) -> None:
     """Whose slices are not all looked at in the search."""
-    size = 8 + 4 * np.sin(np.arange(60) / 9)
-    x, y = np.mgrid[-30:31, -30:31]
+    size = 36 + 18 * np.sin(np.arange(60) / 9)
+    x, y = np.mgrid[-120:121, -60:61]
     label = np.stack([np.hypot(x / 2, y) <= s for s in size], -1).astype(np.uint8)
     spacing = (1.0, 1.0, 2.0)
     target = 0.95 if name == "polygon" else 0.85
-    magnitude = magnitude_for_dice(label, GRADED_RECORDS[name], spacing, target)
-    assert magnitude is not None
-    left = F.dice(at(label, GRADED_RECORDS[name], magnitude, spacing) == 1, label == 1)
-    assert left == pytest.approx(target, abs=0.02)
+    found = magnitude_for_dice(label, GRADED_RECORDS[name], spacing, target)
+    assert found is not None
+    assert found[1] == pytest.approx(target, abs=0.005)
+    left = F.dice(at(label, GRADED_RECORDS[name], found[0], spacing) == 1, label == 1)
+    assert left == pytest.approx(target, abs=0.01)
 
 
 def test_dice_of_one_changes_nothing() -> None:
     for record in GRADED_RECORDS.values():
-        assert magnitude_for_dice(scene(), record, SPACING, 1.0) == 0.0
+        assert magnitude_for_dice(scene(), record, SPACING, 1.0) == (0.0, 1.0)
 
 
 @given(label=MASKS, target=st.floats(0.2, 0.99))
 def test_erosion_reaches_the_nearest_dice_there_is(label: np.ndarray, target: float) -> None:
     spacing = [1.0, 1.5, 3.0][: label.ndim]
-    magnitude = magnitude_for_dice(label, border("erosion"), spacing, target, tolerance=0.0)
+    found = magnitude_for_dice(label, border("erosion"), spacing, target, tolerance=0.0)
     if not label.any():
-        assert magnitude is None
+        assert found is None
         return
-    assert magnitude is not None
+    assert found is not None
     padded = np.pad(label == 1, 1)
     steps = np.unique(nearest(np.argwhere(padded), np.argwhere(~padded), spacing))
     possible = [F.dice(erode(label, d, spacing) == 1, label == 1) for d in (0.0, *steps)]
-    reached = F.dice(erode(label, magnitude, spacing) == 1, label == 1)
+    reached = F.dice(erode(label, found[0], spacing) == 1, label == 1)
+    assert reached == pytest.approx(found[1])
     assert abs(reached - target) == pytest.approx(min(abs(d - target) for d in possible), abs=1e-9)
 
 
