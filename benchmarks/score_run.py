@@ -13,6 +13,7 @@ import argparse
 import csv
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -22,9 +23,93 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from monai_selfcleanse.mixture import filter_labels
 from monai_selfcleanse.noise.functional import dice
 
+NOISY, CLEAN = 0.95, 0.99
+
 
 def read(path: Path) -> np.ndarray:
     return np.rint(np.asanyarray(nib.load(path).dataobj)).astype(int)
+
+
+def dices(output_dir: Path, truth_dir: Path, given_dir: Path) -> dict[tuple[str, int], tuple[float, float]]:
+    """Dice to the truth of the given and of the cleansed label, by case and structure."""
+    with open(output_dir / "label_report.csv", newline="") as file:
+        structures = sorted({int(row["structure"]) for row in csv.DictReader(file)})
+    out = {}
+    for path in (output_dir / "cleansed_labels").rglob("*.nii*"):
+        relative = path.relative_to(output_dir / "cleansed_labels")
+        truth = read(truth_dir / relative)
+        before = read(given_dir / relative) if (given_dir / relative).exists() else truth
+        after = read(path)
+        for k in structures:
+            out[path.name.split("_gt.nii")[0], k] = dice(before == k, truth == k), dice(after == k, truth == k)
+    return out
+
+
+def report_rows(output_dir: Path) -> dict[tuple[str, int], tuple[float, bool]]:
+    """Clean probability and whether it is suspected, by case and structure."""
+    with open(output_dir / "label_report.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {(r["case"], int(r["structure"])): (float(r["clean_probability"]), r["suspected"] == "1") for r in rows}
+
+
+def score_labels(output_dir: Path, truth_dir: Path, given_dir: Path | None = None) -> dict[str, Any]:
+    """How right filter and cleanser were in the end.
+
+    Args:
+        output_dir, truth_dir: see above.
+        given_dir: the labels trained on; by default ``output_dir / "noisy_labels"``.
+
+    Returns:
+        :func:`detection`'s figures, and under ``"noisy"`` and ``"clean"`` the ``n`` labels of that kind, their mean
+        Dice to the truth ``given`` and ``cleansed``, and how many were made ``worse`` by over 0.02.
+    """
+    pairs = dices(output_dir, truth_dir, given_dir or output_dir / "noisy_labels")
+    rows = report_rows(output_dir)
+    given, cleansed = (np.array([pairs[key][i] for key in pairs]) for i in (0, 1))
+    probability, suspected = (np.array([rows[key][i] for key in pairs]) for i in (0, 1))
+    out = detection(1 - probability, suspected, given)
+    for kind, chosen in (("noisy", given < NOISY), ("clean", given >= CLEAN)):
+        if chosen.any():
+            worse = int((cleansed[chosen] < given[chosen] - 0.02).sum())
+            before, after = float(given[chosen].mean()), float(cleansed[chosen].mean())
+            out[kind] = {"n": int(chosen.sum()), "given": before, "cleansed": after, "worse": worse}
+    return out
+
+
+def detection(score: np.ndarray, suspected: np.ndarray, given_dice: np.ndarray) -> dict[str, Any]:
+    """Figures of detection over all noisy labels and, under ``"below_0.8"``, over those of a Dice under 0.8 alone.
+
+    ``counted``, ``suspected`` and ``noisy`` are numbers of labels; where there are both kinds, ``auroc``, ``ap``,
+    ``precision``, ``recall`` and ``f1``.
+    """
+    out: dict[str, Any] = {}
+    for name, noisy in ((None, given_dice < NOISY), ("below_0.8", given_dice < 0.8)):
+        counted = noisy | (given_dice >= CLEAN)
+        hits, n_suspected, n_noisy = int((noisy & suspected).sum()), int(suspected[counted].sum()), int(noisy.sum())
+        part: dict[str, Any] = {"counted": int(counted.sum()), "suspected": n_suspected, "noisy": n_noisy}
+        if 0 < n_noisy < counted.sum():
+            part |= {
+                "auroc": float(roc_auc_score(noisy[counted], score[counted])),
+                "ap": float(average_precision_score(noisy[counted], score[counted])),
+                "precision": hits / max(n_suspected, 1),
+                "recall": hits / n_noisy,
+                "f1": 2 * hits / (n_suspected + n_noisy),
+            }
+        out |= part if name is None else {name: part}
+    return out
+
+
+def in_words(found: dict[str, Any]) -> str:
+    parts = []
+    for name, part in (("", found), ("<.8 ", found["below_0.8"])):
+        if "auroc" in part:
+            parts.append(
+                f"{name}AUROC {part['auroc']:.3f} AP {part['ap']:.3f}"
+                f" P {part['precision']:.2f} R {part['recall']:.2f} F1 {part['f1']:.2f}"
+            )
+        else:
+            parts.append(f"{name}{part['suspected']} of {part['counted']} suspected, {part['noisy']} noisy")
+    return "; ".join(parts)
 
 
 def main() -> None:
@@ -34,33 +119,18 @@ def main() -> None:
     parser.add_argument("--given_dir", type=Path, help="the labels trained on; by default OUTPUT_DIR/noisy_labels")
     parser.add_argument("--ckpt_dir", type=Path, help="by default OUTPUT_DIR/models")
     args = parser.parse_args()
-    given_dir = args.given_dir or args.output_dir / "noisy_labels"
-    with open(args.output_dir / "label_report.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    cleansed_files = {p.name.split("_gt.nii")[0]: p for p in (args.output_dir / "cleansed_labels").rglob("*.nii*")}
-    structures = sorted({int(row["structure"]) for row in rows})
-    given: dict[tuple[str, int], float] = {}
-    cleansed: dict[tuple[str, int], float] = {}
-    for case, path in cleansed_files.items():
-        relative = path.relative_to(args.output_dir / "cleansed_labels")
-        truth = read(args.truth_dir / relative)
-        spoilt = given_dir / relative
-        before = read(spoilt) if spoilt.exists() else truth
-        after = read(path)
-        for k in structures:
-            given[case, k] = dice(before == k, truth == k)
-            cleansed[case, k] = dice(after == k, truth == k)
+    pairs = dices(args.output_dir, args.truth_dir, args.given_dir or args.output_dir / "noisy_labels")
+    rows = report_rows(args.output_dir)
+    structures = sorted({k for _, k in pairs})
 
     print(
         "detection in the report (AUROC and AP of 1 - clean probability; `<.8`: noisy labels of Dice under 0.8 alone)"
     )
-    groups = [("all", set(structures)), *((f"structure {k}", {k}) for k in structures)]
-    for name, group in groups:
-        some = [r for r in rows if int(r["structure"]) in group]
-        score = np.array([1 - float(r["clean_probability"]) for r in some])
-        dices = np.array([given[r["case"], int(r["structure"])] for r in some])
-        suspected = np.array([r["suspected"] == "1" for r in some])
-        print(f"  {name:12s}", detection(score, suspected, dices))
+    for name, group in [("all", structures), *((f"structure {k}", [k]) for k in structures)]:
+        some = [key for key in rows if key[1] in group]
+        probability, suspected = (np.array([rows[key][i] for key in some]) for i in (0, 1))
+        found = detection(1 - probability, suspected, np.array([pairs[key][0] for key in some]))
+        print(f"  {name:12s}", in_words(found))
 
     checkpoint = (args.ckpt_dir or args.output_dir / "models") / "checkpoint" / "last.pt"
     if checkpoint.exists():
@@ -68,47 +138,29 @@ def main() -> None:
         print("detection by round (today's filter on the round's evidence)")
         for epoch, evidence in zip(state["epochs"], state["history"], strict=True):
             e = {k: v.numpy() for k, v in evidence.items()}
-            found = [
+            decisions = [
                 filter_labels(e["score"][:, i], e["expected_dice"][:, i] - e["dice"][:, i])
                 for i in range(len(structures))
             ]
-            dices = np.array([[given[case, k] for k in structures] for case in state["cases"]])
-            score = 1 - np.stack([f.clean_probability for f in found], 1)
-            suspected = np.stack([f.suspected for f in found], 1)
-            words = ", ".join(f"{f.verdict} (gap {f.gap:.2f})" for f in found)
-            print(f"  epoch {epoch:3d}   ", detection(score.ravel(), suspected.ravel(), dices.ravel()), "|", words)
+            given = np.array([[pairs[case, k][0] for k in structures] for case in state["cases"]])
+            score = 1 - np.stack([d.clean_probability for d in decisions], 1)
+            suspected = np.stack([d.suspected for d in decisions], 1)
+            words = ", ".join(f"{d.verdict} (gap {d.gap:.2f})" for d in decisions)
+            found = detection(score.ravel(), suspected.ravel(), given.ravel())
+            print(f"  epoch {epoch:3d}   ", in_words(found), "|", words)
 
     print("Dice to the truth, given -> cleansed, by structure, kind of label and whether it is suspected")
-    suspects = {(r["case"], int(r["structure"])): r["suspected"] for r in rows}
     table = defaultdict(list)
-    for key, before in given.items():
-        kind = "noisy" if before < 0.95 else "clean" if before >= 0.99 else "between"
-        for label in (f"structure {key[1]}, {kind}, suspected {suspects[key]}", f"all, {kind}"):
-            table[label].append((before, cleansed[key]))
+    for key, (before, after) in pairs.items():
+        kind = "noisy" if before < NOISY else "clean" if before >= CLEAN else "between"
+        for label in (f"structure {key[1]}, {kind}, suspected {int(rows[key][1])}", f"all, {kind}"):
+            table[label].append((before, after))
     for label in sorted(table):
         values = np.array(table[label])
         worse = int((values[:, 1] < values[:, 0] - 0.02).sum())
         print(
             f"  {label:36s} n {len(values):4d}  {values[:, 0].mean():.3f} -> {values[:, 1].mean():.3f}  worse {worse}"
         )
-
-
-def detection(score: np.ndarray, suspected: np.ndarray, given_dice: np.ndarray) -> str:
-    parts = []
-    for name, noisy in (("", given_dice < 0.95), ("<.8 ", given_dice < 0.8)):
-        counted = noisy | (given_dice >= 0.99)
-        hits = int((noisy & suspected).sum())
-        n_suspected, n_noisy = int(suspected[counted].sum()), int(noisy.sum())
-        if not n_noisy or n_noisy == counted.sum():
-            parts.append(f"{name}{n_suspected} of {counted.sum()} suspected, {n_noisy} noisy")
-            continue
-        precision, recall = hits / max(n_suspected, 1), hits / n_noisy
-        parts.append(
-            f"{name}AUROC {roc_auc_score(noisy[counted], score[counted]):.3f}"
-            f" AP {average_precision_score(noisy[counted], score[counted]):.3f}"
-            f" P {precision:.2f} R {recall:.2f} F1 {2 * precision * recall / max(precision + recall, 1e-9):.2f}"
-        )
-    return "; ".join(parts)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import TypeVar
 import nibabel as nib
 import numpy as np
 
-__all__ = ["atomic_path", "counted", "load_nifti", "save_like"]
+__all__ = ["atomic_path", "counted", "load_nifti", "save_like", "umask"]
 
 T = TypeVar("T")
 
@@ -30,13 +30,18 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes private files; these are for whoever may read the folder
+        os.chmod(name, 0o666 & ~umask())  # mkstemp makes private files; these are for whoever may read the folder
         os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def umask() -> int:
+    """Permissions that new files and folders are not to have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def load_nifti(path: str | os.PathLike) -> nib.Nifti1Image:

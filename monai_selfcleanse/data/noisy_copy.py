@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ..cases import strip_nifti
-from ..files import counted
+from ..files import counted, umask
 from ..noise.cohort import choose_patients, corrupt_cohort, replay_manifest
 from ..noise.presets import make_annotator
 from .acdc import find_acdc_cases
@@ -32,10 +33,13 @@ def find_labels(source: str | Path, pattern: str | None = None) -> list[dict[str
     source = Path(source)
     if not source.is_dir():
         raise ValueError(f"{source} is not a folder: give the one that holds the data set")
+    if pattern is not None and Path(pattern).is_absolute():
+        raise ValueError(f"--labels {pattern!r} must be relative to {source}")
     if pattern is None:
-        for folder in _LABEL_FOLDERS:
-            if (source / folder).is_dir():
-                pattern = f"{folder}/*.nii*"
+        folders = [folder for folder in _LABEL_FOLDERS if (source / folder).is_dir()]
+        if len(folders) > 1:
+            raise ValueError(f"{source} has {' and '.join(folders)}: say which with --labels '{folders[0]}/*.nii*'")
+        pattern = f"{folders[0]}/*.nii*" if folders else None
         if pattern is None:
             cases, problems = find_acdc_cases(source)
             if problems:
@@ -44,12 +48,12 @@ def find_labels(source: str | Path, pattern: str | None = None) -> list[dict[str
     paths = [p for p in sorted(source.glob(pattern)) if p.is_file() and not p.name.startswith(".")]
     if not paths:
         raise ValueError(f"no label matches {pattern!r} in {source}: say where the labels are with --labels")
-    folders = {p.parent for p in paths}
+    several = len({p.parent for p in paths}) > 1
     out = []
     for path in paths:
         relative = path.relative_to(source)
-        case = (relative.parent / strip_nifti(path.name)).as_posix() if len(folders) > 1 else strip_nifti(path.name)
-        patient = relative.parent.as_posix() if len(folders) > 1 else case
+        case = (relative.parent / strip_nifti(path.name)).as_posix() if several else strip_nifti(path.name)
+        patient = relative.parent.as_posix() if several else case
         out.append({"case": case, "patient": patient, "label": str(path), "file": str(relative)})
     return out
 
@@ -97,13 +101,12 @@ def copy_with_noise(
             cases = corrupt_cohort(cases, part, rate, preset, seed, progress)
         else:
             cases = replay_manifest(cases, part, manifest, progress)
-        files = sorted(p for p in source.rglob("*") if p.is_file())
-        for path in counted(files, "files ", progress):
+        for path in counted(_files_below(source), "files ", progress):
             copy = part / path.relative_to(source)
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
-        part.chmod(target.parent.stat().st_mode & 0o777)
+        part.chmod(0o777 & ~umask())
         if target.exists():
             target.rmdir()
         part.rename(target)
@@ -111,3 +114,22 @@ def copy_with_noise(
         shutil.rmtree(part, ignore_errors=True)
         raise
     return [case | {"label": str(target / case["file"])} for case in cases]
+
+
+def _files_below(source: Path) -> list[Path]:
+    """All files, also those in linked folders, sorted.
+
+    Raises:
+        ValueError: a link leads nowhere, or to a folder above it.
+    """
+    out = []
+    for folder, names, files in os.walk(source, followlinks=True):
+        here = Path(folder)
+        for name in names:
+            if here.resolve().is_relative_to((here / name).resolve()):
+                raise ValueError(f"{here / name} is a link to a folder above it: remove it, or give another source")
+        for name in files:
+            if not (here / name).exists():
+                raise ValueError(f"{here / name} is a link that leads nowhere: remove or mend it")
+            out.append(here / name)
+    return sorted(out)

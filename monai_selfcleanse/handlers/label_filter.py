@@ -213,7 +213,7 @@ class LabelFilter:
         return result
 
     def _collect(self, evaluator: Engine) -> None:
-        batch, output = _per_case(evaluator.state.batch), _per_case(evaluator.state.output)
+        batch, output = per_case(evaluator.state.batch), per_case(evaluator.state.output)
         for loaded, data in zip(batch, output, strict=True):
             case = case_of(loaded)
             if case in self._swept:
@@ -248,6 +248,6 @@ def summary_line(result: LabelFilterResult) -> str:
     )
 
 
-def _per_case(data: Any) -> list[Mapping]:
+def per_case(data: Any) -> list[Mapping]:
     """An evaluator's batch or output as one dictionary a case, whether MONAI has decollated it or not."""
     return decollate_batch(data) if isinstance(data, Mapping) else list(data)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,11 +36,15 @@ def main() -> None:
     parser.add_argument("--replay", metavar="MANIFEST", help="repeat the noise of this manifest.jsonl instead")
     parser.add_argument("--labels", metavar="GLOB", help="where the labels are in SOURCE, such as '*/seg.nii.gz'")
     args = parser.parse_args()
-    cases = exit_on_bad_input(
-        lambda: copy_with_noise(
-            args.source, args.target, args.rate, args.preset, args.seed, args.replay, args.labels, progress=True
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # an end that cleans up
+    try:
+        cases = exit_on_bad_input(
+            lambda: copy_with_noise(
+                args.source, args.target, args.rate, args.preset, args.seed, args.replay, args.labels, progress=True
+            )
         )
-    )
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing was written")
     print(summary(Path(args.target), cases))
 
 

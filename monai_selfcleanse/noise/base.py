@@ -37,20 +37,28 @@ def index_map(label: NdarrayOrTensor, name: str = "label") -> np.ndarray:
     Raises:
         ValueError: more than one channel (a one-hot label), values that are negative or not whole, or NaN.
     """
+    if isinstance(label, torch.Tensor) and label.dtype == torch.bfloat16:
+        label = label.float()  # which numpy does not know
     array = convert_data_type(label, np.ndarray)[0]
-    if array.ndim < 3 or array.shape[0] != 1:
+    if array.ndim not in (3, 4) or array.shape[0] != 1:
         raise ValueError(
             f"{name}: expected a channel-first index map of shape (1, *spatial) with 2 or 3 spatial axes, got "
             f"{tuple(array.shape)}; turn a one-hot label into indices with monai.transforms.AsDiscrete(argmax=True)"
         )
     array = array[0]
+    if not array.size:
+        return array.astype(np.int64)
+    low, high = array.min(), array.max()
     if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
-        whole = np.rint(array)
-        if not np.isfinite(array).all() or not np.allclose(whole, array, rtol=0, atol=1e-3):
-            raise ValueError(f"{name}: expected whole numbers (structure indices), got soft or NaN values")
-        array = whole.astype(np.int64)
-    if array.size and array.min() < 0:
-        raise ValueError(f"{name}: expected structure indices of at least 0, got {array.min()}")
+        whole = np.empty(array.shape, np.min_scalar_type(int(high)) if 0 <= low <= high < np.inf else np.int64)
+        for given, rounded in zip(array, whole, strict=True):  # in parts: labels loaded as float are large
+            nearest = np.rint(given)
+            if not np.isfinite(given).all() or (np.abs(given - nearest) > 1e-3).any():
+                raise ValueError(f"{name}: expected whole numbers (structure indices), got soft or NaN values")
+            rounded[...] = nearest
+        array = whole
+    if low < -0.5:
+        raise ValueError(f"{name}: expected structure indices of at least 0, got {low}")
     return array
 
 
@@ -66,9 +74,12 @@ class LabelNoise(Transform):
     def __init__(self, structures: Sequence[int] | None = None, prob: float = 1.0, seed: int = 0) -> None:
         if not 0.0 <= prob <= 1.0:
             raise ValueError(f"prob must lie in [0, 1], got {prob}")
-        self.structures = None if structures is None else tuple(int(s) for s in structures)
+        self.structures = None if structures is None else tuple(dict.fromkeys(int(s) for s in structures))
         self.prob = prob
         self.seed = int(seed)
+
+    axis: int = -1
+    """The spatial axis along which slices are counted; transforms that know slices take it as an argument."""
 
     def choose(self, present: Sequence[int], generator: np.random.Generator) -> list[int]:
         """Draw which structures of a case are corrupted, in order."""
@@ -83,16 +94,19 @@ class LabelNoise(Transform):
 
     def corrupt(self, label: np.ndarray, case: str, spacing: Sequence[float]) -> tuple[np.ndarray, list[NoiseRecord]]:
         """Noisy copy of an index map without channel axis, and what was done to it in order."""
-        generator = case_generator(self.seed, case, type(self).__name__)
+        name = type(self).__name__
+        generator = case_generator(self.seed, case, name if self.structures is None else f"{name} {self.structures}")
+        noisy = label.copy()
         records: list[NoiseRecord] = []
         for structure in self.choose([int(v) for v in np.unique(label) if v > 0], generator):
-            record = self.sample(label, structure, spacing, generator)
-            if record is None:
-                logger.info(f"{type(self).__name__}: structure {structure} of case {case!r} cannot be changed so")
+            record = self.sample(noisy, structure, spacing, generator)
+            changed = noisy if record is None else apply_noise(noisy, record, spacing)
+            if record is None or np.array_equal(changed, noisy):
+                logger.info(f"{name}: structure {structure} of case {case!r} cannot be changed so")
             else:
-                label = apply_noise(label, record, spacing)
+                noisy = changed
                 records.append(record)
-        return label.copy() if not records else label, records
+        return noisy, records
 
     def __call__(  # type: ignore[override]
         self, img: NdarrayOrTensor, case: str, spacing: Sequence[float] | None = None
@@ -116,6 +130,10 @@ class LabelNoise(Transform):
         label = index_map(img)
         if spacing is None:
             spacing = img.pixdim.tolist() if isinstance(img, MetaTensor) else [1.0] * label.ndim
+        if not -label.ndim <= self.axis < label.ndim:
+            raise ValueError(
+                f"case {case!r}: axis must be one of the label's {label.ndim} spatial axes, got {self.axis}"
+            )
         if len(spacing) < label.ndim or not all(np.isfinite(s) and s > 0 for s in spacing[: label.ndim]):
             raise ValueError(f"case {case!r}: spacing must be {label.ndim} positive numbers in mm, got {spacing}")
         noisy, records = self.corrupt(label, case, [float(s) for s in spacing[: label.ndim]])
@@ -131,7 +149,8 @@ class GradedNoise(LabelNoise):
     Args:
         strength: one number, or a low and a high one between which each structure of a case draws its own.
         unit: what the strength is given in, one of the class's ``units``: ``"dice"``, the Dice to the original that is
-            left, within 0.002 or, of up to sixteen draws, as nearly as a structure of few voxels allows; ``"mm"``;
+            left, within 0.002 or as nearly as a structure of few voxels allows, over which up to sixteen draws are made
+            until one misses by at most 0.01; ``"mm"``;
             ``"radius"``, the length as a fraction of the structure's inscribed radius; or what the class names.
         structures, prob, seed: see :class:`LabelNoise`.
         axis: the spatial axis along which slices are counted, in which annotators draw.
@@ -155,7 +174,7 @@ class GradedNoise(LabelNoise):
         self.low, self.high = low_and_high("strength", strength)
         if unit not in self.units:
             raise ValueError(f"unit must be one of {', '.join(map(repr, self.units))}, got {unit!r}")
-        if not 0 <= self.low <= self.high or (unit == "dice" and not 0 < self.low <= self.high <= 1):
+        if not 0 <= self.low <= self.high < np.inf or (unit == "dice" and not 0 < self.low <= self.high <= 1):
             bounds = "in (0, 1]" if unit == "dice" else "of at least 0"
             raise ValueError(f"strength in {unit} must be a number, or a low and a high one, {bounds}, got {strength}")
         self.unit, self.axis = unit, axis
@@ -191,13 +210,19 @@ class GradedNoise(LabelNoise):
     ) -> NoiseRecord | None:
         """The first draw that comes near to the Dice: a shift of a small structure, say, leaps at every voxel."""
         nearest: tuple[float, NoiseRecord] | None = None
+        tried: list[NoiseRecord] = []
         for _ in range(_DRAWS):
             drawn = self.draw(label, structure, spacing, generator)
             if drawn is None:
                 break
+            if drawn in tried:
+                continue
+            tried.append(drawn)
             found = magnitude_for_dice(label, self._record(structure, drawn), spacing, target)
+            if found is None and "seed" in drawn:
+                break  # another irregularity would not help
             if found is None:
-                break
+                continue
             magnitude, reached = found
             miss = abs(reached - target)
             if nearest is None or miss < nearest[0]:
@@ -213,7 +238,7 @@ class GradedNoise(LabelNoise):
 
 def low_and_high(name: str, value: float | Sequence[float]) -> tuple[float, float]:
     """A low and a high number out of one number or two."""
-    pair = (value, value) if isinstance(value, (int, float)) else tuple(value)
+    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(pair) != 2:
         raise ValueError(f"{name} must be a number, or a low and a high one, got {value}")
     return float(pair[0]), float(pair[1])

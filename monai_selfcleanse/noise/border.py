@@ -41,10 +41,11 @@ def dilation(canvas: Canvas, *, wobble: float, jitter: float, axis: int, seed: i
     """Grow by ``distance_mm`` into background; background nearer to another structure is out of reach, so that nothing
     grows through its neighbours. Otherwise as :func:`erosion`.
     """
-    distance = ndimage.distance_transform_edt(~canvas.mask, sampling=canvas.spacing)
+    distance = ndimage.distance_transform_edt(~canvas.mask, sampling=canvas.spacing).astype(np.float32)
     if canvas.others.any():
-        distance[ndimage.distance_transform_edt(~canvas.others, sampling=canvas.spacing) < distance] = np.inf
-    distance = distance / irregularity(canvas, wobble, jitter, axis, seed)
+        to_others = ndimage.distance_transform_edt(~canvas.others, sampling=canvas.spacing).astype(np.float32)
+        distance[to_others < distance] = np.inf
+    distance /= irregularity(canvas, wobble, jitter, axis, seed)
     return lambda distance_mm: canvas.mask | (distance <= distance_mm)
 
 
@@ -121,7 +122,8 @@ def markov_walk(canvas: Canvas, *, growth: float, flip: float, axis: int, seed: 
         state = np.unpackbits(states[start], count=size).astype(bool).reshape(shape)
         for step in range(start, whole):
             state = stepped(state, step, 1.0)
-            states[step + 1] = np.packbits(state)
+            if (step + 1) % 16 == 0:
+                states[step + 1] = np.packbits(state)
         return stepped(state, whole, steps - whole) if steps > whole else state
 
     return outline

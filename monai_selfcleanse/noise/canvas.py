@@ -103,8 +103,9 @@ def irregularity(
     if jitter > 0 and canvas.mask.ndim == 3:
         axis %= 3
         tight = canvas.tight[axis]
-        own = np.clip(generator.standard_normal(tight.stop - tight.start), -3, 3)
+        own = generator.standard_normal(tight.stop - tight.start)
+        own = np.clip(own - own.mean(), -3, 3)
         index = np.clip(np.arange(canvas.mask.shape[axis]) - tight.start, 0, len(own) - 1)
         shape = [-1 if a == axis else 1 for a in range(3)]
-        factor += np.float32(jitter) * (own - own.mean())[index].reshape(shape).astype(np.float32)
+        factor += np.float32(jitter) * own[index].reshape(shape).astype(np.float32)
     return np.maximum(factor, np.float32(0.1))

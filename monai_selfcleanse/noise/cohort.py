@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cases import case_of, label_file_of
+from ..cases import case_of, check_unique_cases, label_file_of
 from ..files import atomic_path, counted, load_nifti, save_like
 from .base import index_map
 from .functional import case_generator, dice, hausdorff95
@@ -88,7 +88,10 @@ def replay_manifest(
 
     def corrupt(item: dict[str, Any], truth: np.ndarray, spacing: list[float]) -> tuple[np.ndarray, list[NoiseRecord]]:
         own = records[case_of(item)]
-        return replay(truth, own, spacing), own
+        try:
+            return replay(truth, own, spacing), own
+        except ValueError as error:
+            raise ValueError(f"{manifest}, case {case_of(item)!r}: {error}") from error
 
     return _write_noisy(data, Path(directory), set(records), corrupt, progress)
 
@@ -109,11 +112,16 @@ def _write_noisy(
     progress: bool,
 ) -> list[dict[str, Any]]:
     out, lines = [], []
+    check_unique_cases(data)
     for item in counted(data, "labels", progress):
         item = item | {"truth": item["label"]}
         if case_of(item) in noisy_cases:
-            file = load_nifti(item["label"])
-            truth = index_map(np.asanyarray(file.dataobj)[None], str(item["label"]))
+            try:
+                file = load_nifti(item["label"])
+                voxels = np.asanyarray(file.dataobj)
+            except Exception as error:  # whatever a reader says of a damaged file
+                raise ValueError(f"{item['label']}: cannot be read ({type(error).__name__}: {error})") from error
+            truth = index_map(voxels[None], str(item["label"]))
             spacing = [float(s) for s in file.header.get_zooms()[: truth.ndim]]
             noisy, records = corrupt(item, truth, spacing)
             if records:

@@ -37,8 +37,10 @@ class LabelNoised(MapTransform):
     """Apply one label noise to keys of a case's dictionary, and record what was done.
 
     The case's id is ``data["case"]`` where present, else the image's file name (see
-    :func:`monai_selfcleanse.cases.case_of`). The record is a JSON text, a list of parameter dictionaries, under
-    ``record_key``; it is appended to what is there, so that transforms can follow one another.
+    :func:`monai_selfcleanse.cases.case_of`). The record is a JSON text, a list of parameter dictionaries that name
+    their ``key``, under ``record_key``; it is appended to what is there, so that transforms can follow one another
+    (give two of one class different seeds, or they corrupt the same cases). A case without change has ``"[]"``. The
+    voxel size is a ``MetaTensor``'s own; for any other array a voxel counts 1 mm.
 
     Args:
         keys: keys of the labels, each an index map ``(1, *spatial)``.
@@ -60,17 +62,20 @@ class LabelNoised(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.noise = noise
         self.record_key = record_key
-        self.patients = None if patients is None else frozenset(patients)
+        self.patients = None if patients is None else frozenset(map(str, patients))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         case = case_of(d)
+        if self.record_key is not None:
+            d.setdefault(self.record_key, "[]")  # of every case, or a batch could not be collated
         if self.patients is not None and str(d.get("patient", case)) not in self.patients:
             return d
         for key in self.key_iterator(d):
             d[key], records = self.noise.with_records(d[key], case)
             if self.record_key is not None:
-                d[self.record_key] = json.dumps(json.loads(d.get(self.record_key, "[]")) + records)
+                named = [record | {"key": str(key)} for record in records]
+                d[self.record_key] = json.dumps(json.loads(d[self.record_key]) + named)
         return d
 
 

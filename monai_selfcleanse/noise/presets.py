@@ -9,6 +9,7 @@ suffer alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
@@ -26,12 +27,13 @@ class Annotator(LabelNoise):
     Args:
         boundary: weight of a wrong border, in the draw for each structure.
         missing: weight of a missing structure or missing slices.
-        untouched: weight of a structure that is left as it is. At least one structure of a case is corrupted.
+        untouched: weight of a structure that is left as it is. At least one structure of a case is corrupted, by what
+            comes first of a wrong border of the case's sign, one of the other sign, and a missing structure.
         dice: low and high Dice to the original that a wrong border leaves.
         fraction: low and high share of slices that are missed where slices are.
         whole: of what is missing, the share of whole structures; the rest are missing slices.
-        erosion: chance that the annotator under-draws; otherwise they over-draw, but for structures with no background
-            to grow into, which are under-drawn.
+        erosion: chance that the annotator under-draws; otherwise they over-draw, and structures with no background to
+            grow into stay as they are.
         structures, seed: see :class:`LabelNoise`.
     """
 
@@ -72,20 +74,23 @@ class Annotator(LabelNoise):
         if (kinds == 2).all():
             active = self.weights[:2] / self.weights[:2].sum()
             kinds[generator.integers(len(structures))] = generator.choice(2, p=active)
-        records: list[NoiseRecord] = []
+        noisy, records = label.copy(), []
+        first, second = (self._erode, self._dilate) if under_draws else (self._dilate, self._erode)
         for structure, kind in zip(structures, kinds, strict=True):
-            params: NoiseRecord | None = None
-            if kind == 0:
-                first, second = (self._erode, self._dilate) if under_draws else (self._dilate, self._erode)
-                params = first.sample(label, structure, spacing, generator)
-                params = params or second.sample(label, structure, spacing, generator)
-            elif kind == 1:
-                drop = self._drop if generator.random() < self.whole else self._drop_slices
-                params = drop.sample(label, structure, spacing, generator)
-            if params is not None:
-                label = apply_noise(label, params, spacing)
-                records.append(params)
-        return label.copy() if not records else label, records
+            if kind < 2:
+                missing = self._drop if kind == 1 and generator.random() < self.whole else self._drop_slices
+                record = (first if kind == 0 else missing).sample(noisy, structure, spacing, generator)
+                if record is not None:
+                    noisy = apply_noise(noisy, record, spacing)
+                    records.append(record)
+        for noise, structure in product((first, second, self._drop), generator.permutation(structures).tolist()):
+            if records:
+                break
+            record = noise.sample(noisy, structure, spacing, generator)
+            if record is not None:
+                noisy = apply_noise(noisy, record, spacing)
+                records.append(record)
+        return noisy, records
 
     def sample(
         self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from helpers import files_below, read_nifti, tiny_image, tiny_label, write_nifti, write_patients
 
+from monai_selfcleanse.data import Cohort
+from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
 from monai_selfcleanse.data.noisy_copy import copy_with_noise, find_labels
 from monai_selfcleanse.noise.functional import dice, hausdorff95
 
@@ -96,10 +98,38 @@ def test_pattern_finds_any_layout_and_folders_are_patients(tmp_path: Path) -> No
 
 
 def test_same_noise_as_in_training(acdc: Path, tmp_path: Path) -> None:
-    """A copy and ``--noise_rate`` speak of the same cases by the same ids, so that their noise is the same."""
-    (case, *_) = find_labels(acdc)
-    assert case["case"] == "patient001_frame01"
-    assert case["patient"] == "patient001"
+    copy_with_noise(acdc, tmp_path / "copy", rate=1.0, preset="boundary", seed=3)
+    cohort = Cohort(acdc, tmp_path / "out", seed=3, noise_rate=1.0, noise_preset="boundary", structures=ACDC_STRUCTURES)
+    for case in cohort.train:
+        np.testing.assert_array_equal(read_nifti(case["label"]), read_nifti(tmp_path / "copy" / case["file"]))
+
+
+def test_linked_folders_are_copied(tmp_path: Path) -> None:
+    real = decathlon(tmp_path / "real", 3)
+    (tmp_path / "linked").mkdir()
+    for name in ("imagesTr", "labelsTr"):
+        (tmp_path / "linked" / name).symlink_to(real / name)
+    copy_with_noise(tmp_path / "linked", tmp_path / "copy", rate=0.0)
+    before = snapshot(real)
+    del before["dataset.json"]
+    assert snapshot(tmp_path / "copy") == before | {"manifest.jsonl": b""}
+    assert not [p for p in (tmp_path / "copy").rglob("*") if p.is_symlink()]
+
+
+@pytest.mark.parametrize(("target", "message"), [("nowhere", "leads nowhere"), (".", "link to a folder above")])
+def test_links_that_cannot_be_followed_are_refused(tmp_path: Path, target: str, message: str) -> None:
+    source = decathlon(tmp_path / "source", 2)
+    (source / "link").symlink_to(target)
+    with pytest.raises(ValueError, match=message):
+        copy_with_noise(source, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_copy_has_the_rights_of_a_new_folder(acdc: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    copy_with_noise(acdc, tmp_path / "copy", rate=0.0)
+    (tmp_path / "new").mkdir()
+    assert (tmp_path / "copy").stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 BAD = {
@@ -110,6 +140,11 @@ BAD = {
     "rate": ({"rate": 1.5}, r"noise_rate must lie in \[0, 1\]"),
     "preset": ({"preset": "drunk"}, "noise_preset 'drunk' is unknown"),
     "pattern": ({"pattern": "*/seg.nii.gz"}, "no label matches"),
+    "pattern that is absolute": ({"pattern": "/data/*.nii.gz"}, "must be relative"),
+    "record that does not fit": (
+        {"manifest": "unfit.jsonl"},
+        r"unfit\.jsonl, case '.*_frame01': the record",
+    ),
     "manifest of another": ({"manifest": "other.jsonl"}, "line 1: the data set has no case 'x'"),
     "no manifest": ({"manifest": "broken.jsonl"}, "line 1: is no record"),
 }
@@ -121,6 +156,7 @@ def test_bad_input_is_refused_and_leaves_nothing(acdc: Path, tmp_path: Path, cha
     write_nifti(tmp_path / "full" / "mine.nii.gz", tiny_label())
     (tmp_path / "other.jsonl").write_text('{"case": "x", "model": "erosion", "structure": 1}\n')
     (tmp_path / "broken.jsonl").write_text("erosion\n")
+    (tmp_path / "unfit.jsonl").write_text('{"case": "patient001_frame01", "model": "erosion", "structure": 1}\n')
     before = files_below(tmp_path)
     arguments = {"source": "acdc", "target": "copy"} | change
     for name in ("source", "target", "manifest"):
@@ -136,6 +172,24 @@ def test_broken_label_leaves_no_half_copy(acdc: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"patient004_frame09_gt\.nii\.gz: expected whole numbers"):
         copy_with_noise(acdc, tmp_path / "copy", rate=1.0)
     assert files_below(tmp_path) == sorted(["acdc", *(f"acdc/{f}" for f in files_below(acdc))])
+
+
+@pytest.mark.parametrize("content", [b"no image", b""])
+def test_unreadable_label_is_named(tmp_path: Path, content: bytes) -> None:
+    source = decathlon(tmp_path / "source", 2)
+    (source / "labelsTr" / "case_1.nii.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"case_1\.nii\.gz: cannot be read"):
+        copy_with_noise(source, tmp_path / "copy", rate=1.0)
+
+
+def test_two_label_folders_or_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    source = decathlon(tmp_path / "source", 2)
+    write_nifti(source / "labelsTr" / "case_1.nii", tiny_label())
+    with pytest.raises(ValueError, match="occur more than once"):
+        copy_with_noise(source, tmp_path / "copy")
+    (source / "labels").mkdir()
+    with pytest.raises(ValueError, match="has labelsTr and labels: say which with --labels"):
+        copy_with_noise(source, tmp_path / "copy")
 
 
 def test_command(acdc: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import pickle
@@ -15,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from monai.data import CacheDataset, MetaTensor
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose, LazyTransform, MapTransform, RandomizableTrait, Transform
 
 from monai_selfcleanse import noise as noise_package
@@ -43,6 +44,7 @@ from monai_selfcleanse.noise import (
     apply_noise,
     choose_patients,
     make_annotator,
+    replay,
 )
 from monai_selfcleanse.noise.functional import dice
 
@@ -206,7 +208,7 @@ def test_records_replay_on_an_awkward_label(make: Maker, label: np.ndarray) -> N
 
 @both_forms
 @every_noise
-def test_same_seed_and_case_give_the_same_in_any_order_and_process(form: str, make: Maker) -> None:
+def test_same_seed_and_case_give_the_same_in_any_order(form: str, make: Maker) -> None:
     label = hearty_label()
     noise, shipped = make(seed=5), pickle.loads(pickle.dumps(make(seed=5)))
     forwards = {case: apply(form, noise, label, case) for case in CASES}
@@ -215,6 +217,35 @@ def test_same_seed_and_case_give_the_same_in_any_order_and_process(form: str, ma
     for case in CASES:
         np.testing.assert_array_equal(forwards[case], backwards[case])
         np.testing.assert_array_equal(forwards[case], alone[case])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_same_in_a_loader_with_and_without_workers(workers: int) -> None:
+    """And batches hold cases that are corrupted, by patient, beside others."""
+    steps = [ErodeLabeld("label", patients=["a", "c"]), DropLabeld("label", "slices", patients=["a", "d"])]
+    data = [{"label": hearty_label(), "case": case} for case in ("a", "b", "c", "d")]
+    batches = list(DataLoader(Dataset(data, Compose(steps)), batch_size=2, num_workers=workers))
+    labels = np.concatenate([batch["label"].numpy() for batch in batches])
+    records = [json.loads(text) for batch in batches for text in batch["label_noise"]]
+    models = [sorted({record["model"] for record in some}) for some in records]
+    assert models == [["drop_slices", "erosion"], [], ["erosion"], ["drop_slices"]]
+    for item, label, some in zip(data, labels, records, strict=True):
+        np.testing.assert_array_equal(label[0], replay(item["label"][0], some, (1.0, 1.0, 1.0)))
+
+
+def test_noise_is_the_same_on_every_platform() -> None:
+    """Hashes written down once; a change of them changes every benchmark's noise."""
+    digests = {}
+    for preset in ("boundary", "missing", "mixed"):
+        outs = [make_annotator(preset, 0)(hearty_label(), str(i), (1.5, 1.5, 4.0)) for i in range(5)]
+        digests[preset] = hashlib.sha256(np.stack(outs).tobytes()).hexdigest()[:12]
+    assert digests == GOLDEN
+
+
+def test_same_transform_for_other_structures_draws_anew() -> None:
+    one, other = (DropLabel(structures=[k], prob=0.5) for k in (1, 2))
+    hits = [[bool(t.with_records(hearty_label(), str(i))[1]) for i in range(200)] for t in (one, other)]
+    assert 70 <= sum(np.equal(*hits)) <= 130
 
 
 def test_global_random_state_has_no_say_and_is_left_alone() -> None:
@@ -266,8 +297,9 @@ def test_prob_of_zero_is_the_identity(make: Maker) -> None:
 
 @every_basic_noise
 def test_prob_is_the_share_of_structures(make: Maker) -> None:
-    label = np.zeros((1, 12, 20), dtype=np.uint8)
-    label[0, 3:7, 7:12], label[0, 9:11, 9:11] = 1, 1
+    x, y = np.mgrid[-12:13, -12:13]
+    label = ((np.abs(x + np.cos(y)) < 8) & (np.abs(y) < 4))[None].astype(np.uint8)
+    label[0, 22:24, 9:11] = 1
     noise = make(prob=0.25, structures=[1])
     hits = sum(bool(noise.with_records(label, str(i))[1]) for i in range(400))
     assert 70 <= hits <= 130  # 100 +- 3.5 standard deviations
@@ -343,6 +375,7 @@ def test_impossible_spacing_is_refused(make: Maker, spacing: tuple[float, ...]) 
 
 
 NAN = float("nan")
+GOLDEN = {"boundary": "595ad50e5fe4", "missing": "5e25bcc90898", "mixed": "c62b1d816c3d"}
 ANNOTATOR = PRESETS["mixed"]
 BAD_ARGUMENTS: list[tuple[Callable[..., LabelNoise], Mapping[str, Any], str]] = [
     *((make, {"prob": prob}, "prob must lie in") for make in BASIC.values() for prob in (-0.1, 1.1, NAN)),
@@ -462,10 +495,25 @@ def test_forgetful_annotator_draws_no_wrong_border(preset: str) -> None:
         assert ((out == 0) | (out == hearty_label())).all()
 
 
-def test_over_drawing_annotator_under_draws_what_cannot_grow() -> None:
+def test_annotator_keeps_one_sign_a_case() -> None:
     over_draws = Annotator(1, 0, 0, (0.5, 0.6), (0.3, 0.4), erosion=0.0)
     _, records = over_draws.with_records(hearty_label(), "case")
-    assert {r["structure"]: r["model"] for r in records} == {1: "dilation", 2: "dilation", 3: "erosion"}
+    assert {r["structure"]: r["model"] for r in records} == {1: "dilation", 2: "dilation"}  # 3 cannot grow
+    under_draws = Annotator(1, 0, 0, (0.5, 0.6), (0.3, 0.4), erosion=1.0)
+    _, records = under_draws.with_records(hearty_label(), "case")
+    assert {r["model"] for r in records} == {"erosion"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_annotator_corrupts_every_case_it_can(preset: str) -> None:
+    """A voxel alone can but grow or go; a structure that fills the image can but shrink or go."""
+    single, full = np.zeros((1, 7, 7, 5), dtype=np.uint8), np.ones((1, 5, 5, 3), dtype=np.uint8)
+    single[0, 3, 3, 2] = 1
+    for label in (single, full):
+        for case in map(str, range(20)):
+            noisy, records = make_annotator(preset, seed=2).with_records(label, case)
+            assert records
+            assert (noisy != label).any()
 
 
 def test_annotator_draws_for_whole_cases_only() -> None:
@@ -486,7 +534,7 @@ def test_dictionary_form_is_the_array_form(name: str) -> None:
         expected, records = ARRAY_FORMS[name](**options).with_records(hearty_label(), case)
         out = dictionary({"label": hearty_label(), "case": case, "age": 40})
         np.testing.assert_array_equal(out["label"], expected)
-        assert json.loads(out["label_noise"]) == records
+        assert json.loads(out["label_noise"]) == [record | {"key": "label"} for record in records]
         assert out["age"] == 40
 
 
@@ -561,3 +609,42 @@ def test_missing_key_is_refused_unless_allowed() -> None:
         ErodeLabeld("mask")({"label": hearty_label(), "case": "a"})
     out = ErodeLabeld("mask", allow_missing_keys=True)({"label": hearty_label(), "case": "a"})
     np.testing.assert_array_equal(out["label"], hearty_label())
+
+
+@every_noise
+def test_axis_the_label_lacks_is_refused(make: Maker) -> None:
+    if "axis" in inspect.signature(make.func if isinstance(make, partial) else make).parameters:
+        with pytest.raises(ValueError, match="axis must be one of the label's 3"):
+            make(axis=3)(hearty_label(), "case")
+
+
+@every_noise
+def test_label_of_four_spatial_axes_is_refused(make: Maker) -> None:
+    with pytest.raises(ValueError, match="2 or 3 spatial axes"):
+        make()(hearty_label()[..., None], "case")
+
+
+def test_half_precision_labels_and_numpy_strengths_work() -> None:
+    label = torch.as_tensor(hearty_label()).to(torch.bfloat16)
+    out = ErodeLabel(np.float32(2.0), "mm")(label, "case")
+    assert out.dtype == torch.bfloat16
+    np.testing.assert_array_equal(out.float().numpy(), ErodeLabel(2.0, "mm")(hearty_label(), "case"))
+
+
+def test_endless_strength_is_refused() -> None:
+    with pytest.raises(ValueError, match="strength in mm"):
+        ShiftLabel(float("inf"), "mm")
+
+
+def test_no_record_without_a_change() -> None:
+    label = np.ones((1, 5, 5), dtype=np.uint8)  # nothing to grow into
+    for transform in (DilateLabel(2.0, "mm"), ScaleLabel(25.0, "percent"), ExtendLabel()):
+        out, records = transform.with_records(label, "3")
+        assert bool(records) == (out != label).any()
+
+
+def test_scaling_takes_the_direction_that_reaches_the_dice() -> None:
+    label = np.ones((1, 21, 21), dtype=np.uint8)
+    for case in map(str, range(10)):
+        out, _ = ScaleLabel(0.7).with_records(label, case)
+        assert dice(out == 1, label == 1) == pytest.approx(0.7, abs=0.05)

@@ -352,10 +352,14 @@ def test_erosion_reaches_the_nearest_dice_there_is(label: np.ndarray, target: fl
     if not label.any():
         assert found is None
         return
-    assert found is not None
     padded = np.pad(label == 1, 1)
     steps = np.unique(nearest(np.argwhere(padded), np.argwhere(~padded), spacing))
-    possible = [F.dice(erode(label, d, spacing) == 1, label == 1) for d in (0.0, *steps)]
+    every = [F.dice(erode(label, d, spacing) == 1, label == 1) for d in steps]
+    possible = [d for d in every if 0 < d < 1]
+    if not possible:  # it leaps from untouched to gone
+        assert found is None
+        return
+    assert found is not None
     reached = F.dice(erode(label, found[0], spacing) == 1, label == 1)
     assert reached == pytest.approx(found[1])
     assert abs(reached - target) == pytest.approx(min(abs(d - target) for d in possible), abs=1e-9)
@@ -618,3 +622,47 @@ def test_generator_depends_on_all_of_seed_case_and_name() -> None:
 def test_generator_is_the_same_in_every_process_and_version() -> None:
     # Once published, the splits and the noise of a seed must not change.
     assert F.case_generator(0, "patient001", "split").bit_generator.random_raw() == 8206323797547999195
+
+
+@pytest.mark.parametrize("distance", [2.0, 3.0, 4.0, 5.0, 6.0])
+def test_dilation_leaves_what_is_nearer_to_another_structure(distance: float) -> None:
+    """However far that one is."""
+    label = np.zeros((24, 5), dtype=np.uint8)
+    label[:3], label[9:] = 1, 2
+    grown = apply_noise(label, border("dilation") | {"distance_mm": distance}, (1.0, 1.0))
+    assert (grown[:, 2] == 1).sum() == 3 + min(distance, 3)  # row 6 is as near to either, and belongs to the asking one
+
+
+@pytest.mark.parametrize("name", ["contour_knots", "elastic", "shift", "rotation", "enlarging", "smoothing", "polygon"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_nothing_leaps_over_its_neighbours(name: str, ndim: int) -> None:
+    y, x = np.mgrid[-30:31, -30:31]
+    plane = np.select([np.hypot(x, y) < 9, np.hypot(x, y) < 12], [1, 2]).astype(np.uint8)
+    label = plane if ndim == 2 else np.repeat(plane[..., None], 3, 2)
+    record = GRADED_RECORDS[name] | {"axis": ndim - 1}
+    found = magnitude_for_dice(label, record, (1.0,) * ndim, 0.7)
+    strong = {"contour_knots": 4.0, "elastic": 6.0, "shift": 6.0, "rotation": 45.0, "enlarging": 80.0}
+    noisy = at(label, record, found[0] if found else strong.get(name, 4.0), (1.0,) * ndim)
+    beyond = np.hypot(x, y) >= 12
+    assert not (noisy[beyond] == 1).any()
+
+
+def test_a_part_that_moves_freely_stays() -> None:
+    """A small structure may be moved off its old place, beside a neighbour."""
+    label = np.zeros((30, 30), dtype=np.uint8)
+    label[10:14, 10:14], label[10:14, 16:20] = 1, 2
+    record = {"model": "shift", "structure": 1, "shift_mm": 10.0, "angle_degrees": 0.0, "axis": 1}
+    assert (apply_noise(label, record, (1.0, 1.0)) == 1).sum() == 16
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"model": "erosion", "distance_mm": 1.0},
+        {"model": "swap", "structure": 1, "other": 2, "slices": [99], "axis": 2},
+        border("erosion") | {"distance_mm": "x"},
+    ],
+)
+def test_record_that_does_not_fit_is_refused(record: dict) -> None:
+    with pytest.raises(ValueError, match="the record of a"):
+        apply_noise(scene(), record, SPACING)

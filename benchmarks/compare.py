@@ -1,0 +1,233 @@
+"""Methods against label noise side by side: the same cases, noise, split, network, steps and augmentation for all.
+
+    pip install -c constraints.txt -e ".[benchmark]"
+    python benchmarks/compare.py ACDC OUT --small --settings mixed:0.5 --seeds 0 1 2 --jobs 2
+    python benchmarks/summary.py OUT
+
+Each training is the bundle's own (``configs/train.json``) with one overlay of ``benchmarks/arms`` on it; its noise,
+split and seed follow from ``--seeds``. The labels in ACDC are the truth. Dice and HD95 are those of the last epoch's
+network on the patients that nobody trained on, on the images' own grid, by ``configs/inference.json``.
+
+A line of ``OUT/results.jsonl`` is a finished training. Started again, the same command does what is missing; a
+training that was cut off goes on from its last epoch. What follows ``--`` are further options of ``train.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from score_run import score_labels
+
+from monai_selfcleanse.cases import case_of
+from monai_selfcleanse.data import Cohort
+from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
+from monai_selfcleanse.noise.functional import dice, hausdorff95
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+CONFIGS, ARM_CONFIGS = ROOT / "configs", HERE / "arms"
+
+ARMS: dict[str, list[str]] = {
+    "clean": [],
+    "noisy": [],
+    "oracle_drop": ["oracle_drop"],
+    "gce": ["gce"],
+    "nr_dice": ["nr_dice"],
+    "co_teaching": ["twin", "co_teaching"],
+    "cleanlab": ["cleanlab"],
+    "filter_only": ["filter_only"],
+    "cleanser_only": ["cleanser_only"],
+    "ours": [],
+}
+"""Overlays of each arm. ``clean`` trains on the truth, ``noisy`` plainly on what the others get."""
+
+PLAIN = ("clean", "noisy")
+lock = Lock()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training."""
+
+    dataset_dir: Path
+    out: Path
+    preset: str
+    rate: float
+    seed: int
+    arm: str
+    small: bool
+    extra: tuple[str, ...]
+
+    @property
+    def directory(self) -> Path:
+        return self.out / f"{self.preset}_{round(100 * self.rate)}" / f"seed{self.seed}" / self.arm
+
+    @property
+    def key(self) -> dict[str, Any]:
+        names = ("preset", "rate", "seed", "arm", "small")
+        return {name: getattr(self, name) for name in names} | {"extra": list(self.extra)}
+
+    @property
+    def noise(self) -> tuple[str, ...]:
+        rate = 0.0 if self.arm == "clean" else self.rate
+        return ("--noise_rate", str(rate), "--noise_preset", self.preset)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset_dir", type=Path, help="folder in ACDC's layout whose labels are taken as the truth")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--settings", nargs="+", default=["mixed:0.5"], metavar="PRESET:RATE")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--small", action="store_true", help="2 mm pixels and half the patches, for two CPU cores")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on its share of the cores")
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args, extra = parser.parse_args(sys.argv[1:end]), tuple(sys.argv[end + 1 :])
+    dataset_dir, out = args.dataset_dir.resolve(), args.out.resolve()
+    jobs = [
+        Job(dataset_dir, out, preset, float(rate), seed, arm, args.small, extra)
+        for seed in args.seeds
+        for preset, rate in (setting.split(":") for setting in args.settings)
+        for arm in args.arms
+    ]
+    done = [{k: line[k] for k in jobs[0].key} for line in read_results(out)]
+    jobs = [job for job in jobs if job.key not in done]
+    say(f"{len(jobs)} trainings to do, {len(done)} lines in {out / 'results.jsonl'}")
+    threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    with ThreadPoolExecutor(args.jobs) as pool:
+        finished = list(pool.map(lambda job: finish(job, threads), jobs))
+    failed = [job for job, good in zip(jobs, finished, strict=True) if not good]
+    for job in failed:
+        say(f"FAILED: see {job.directory / 'log.txt'}")
+    sys.exit(len(failed) > 0)
+
+
+def finish(job: Job, threads: int) -> bool:
+    """Do a job and write down what came of it; False if it failed."""
+    say(f"{job.directory.relative_to(job.out)} ...")
+    try:
+        before = [] if job.arm != "cleanlab" else cleanlab_cases(job, threads)
+        used = train(job, job.directory, ARMS[job.arm], threads, *before)
+        line = job.key | used | score(job, threads) | provenance(threads)
+    except subprocess.CalledProcessError:
+        return False
+    with lock, open(job.out / "results.jsonl", "a") as file:
+        file.write(json.dumps(line) + "\n")
+    say(f"{job.directory.relative_to(job.out)}: Dice {line['mean_dice']:.4f}, {line['seconds']:.0f} s")
+    return True
+
+
+def train(job: Job, directory: Path, overlays: list[str], threads: int, *extra: str) -> dict[str, Any]:
+    """Run a training to its end; its seconds and peak memory (MB), of which none are kept if it was cut off."""
+    if (directory / "used.json").is_file():
+        return json.loads((directory / "used.json").read_text())
+    resumed = (directory / "models" / "checkpoint" / "last.pt").is_file()
+    names = [CONFIGS / "train.json", *([ARM_CONFIGS / "small.json"] if job.small else [])]
+    command = bundle_command([*names, *(ARM_CONFIGS / f"{name}.json" for name in overlays)], "training")
+    command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(directory), "--seed", str(job.seed)]
+    command += [*job.noise, *(["--self_cleanse", "False"] if job.arm in PLAIN else [])]
+    command += ["--resume", "True"] if resumed else []
+    used = run([*command, *extra, *job.extra], directory / "log.txt", threads)
+    used = used if not resumed else {"seconds": None, "peak_mb": None}
+    (directory / "used.json").write_text(json.dumps(used))
+    return used
+
+
+def cleanlab_cases(job: Job, threads: int) -> list[str]:
+    """Two trainings, one on each half of the patients, score the other half's labels; the better share is kept.
+
+    As many cases as are truly noisy are dropped: cleanlab's softmin is a score, the rate has to be known.
+    """
+    directory = job.directory.with_name("cleanlab_folds")
+    scores: dict[str, float] = {}
+    for fold in (0, 1):
+        train(job, directory / str(fold), ["fold"], threads, "--fold", str(fold))
+        scores |= json.loads((directory / str(fold) / "softmin.json").read_text())
+    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+    path = directory / "kept.json"
+    path.write_text(json.dumps(ranked[: round((1 - job.rate) * len(ranked))]))
+    return ["--kept_cases", str(path)]
+
+
+def score(job: Job, threads: int) -> dict[str, Any]:
+    """Dice and HD95 (mm) on the patients held out, and how right filter and cleanser were."""
+    cohort = Cohort(job.dataset_dir, job.directory, seed=job.seed, structures=ACDC_STRUCTURES)
+    held = cohort.validation
+    predictions = job.directory / "held_out"
+    overlays = ["small_inference"] if job.small else []
+    overlays += ["twin"] if "twin" in ARMS[job.arm] else []
+    command = bundle_command([CONFIGS / "inference.json", *(ARM_CONFIGS / f"{n}.json" for n in overlays)], "run")
+    command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(predictions)]
+    command += ["--ckpt_path", str(job.directory / "models" / "model.pt")]
+    command += ["--image_files", json.dumps([str(case["image"]) for case in held])]
+    run(command, job.directory / "inference.txt", threads)
+    values: dict[str, dict[str, list[float]]] = {"dice": {}, "hd95_mm": {}}
+    for case in held:
+        truth_file = nib.load(case["label"])
+        relative = Path(case["image"]).resolve().relative_to(job.dataset_dir.resolve())
+        predicted = np.asanyarray(nib.load(predictions / relative).dataobj)
+        truth = np.rint(np.asanyarray(truth_file.dataobj))
+        spacing = [float(s) for s in truth_file.header.get_zooms()[:3]]
+        pairs = [(predicted == k, truth == k) for k in ACDC_STRUCTURES]
+        values["dice"][case_of(case)] = [round(dice(a, b), 5) for a, b in pairs]
+        values["hd95_mm"][case_of(case)] = [round(float(hausdorff95(a, b, spacing)), 3) for a, b in pairs]
+    out: dict[str, Any] = {"mean_dice": float(np.mean(list(values["dice"].values()))), **values}
+    if (job.directory / "label_report.csv").is_file() and job.arm not in PLAIN:
+        out["labels"] = score_labels(job.directory, job.dataset_dir)
+    shutil.rmtree(job.directory / "cases", ignore_errors=True)
+    return out
+
+
+def bundle_command(configs: list[Path], run_id: str) -> list[str]:
+    return [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", json.dumps([str(c) for c in configs])]
+
+
+def run(command: list[str], log: Path, threads: int) -> dict[str, Any]:
+    """Run a command at the repository's root; its wall-clock seconds and peak memory in MB."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    paths = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONPATH": paths}
+    start = time.monotonic()
+    with open(log, "a") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+    return {"seconds": round(time.monotonic() - start, 1), "peak_mb": usage.ru_maxrss // 1024}
+
+
+def provenance(threads: int) -> dict[str, Any]:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
+
+    commit = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    return {"commit": commit, "machine": platform.machine(), "threads": threads, "python": platform.python_version()}
+
+
+def read_results(out: Path) -> list[dict[str, Any]]:
+    """The finished trainings' lines."""
+    path = out / "results.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def say(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
