@@ -90,7 +90,8 @@ def models() -> None:
 
 
 def presets() -> None:
-    names, patients = [*noise.PRESETS], [f"patient{i:03d}" for i in range(1, 5)]
+    names = [*noise.PRESETS]
+    patients = ["patient001", "patient005", "patient010", "patient011"]  # three of them under-draw
     figure, grid = plt.subplots(len(names), len(patients), figsize=(9, 2.4 * len(names)), layout="constrained")
     for row, name in zip(grid, names, strict=True):
         for axes, patient in zip(row, patients, strict=True):

@@ -149,7 +149,7 @@ class GradedNoise(LabelNoise):
     Args:
         strength: one number, or a low and a high one between which each structure of a case draws its own.
         unit: what the strength is given in, one of the class's ``units``: ``"dice"``, the Dice to the original that is
-            left, within 0.002 or as nearly as a structure of few voxels allows, over which up to sixteen draws are made
+            left, within 0.004 or as nearly as a structure of few voxels allows, over which up to sixteen draws are made
             until one misses by at most 0.01; ``"mm"``;
             ``"radius"``, the length as a fraction of the structure's inscribed radius; or what the class names.
         structures, prob, seed: see :class:`LabelNoise`.

@@ -102,7 +102,7 @@ GRADED: dict[str, Graded] = {
 }
 """Graded models by name."""
 
-_SEARCHED_VOXELS = 300_000
+_SEARCHED_VOXELS, _LOOKED_AT_COARSELY = 300_000, 40_000
 _UNGRADED = ("drop_structure", "drop_components", "drop_slices", "swap")
 
 
@@ -165,9 +165,9 @@ def magnitude_for_dice(
         tolerance: how near is near enough. A structure of few voxels cannot come so near; then the nearest it can of
             what neither leaves it as it is nor makes it vanish.
 
-    A large structure is first looked at with every other voxel within slices. Models that work slice by slice and draw
-    nothing for a slice (polygons, smoothing, shift, rotation, scaling) are then looked at in evenly spread slices of at
-    most 300,000 voxels, which costs up to 0.01.
+    A structure whose bounding box has over 40,000 voxels is first looked at with every other voxel within slices, and
+    the tolerance is at least 0.004. Of one of over 300,000 voxels, models that work slice by slice and draw nothing for
+    a slice (polygons, smoothing, shift, rotation, scaling) look at evenly spread slices alone, which costs up to 0.01.
 
     Returns:
         The magnitude and the Dice it leaves, or None where the Dice stays above ``target`` however large the magnitude
@@ -188,12 +188,13 @@ def magnitude_for_dice(
     model = GRADED[record["model"]]
     guess = None
     volume = math.prod(t.stop - t.start for t in tight)
-    if volume > _SEARCHED_VOXELS / 8 and model.magnitude not in ("steps", "slices"):
+    if volume > _LOOKED_AT_COARSELY and model.magnitude not in ("steps", "slices"):
         coarse, coarse_spacing = _coarser(label, tight, record, spacing)
         found = magnitude_for_dice(coarse, record, coarse_spacing, target, tolerance=0.01)
         if found is None and volume > _SEARCHED_VOXELS:
             return None
         guess = None if found is None else found[0]
+        tolerance = max(tolerance, 0.004)
     label, tight = _thinned(label, tight, record)
     limit = 2 * max(_extent_mm(tight, spacing)) if model.limit is None else model.limit
     low, dice_low = 0.0, 1.0
@@ -209,7 +210,8 @@ def magnitude_for_dice(
         low, dice_low, high = high, dice_high, _rounded(high * (2 if guess is None else 1.2))
     seen = [(low, dice_low), (high, dice_high)]
     for _ in range(40):
-        if min(abs(dice - target) for _, dice in seen) <= tolerance or high - low <= 2e-6:
+        narrow = high - low <= (2e-6 if guess is None else 1e-3 * high)
+        if narrow or min(abs(dice - target) for _, dice in seen) <= tolerance:
             break
         # the Dice is roughly linear in the magnitude; a secant that is kept from the ends saves steps
         share = (dice_low - target) / (dice_low - dice_high)
