@@ -1,6 +1,6 @@
 """What the benchmark compares with, for use in the configs of ``benchmarks/arms``.
 
-Losses come from PyMIC (Apache-2.0, ``pip install pymic==0.6.2``) and the score of labels from cleanlab (AGPL-3.0,
+Losses come from PyMIC (Apache-2.0, ``pip install pymic==0.6.2``) and the score of labels from cleanlab (Apache-2.0,
 ``pip install cleanlab==2.9.0``): both are run, neither is copied.
 """
 
