@@ -22,7 +22,8 @@ from monai.transforms import Transform
 from monai.utils import convert_data_type, convert_to_dst_type
 
 from .functional import case_generator, inscribed_radius
-from .models import GRADED, NoiseRecord, apply_noise, magnitude_for_dice
+from .models import GRADED, NoiseRecord, apply_noise
+from .search import magnitude_for_dice
 
 __all__ = ["GradedNoise", "LabelNoise", "index_map", "low_and_high"]
 

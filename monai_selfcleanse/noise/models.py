@@ -7,7 +7,7 @@ that a record replays to the voxel.
 What a model does to a structure is one of two things:
 
 - a *graded* model redraws the structure; one parameter, its magnitude (:data:`GRADED`), says how far the new outline
-  is from the given one, which it equals at 0. :func:`magnitude_for_dice` finds the one at which a wanted Dice is left.
+  is from the given one, which it equals at 0. :mod:`.search` finds the one at which a wanted Dice is left.
 - the others (missing structures, components or slices, and swapped ones) have no magnitude.
 
 **What gives way.** Structures do not overwrite one another: what a structure leaves becomes background, and it takes
@@ -30,7 +30,7 @@ from . import border, missing, motion, spurious
 from .canvas import Canvas
 from .functional import Box, bounding_box
 
-__all__ = ["GRADED", "NoiseRecord", "apply_noise", "magnitude_for_dice", "replay"]
+__all__ = ["GRADED", "NoiseRecord", "apply_noise", "extent_mm", "graded_canvas", "graded_outline", "replay"]
 
 NoiseRecord = dict[str, Any]
 
@@ -102,7 +102,6 @@ GRADED: dict[str, Graded] = {
 }
 """Graded models by name."""
 
-_SEARCHED_VOXELS, _LOOKED_AT_COARSELY = 300_000, 40_000
 _UNGRADED = ("drop_structure", "drop_components", "drop_slices", "swap")
 
 
@@ -132,8 +131,8 @@ def apply_noise(label: np.ndarray, record: Mapping[str, Any], spacing: Sequence[
             _swap(out, record)
         elif tight is not None and model in GRADED:
             magnitude = float(record[GRADED[model].magnitude])
-            canvas = _canvas(label, tight, record, spacing, magnitude)
-            _redraw(out, canvas, _outline(canvas, record)(magnitude), structure)
+            canvas = graded_canvas(label, tight, record, spacing, magnitude)
+            _redraw(out, canvas, graded_outline(canvas, record)(magnitude), structure)
         elif tight is not None:
             canvas = Canvas.around(label, tight, structure, spacing, [0] * label.ndim)
             _redraw(out, canvas, _what_is_left(canvas, record) & ~canvas.others, structure)
@@ -152,120 +151,17 @@ def replay(label: np.ndarray, records: Iterable[Mapping[str, Any]], spacing: Seq
     return out
 
 
-def magnitude_for_dice(
-    label: np.ndarray, record: Mapping[str, Any], spacing: Sequence[float], target: float, tolerance: float = 0.002
-) -> tuple[float, float] | None:
-    """Magnitude of a graded model at which the structure keeps a wanted Dice to what it was, by bisection.
-
-    Args:
-        label: index map ``(*spatial)``.
-        record: the change without its magnitude.
-        spacing: voxel size in mm, one number an axis.
-        target: the Dice, in (0, 1].
-        tolerance: how near is near enough. A structure of few voxels cannot come so near; then the nearest it can of
-            what neither leaves it as it is nor makes it vanish.
-
-    A structure whose bounding box has over 40,000 voxels is first looked at with every other voxel within slices, and
-    the tolerance is at least 0.004. Of one of over 300,000 voxels, models that work slice by slice and draw nothing for
-    a slice (polygons, smoothing, shift, rotation, scaling) look at evenly spread slices alone, which costs up to 0.01.
-
-    Returns:
-        The magnitude and the Dice it leaves, or None where the Dice stays above ``target`` however large the magnitude
-        becomes, or where it leaps from 1 to 0: the structure is absent, a single voxel, enclosed by others so that it
-        cannot grow, or round, so that a rotation does nothing.
-
-    Raises:
-        ValueError: the target is out of range.
-    """
-    if not 0.0 < target <= 1.0:
-        raise ValueError(f"the Dice to reach must lie in (0, 1], got {target}")
-    structure = int(record["structure"])
-    tight = bounding_box(label == structure)
-    if tight is None:
-        return None
-    if target == 1.0:
-        return 0.0, 1.0
-    model = GRADED[record["model"]]
-    guess = None
-    volume = math.prod(t.stop - t.start for t in tight)
-    if volume > _LOOKED_AT_COARSELY and model.magnitude not in ("steps", "slices"):
-        coarse, coarse_spacing = _coarser(label, tight, record, spacing)
-        found = magnitude_for_dice(coarse, record, coarse_spacing, target, tolerance=0.01)
-        if found is None and volume > _SEARCHED_VOXELS:
-            return None
-        guess = None if found is None else found[0]
-        tolerance = max(tolerance, 0.004)
-    label, tight = _thinned(label, tight, record)
-    limit = 2 * max(_extent_mm(tight, spacing)) if model.limit is None else model.limit
-    low, dice_low = 0.0, 1.0
-    high = _rounded(limit / 64 if guess is None else min(1.05 * guess, limit))
-    while True:
-        canvas = _canvas(label, tight, record, spacing, high)
-        outline = _outline(canvas, record)
-        dice_high = _dice_left(canvas, outline(high))
-        if dice_high <= target:
-            break
-        if high >= limit:
-            return None
-        low, dice_low, high = high, dice_high, _rounded(high * (2 if guess is None else 1.2))
-    seen = [(low, dice_low), (high, dice_high)]
-    for _ in range(40):
-        narrow = high - low <= (2e-6 if guess is None else 1e-3 * high)
-        if narrow or min(abs(dice - target) for _, dice in seen) <= tolerance:
-            break
-        # the Dice is roughly linear in the magnitude; a secant that is kept from the ends saves steps
-        share = (dice_low - target) / (dice_low - dice_high)
-        middle = _rounded(low + min(max(share, 0.1), 0.9 if guess is None else 0.98) * (high - low))
-        dice_middle = _dice_left(canvas, outline(middle))
-        seen.append((middle, dice_middle))
-        if dice_middle > target:
-            low, dice_low = middle, dice_middle
-        else:
-            high, dice_high = middle, dice_middle
-    changed = [(abs(dice - target), magnitude, dice) for magnitude, dice in seen if 0 < dice < 1]
-    return min(changed)[1:] if changed else None
-
-
-def _coarser(
-    label: np.ndarray, tight: Box, record: Mapping[str, Any], spacing: Sequence[float]
-) -> tuple[np.ndarray, list[float]]:
-    """Every other voxel within slices, and their spacing."""
-    within = [a for a in range(label.ndim) if label.ndim == 2 or a != record.get("axis", -1) % label.ndim]
-    steps = [slice(t.start % 2, None, 2) if a in within else slice(None) for a, t in enumerate(tight)]
-    return label[tuple(steps)], [2 * s if a in within else s for a, s in enumerate(spacing)]
-
-
-def _rounded(magnitude: float) -> float:
-    """As records keep it: at a leap of the Dice, the last digits decide."""
-    return round(float(magnitude), 6)
-
-
-def _thinned(label: np.ndarray, tight: Box, record: Mapping[str, Any]) -> tuple[np.ndarray, Box]:
-    """A few of the structure's slices, evenly spread, where a model treats each by itself and leaves none to chance."""
-    model = GRADED[record["model"]]
-    if label.ndim < 3 or model.where != "within" or "seed" in record:
-        return label, tight
-    axis = int(record["axis"])
-    n = tight[axis].stop - tight[axis].start
-    volume = math.prod(t.stop - t.start for t in tight)
-    if volume <= _SEARCHED_VOXELS:
-        return label, tight
-    searched = max(2, _SEARCHED_VOXELS * n // volume)
-    chosen = np.linspace(tight[axis].start, tight[axis].stop - 1, searched).round().astype(int)
-    inner = list(tight)
-    inner[axis] = slice(0, len(chosen))
-    return label.take(chosen, axis), tuple(inner)
-
-
-def _extent_mm(tight: Box, spacing: Sequence[float]) -> np.ndarray:
+def extent_mm(tight: Box, spacing: Sequence[float]) -> np.ndarray:
+    """Size in mm of a bounding box, one number an axis."""
     return np.array([(t.stop - t.start) * s for t, s in zip(tight, spacing, strict=True)])
 
 
-def _canvas(
+def graded_canvas(
     label: np.ndarray, tight: Box, record: Mapping[str, Any], spacing: Sequence[float], magnitude: float
 ) -> Canvas:
+    """The structure of bounding box ``tight`` with as much around it as a graded model can reach at that magnitude."""
     model = GRADED[record["model"]]
-    reach = model.reach(record, magnitude, _extent_mm(tight, spacing))
+    reach = model.reach(record, magnitude, extent_mm(tight, spacing))
     in_voxels = model.magnitude in ("steps", "slices")
     margins = []
     for axis in range(label.ndim):
@@ -275,7 +171,7 @@ def _canvas(
     return Canvas.around(label, tight, int(record["structure"]), spacing, margins)
 
 
-def _outline(canvas: Canvas, record: Mapping[str, Any]) -> border.Outline:
+def graded_outline(canvas: Canvas, record: Mapping[str, Any]) -> border.Outline:
     """What is drawn as a function of the magnitude: the model's outline, less what gives way."""
     model = GRADED[record["model"]]
     names = [name for name in inspect.signature(model.outline).parameters if name != "canvas"]
@@ -321,8 +217,3 @@ def _redraw(out: np.ndarray, canvas: Canvas, drawn: np.ndarray, structure: int) 
     part = out[canvas.box]
     part[canvas.mask & ~drawn] = 0
     part[drawn] = structure
-
-
-def _dice_left(canvas: Canvas, drawn: np.ndarray) -> float:
-    kept = int(np.count_nonzero(canvas.mask & drawn))
-    return 2 * kept / (int(np.count_nonzero(canvas.mask)) + int(np.count_nonzero(drawn)))

@@ -18,7 +18,8 @@ from monai_selfcleanse.noise import apply_noise
 from monai_selfcleanse.noise import functional as F
 from monai_selfcleanse.noise.canvas import Canvas
 from monai_selfcleanse.noise.missing import count_components
-from monai_selfcleanse.noise.models import GRADED, magnitude_for_dice
+from monai_selfcleanse.noise.models import GRADED
+from monai_selfcleanse.noise.search import magnitude_for_dice
 
 THICK = (1.5, 1.5, 10.0)
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=5)
