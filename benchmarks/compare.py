@@ -121,14 +121,15 @@ def finish(job: Job, threads: int) -> bool:
     """Do a job and write down what came of it; False if it failed."""
     say(f"{job.directory.relative_to(job.out)} ...")
     try:
-        before = [] if job.arm != "cleanlab" else cleanlab_cases(job, threads)
-        used = train(job, job.directory, ARMS[job.arm], threads, *before)
-        line = job.key | used | score(job, threads) | provenance(threads)
+        folds = cleanlab_folds(job, threads) if job.arm == "cleanlab" else []
+        kept = ["--kept_cases", str(folds_directory(job) / "kept.json")] if folds else []
+        parts = [*folds, train(job, job.directory, ARMS[job.arm], threads, *kept)]
+        line = job.key | all_used(parts) | score(job, threads) | provenance(threads)
     except subprocess.CalledProcessError:
         return False
     with lock, open(job.out / "results.jsonl", "a") as file:
         file.write(json.dumps(line) + "\n")
-    say(f"{job.directory.relative_to(job.out)}: Dice {line['mean_dice']:.4f}, {line['seconds']:.0f} s")
+    say(f"{job.directory.relative_to(job.out)}: Dice {line['mean_dice']:.4f}")
     return True
 
 
@@ -148,27 +149,35 @@ def train(job: Job, directory: Path, overlays: list[str], threads: int, *extra: 
     return used
 
 
-def cleanlab_cases(job: Job, threads: int) -> list[str]:
+def all_used(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Seconds and peak memory of several trainings one after another; None where one of them is not known."""
+    if not all(part["seconds"] for part in parts):
+        return {"seconds": None, "peak_mb": None}
+    return {"seconds": sum(part["seconds"] for part in parts), "peak_mb": max(part["peak_mb"] for part in parts)}
+
+
+def folds_directory(job: Job) -> Path:
+    return job.directory.with_name("cleanlab_folds")
+
+
+def cleanlab_folds(job: Job, threads: int) -> list[dict[str, Any]]:
     """Two trainings, one on each half of the patients, score the other half's labels; the better share is kept.
 
     As many cases as are truly noisy are dropped: cleanlab's softmin is a score, the rate has to be known.
     """
-    directory = job.directory.with_name("cleanlab_folds")
-    scores: dict[str, float] = {}
+    directory, scores, used = folds_directory(job), {}, []
     for fold in (0, 1):
-        train(job, directory / str(fold), ["fold"], threads, "--fold", str(fold))
+        used.append(train(job, directory / str(fold), ["fold"], threads, "--fold", str(fold)))
         scores |= json.loads((directory / str(fold) / "softmin.json").read_text())
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-    path = directory / "kept.json"
-    path.write_text(json.dumps(ranked[: round((1 - job.rate) * len(ranked))]))
-    return ["--kept_cases", str(path)]
+    (directory / "kept.json").write_text(json.dumps(ranked[: round((1 - job.rate) * len(ranked))]))
+    return used
 
 
 def score(job: Job, threads: int) -> dict[str, Any]:
     """Dice and HD95 (mm) on the patients held out, and how right filter and cleanser were."""
-    cohort = Cohort(job.dataset_dir, job.directory, seed=job.seed, structures=ACDC_STRUCTURES)
-    held = cohort.validation
     predictions = job.directory / "held_out"
+    held = Cohort(job.dataset_dir, predictions, seed=job.seed, structures=ACDC_STRUCTURES).validation
     overlays = ["small_inference"] if job.small else []
     overlays += ["twin"] if "twin" in ARMS[job.arm] else []
     command = bundle_command([CONFIGS / "inference.json", *(ARM_CONFIGS / f"{n}.json" for n in overlays)], "run")
@@ -176,7 +185,7 @@ def score(job: Job, threads: int) -> dict[str, Any]:
     command += ["--ckpt_path", str(job.directory / "models" / "model.pt")]
     command += ["--image_files", json.dumps([str(case["image"]) for case in held])]
     run(command, job.directory / "inference.txt", threads)
-    values: dict[str, dict[str, list[float]]] = {"dice": {}, "hd95_mm": {}}
+    values: dict[str, dict[str, list[float | None]]] = {"dice": {}, "hd95_mm": {}}
     for case in held:
         truth_file = nib.load(case["label"])
         relative = Path(case["image"]).resolve().relative_to(job.dataset_dir.resolve())
@@ -185,12 +194,17 @@ def score(job: Job, threads: int) -> dict[str, Any]:
         spacing = [float(s) for s in truth_file.header.get_zooms()[:3]]
         pairs = [(predicted == k, truth == k) for k in ACDC_STRUCTURES]
         values["dice"][case_of(case)] = [round(dice(a, b), 5) for a, b in pairs]
-        values["hd95_mm"][case_of(case)] = [round(float(hausdorff95(a, b, spacing)), 3) for a, b in pairs]
+        values["hd95_mm"][case_of(case)] = [finite(hausdorff95(a, b, spacing)) for a, b in pairs]
     out: dict[str, Any] = {"mean_dice": float(np.mean(list(values["dice"].values()))), **values}
     if (job.directory / "label_report.csv").is_file() and job.arm not in PLAIN:
         out["labels"] = score_labels(job.directory, job.dataset_dir)
     shutil.rmtree(job.directory / "cases", ignore_errors=True)
     return out
+
+
+def finite(distance: float) -> float | None:
+    """Rounded for JSON, which knows no infinity: None where one of the two is empty."""
+    return round(distance, 3) if np.isfinite(distance) else None
 
 
 def bundle_command(configs: list[Path], run_id: str) -> list[str]:

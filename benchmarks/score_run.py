@@ -79,14 +79,14 @@ def score_labels(output_dir: Path, truth_dir: Path, given_dir: Path | None = Non
 def detection(score: np.ndarray, suspected: np.ndarray, given_dice: np.ndarray) -> dict[str, Any]:
     """Figures of detection over all noisy labels and, under ``"below_0.8"``, over those of a Dice under 0.8 alone.
 
-    ``counted``, ``suspected`` and ``noisy`` are numbers of labels; where there are both kinds, ``auroc``, ``ap``,
+    ``n_counted``, ``n_suspected`` and ``n_noisy`` are numbers of labels; where there are both kinds, ``auroc``, ``ap``,
     ``precision``, ``recall`` and ``f1``.
     """
     out: dict[str, Any] = {}
     for name, noisy in ((None, given_dice < NOISY), ("below_0.8", given_dice < 0.8)):
         counted = noisy | (given_dice >= CLEAN)
         hits, n_suspected, n_noisy = int((noisy & suspected).sum()), int(suspected[counted].sum()), int(noisy.sum())
-        part: dict[str, Any] = {"counted": int(counted.sum()), "suspected": n_suspected, "noisy": n_noisy}
+        part: dict[str, Any] = {"n_counted": int(counted.sum()), "n_suspected": n_suspected, "n_noisy": n_noisy}
         if 0 < n_noisy < counted.sum():
             part |= {
                 "auroc": float(roc_auc_score(noisy[counted], score[counted])),
@@ -108,7 +108,7 @@ def in_words(found: dict[str, Any]) -> str:
                 f" P {part['precision']:.2f} R {part['recall']:.2f} F1 {part['f1']:.2f}"
             )
         else:
-            parts.append(f"{name}{part['suspected']} of {part['counted']} suspected, {part['noisy']} noisy")
+            parts.append(f"{name}{part['n_suspected']} of {part['n_counted']} suspected, {part['n_noisy']} noisy")
     return "; ".join(parts)
 
 

@@ -47,7 +47,7 @@ def networks(arms: Lines) -> None:
         lines = arms[arm]
         per_seed = [line["mean_dice"] for line in lines]
         dice = np.mean([list(line["dice"].values()) for line in lines], axis=(0, 1))
-        hd95 = np.array([list(line["hd95_mm"].values()) for line in lines])
+        hd95 = np.array([list(line["hd95_mm"].values()) for line in lines], dtype=float)
         spread = f" ± {np.std(per_seed, ddof=1):.4f}" if len(per_seed) > 1 else ""
         cells = [
             arm,
