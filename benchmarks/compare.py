@@ -9,7 +9,8 @@ split and seed follow from ``--seeds``. The labels in ACDC are the truth. Dice a
 network on the patients that nobody trained on, on the images' own grid, by ``configs/inference.json``.
 
 A line of ``OUT/results.jsonl`` is a finished training. Started again, the same command does what is missing; a
-training that was cut off goes on from its last epoch. What follows ``--`` are further options of ``train.json``.
+training that was cut off goes on from its last epoch (that of ``co_teaching`` starts afresh). What follows ``--`` are
+further options of ``train.json``.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ def train(job: Job, directory: Path, overlays: list[str], threads: int, *extra: 
     """Run a training to its end; its seconds and peak memory (MB), of which none are kept if it was cut off."""
     if (directory / "used.json").is_file():
         return json.loads((directory / "used.json").read_text())
-    resumed = (directory / "models" / "checkpoint" / "last.pt").is_file()
+    # Co-Teaching's ramp is counted in its loss, which no checkpoint holds: it starts afresh
+    resumed = "twin" not in overlays and (directory / "models" / "checkpoint" / "last.pt").is_file()
     names = [CONFIGS / "train.json", *([ARM_CONFIGS / "small.json"] if job.small else [])]
     command = bundle_command([*names, *(ARM_CONFIGS / f"{name}.json" for name in overlays)], "training")
     command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(directory), "--seed", str(job.seed)]

@@ -72,15 +72,15 @@ class LabelNoise(Transform):
         seed: together with the case's id it decides everything.
     """
 
+    axis: int = -1
+    """The spatial axis along which slices are counted; transforms that know slices take it as an argument."""
+
     def __init__(self, structures: Sequence[int] | None = None, prob: float = 1.0, seed: int = 0) -> None:
         if not 0.0 <= prob <= 1.0:
             raise ValueError(f"prob must lie in [0, 1], got {prob}")
         self.structures = None if structures is None else tuple(dict.fromkeys(int(s) for s in structures))
         self.prob = prob
         self.seed = int(seed)
-
-    axis: int = -1
-    """The spatial axis along which slices are counted; transforms that know slices take it as an argument."""
 
     def choose(self, present: Sequence[int], generator: np.random.Generator) -> list[int]:
         """Draw which structures of a case are corrupted, in order."""

@@ -77,12 +77,15 @@ class Annotator(LabelNoise):
         noisy, records = label.copy(), []
         first, second = (self._erode, self._dilate) if under_draws else (self._dilate, self._erode)
         for structure, kind in zip(structures, kinds, strict=True):
-            if kind < 2:
-                missing = self._drop if kind == 1 and generator.random() < self.whole else self._drop_slices
-                record = (first if kind == 0 else missing).sample(noisy, structure, spacing, generator)
-                if record is not None:
-                    noisy = apply_noise(noisy, record, spacing)
-                    records.append(record)
+            if kind == 2:
+                continue
+            noise: LabelNoise = first
+            if kind == 1:
+                noise = self._drop if generator.random() < self.whole else self._drop_slices
+            record = noise.sample(noisy, structure, spacing, generator)
+            if record is not None:
+                noisy = apply_noise(noisy, record, spacing)
+                records.append(record)
         for noise, structure in product((first, second, self._drop), generator.permutation(structures).tolist()):
             if records:
                 break

@@ -14,7 +14,7 @@ from .models import GRADED, extent_mm, graded_canvas, graded_outline
 
 __all__ = ["magnitude_for_dice"]
 
-_SEARCHED_VOXELS, _LOOKED_AT_COARSELY = 300_000, 40_000
+_SEARCHED_VOXELS, _LOOKED_AT_COARSELY = 300_000, 40_000  # of a bounding box; see magnitude_for_dice
 
 
 def magnitude_for_dice(
