@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import ndimage
 
 __all__ = ["EVIDENCE", "debatable_slices", "reason_for", "structure_evidence"]
 
@@ -87,17 +88,23 @@ def structure_evidence(
     if max(structures) >= len(probabilities):
         raise ValueError(f"the prediction has {len(probabilities)} classes, too few for structure {max(structures)}")
     predicted = probabilities.argmax(0)
+    given_boxes, predicted_boxes = (
+        ndimage.find_objects(a.astype(np.int32), max(structures)) for a in (given, predicted)
+    )
     out = {name: np.zeros(len(structures)) for name in EVIDENCE}
     for i, k in enumerate(structures):
-        has, sees = given == k, predicted == k
-        n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
-        out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
-        if not n_has + n_sees:
+        box = _around(given_boxes[k - 1], predicted_boxes[k - 1])
+        if box is None:
             out["dice"][i], out["expected_dice"][i] = 1.0, 1.0
             out["score"][i], out["cross_entropy"][i], out["shift_mm"][i] = np.nan, np.nan, np.nan
             continue
+        has, sees = given[box] == k, predicted[box] == k
+        n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
+        out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
         judged = ~debatable_slices(has, sees)
-        fit = _fit(has[..., judged], sees[..., judged], probabilities[k][..., judged])
+        whole = probabilities[k]
+        mass = whole.sum(dtype=np.float64) - whole[..., box[-1]][..., ~judged].sum(dtype=np.float64)
+        fit = _fit(has[..., judged], sees[..., judged], whole[box][..., judged], float(mass))
         out["cross_entropy"][i], out["dice"][i], out["expected_dice"][i] = fit
         out["score"][i] = out["cross_entropy"][i] + 2.0 * (1.0 - out["dice"][i])
         overlap = int(np.count_nonzero(has & sees))
@@ -111,20 +118,27 @@ def structure_evidence(
         if n_has and n_sees:
             out["shift_mm"][i] = np.linalg.norm((_centroid(has) - _centroid(sees)) * voxel)
         if n_has:
-            counts = np.bincount(predicted[has], minlength=len(probabilities))
+            counts = np.bincount(predicted[box][has], minlength=len(probabilities))
             counts[[0, k]] = 0
             if counts.any():
                 out["swapped_with"][i], out["swapped"][i] = counts.argmax(), counts.max() / n_has
     return out
 
 
-def _fit(has: np.ndarray, sees: np.ndarray, probability: np.ndarray) -> tuple[float, float, float]:
-    """Cross-entropy over the union, Dice, and the Dice that the network expects."""
+def _around(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[slice, ...] | None:
+    """Smallest box around two boxes, of which each may be none."""
+    if a is None or b is None:
+        return a or b
+    return tuple(slice(min(i.start, j.start), max(i.stop, j.stop)) for i, j in zip(a, b, strict=True))
+
+
+def _fit(has: np.ndarray, sees: np.ndarray, probability: np.ndarray, mass: float) -> tuple[float, float, float]:
+    """Cross-entropy over the union, Dice, and the Dice that the network expects; ``mass``: all its probability."""
     union, n_sees = has | sees, int(np.count_nonzero(sees))
     of_given = np.where(has[union], probability[union], 1.0 - probability[union])
     cross_entropy = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
     dice = 2.0 * np.count_nonzero(has & sees) / (np.count_nonzero(has) + n_sees)
-    expected = 2.0 * float(probability[sees].sum()) / (float(probability.sum()) + n_sees) if n_sees else 1.0
+    expected = 2.0 * float(probability[sees].sum()) / (mass + n_sees) if n_sees else 1.0
     return float(cross_entropy), float(dice), float(expected)
 
 
