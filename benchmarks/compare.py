@@ -2,11 +2,13 @@
 
     pip install -c constraints.txt -e ".[benchmark]"
     python benchmarks/compare.py ACDC OUT --small --settings mixed:0.5 --seeds 0 1 2 --jobs 2
+    python benchmarks/compare.py HIPPOCAMPUS OUT --data hippocampus --settings mixed:0.5 --seeds 0 1 2 --jobs 2
     python benchmarks/summary.py OUT
 
-Each training is the bundle's own (``configs/train.json``) with one overlay of ``benchmarks/arms`` on it; its noise,
-split and seed follow from ``--seeds``. The labels in ACDC are the truth. Dice and HD95 are those of the last epoch's
-network on the patients that nobody trained on, on the images' own grid, by ``configs/inference.json``.
+Each training is the bundle's own (``configs/train.json``, for the hippocampus with ``configs/hippocampus.json``) with
+one overlay of ``benchmarks/arms`` on it; its noise, split and seed follow from ``--seeds``. The data set's labels are
+the truth. Dice and HD95 are those of the last epoch's network on the patients that nobody trained on, on the images'
+own grid, by ``configs/inference.json``.
 
 A line of ``OUT/results.jsonl`` is a finished training. Started again, the same command does what is missing; a
 training that was cut off goes on from its last epoch (that of ``co_teaching`` starts afresh). What follows ``--`` are
@@ -31,16 +33,28 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from monai.bundle import ConfigParser
 from score_run import score_labels
 
 from monai_selfcleanse.cases import case_of
 from monai_selfcleanse.data import Cohort
-from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
 from monai_selfcleanse.noise.functional import dice, hausdorff95
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CONFIGS, ARM_CONFIGS = ROOT / "configs", HERE / "arms"
+
+TRAIN = {
+    "acdc": [CONFIGS / "train.json"],
+    "hippocampus": [CONFIGS / "train.json", CONFIGS / "hippocampus.json"],
+}
+"""The bundle's configs that train on each data set."""
+
+INFER = {
+    "acdc": [CONFIGS / "inference.json"],
+    "hippocampus": [CONFIGS / "inference.json", CONFIGS / "hippocampus_inference.json"],
+}
+"""Those that segment it."""
 
 ARMS: dict[str, list[str]] = {
     "clean": [],
@@ -64,6 +78,7 @@ lock = Lock()
 class Job:
     """One training."""
 
+    data: str
     dataset_dir: Path
     out: Path
     preset: str
@@ -75,11 +90,11 @@ class Job:
 
     @property
     def directory(self) -> Path:
-        return self.out / f"{self.preset}_{round(100 * self.rate)}" / f"seed{self.seed}" / self.arm
+        return self.out / self.data / f"{self.preset}_{round(100 * self.rate)}" / f"seed{self.seed}" / self.arm
 
     @property
     def key(self) -> dict[str, Any]:
-        names = ("preset", "rate", "seed", "arm", "small")
+        names = ("data", "preset", "rate", "seed", "arm", "small")
         return {name: getattr(self, name) for name in names} | {"extra": list(self.extra)}
 
     @property
@@ -88,20 +103,29 @@ class Job:
         return ("--noise_rate", str(rate), "--noise_preset", self.preset)
 
 
+def structures_of(data: str) -> dict[int, str]:
+    """A data set's label values and their names."""
+    config = ConfigParser.load_config_files([str(path) for path in TRAIN[data]])
+    return {int(value): name for value, name in config["structures"].items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset_dir", type=Path, help="folder in ACDC's layout whose labels are taken as the truth")
+    parser.add_argument("dataset_dir", type=Path, help="folder of the data set, whose labels are taken as the truth")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--data", choices=TRAIN, default="acdc", help="what the folder holds")
     parser.add_argument("--settings", nargs="+", default=["mixed:0.5"], metavar="PRESET:RATE")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--small", action="store_true", help="2 mm pixels and half the patches, for two CPU cores")
+    parser.add_argument("--small", action="store_true", help="ACDC in 2 mm and half the patches, for two CPU cores")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on its share of the cores")
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, extra = parser.parse_args(sys.argv[1:end]), tuple(sys.argv[end + 1 :])
+    if args.small and args.data != "acdc":
+        parser.error(f"--small is for ACDC; {args.data} is small already")
     dataset_dir, out = args.dataset_dir.resolve(), args.out.resolve()
     jobs = [
-        Job(dataset_dir, out, preset, float(rate), seed, arm, args.small, extra)
+        Job(args.data, dataset_dir, out, preset, float(rate), seed, arm, args.small, extra)
         for seed in args.seeds
         for preset, rate in (setting.split(":") for setting in args.settings)
         for arm in args.arms
@@ -140,7 +164,7 @@ def train(job: Job, directory: Path, overlays: list[str], threads: int, *extra: 
         return json.loads((directory / "used.json").read_text())
     # Co-Teaching's ramp is counted in its loss, which no checkpoint holds: it starts afresh
     resumed = "twin" not in overlays and (directory / "models" / "checkpoint" / "last.pt").is_file()
-    names = [CONFIGS / "train.json", *([ARM_CONFIGS / "small.json"] if job.small else [])]
+    names = [*TRAIN[job.data], *([ARM_CONFIGS / "small.json"] if job.small else [])]
     command = bundle_command([*names, *(ARM_CONFIGS / f"{name}.json" for name in overlays)], "training")
     command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(directory), "--seed", str(job.seed)]
     command += [*job.noise, *(["--self_cleanse", "False"] if job.arm in PLAIN else [])]
@@ -179,10 +203,11 @@ def cleanlab_folds(job: Job, threads: int) -> list[dict[str, Any]]:
 def score(job: Job, threads: int) -> dict[str, Any]:
     """Dice and HD95 (mm) on the patients held out, and how right filter and cleanser were."""
     predictions = job.directory / "held_out"
-    held = Cohort(job.dataset_dir, predictions, seed=job.seed, structures=ACDC_STRUCTURES).validation
+    structures = structures_of(job.data)
+    held = Cohort(job.dataset_dir, predictions, seed=job.seed, structures=structures).validation
     overlays = ["small_inference"] if job.small else []
     overlays += ["twin"] if "twin" in ARMS[job.arm] else []
-    command = bundle_command([CONFIGS / "inference.json", *(ARM_CONFIGS / f"{n}.json" for n in overlays)], "run")
+    command = bundle_command([*INFER[job.data], *(ARM_CONFIGS / f"{n}.json" for n in overlays)], "run")
     command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(predictions)]
     command += ["--ckpt_path", str(job.directory / "models" / "model.pt")]
     command += ["--image_files", json.dumps([str(case["image"]) for case in held])]
@@ -194,7 +219,7 @@ def score(job: Job, threads: int) -> dict[str, Any]:
         predicted = np.asanyarray(nib.load(predictions / relative).dataobj)
         truth = np.rint(np.asanyarray(truth_file.dataobj))
         spacing = [float(s) for s in truth_file.header.get_zooms()[:3]]
-        pairs = [(predicted == k, truth == k) for k in ACDC_STRUCTURES]
+        pairs = [(predicted == k, truth == k) for k in structures]
         values["dice"][case_of(case)] = [round(dice(a, b), 5) for a, b in pairs]
         values["hd95_mm"][case_of(case)] = [finite(hausdorff95(a, b, spacing)) for a, b in pairs]
     out: dict[str, Any] = {"mean_dice": float(np.mean(list(values["dice"].values()))), **values}

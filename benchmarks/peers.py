@@ -7,7 +7,7 @@ Losses come from PyMIC (Apache-2.0, ``pip install pymic==0.6.2``) and the score 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
+from monai.networks.nets import UNet
 from monai.utils import optional_import
 from torch import nn
 
@@ -36,7 +37,7 @@ __all__ = [
     "PyMICLoss",
     "SoftminScores",
     "SuspectAll",
-    "TwinNetwork",
+    "TwinUNet",
     "fold",
     "only",
     "without_noisy",
@@ -61,12 +62,16 @@ class PyMICLoss(nn.Module):
         return self.loss({"prediction": input.float(), "ground_truth": probabilities})
 
 
-class TwinNetwork(nn.Module):
-    """Two networks of different initial weights: their outputs side by side in training, their mean at inference."""
+class TwinUNet(nn.Module):
+    """Two U-Nets of different initial weights: their outputs side by side in training, their mean at inference.
 
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+    Args:
+        definition: the arguments of ``monai.networks.nets.UNet``, for both.
+    """
+
+    def __init__(self, **definition: Any) -> None:
         super().__init__()
-        self.first, self.second = first, second
+        self.first, self.second = UNet(**definition), UNet(**definition)
 
     def forward(self, x: torch.Tensor) -> Any:
         one, other = self.first(x), self.second(x)
@@ -123,7 +128,7 @@ class SuspectAll(LabelFilter):
         return LabelFilterResult(**{**vars(found), "suspected": np.ones_like(found.suspected)})
 
 
-def without_noisy(data: Sequence[dict[str, Any]], structures: Sequence[int], least_dice: float = 0.95) -> list[dict]:
+def without_noisy(data: Sequence[dict[str, Any]], structures: Iterable[Any], least_dice: float = 0.95) -> list[dict]:
     """Oracle: the cases all of whose structures have at least that Dice to the truth."""
 
     def clean(item: Mapping[str, Any]) -> bool:
@@ -135,14 +140,22 @@ def without_noisy(data: Sequence[dict[str, Any]], structures: Sequence[int], lea
     return [item for item in data if clean(item)]
 
 
-def wrong_share(data: Sequence[dict[str, Any]], patch_mm2: float) -> float:
-    """True share of wrong voxels in patches of that area, one around the structures of each slice."""
+def wrong_share(data: Sequence[dict[str, Any]], patch_size: Sequence[int], spacing: Sequence[float]) -> float:
+    """True share of wrong voxels in training patches: one around the structures of each slice, or in 3-D of each case.
+
+    Args:
+        data: cases with ``label`` and ``truth``.
+        patch_size: in voxels, three numbers, the last of which is 1 for patches in a slice.
+        spacing: of these voxels in mm; the case's own where it is not positive.
+    """
     shares = []
     for item in data:
         file = load_nifti(item["label"])
         wrong = np.asanyarray(file.dataobj) != np.asanyarray(load_nifti(item["truth"]).dataobj)
-        area = float(np.prod(file.header.get_zooms()[:2]))
-        shares.append(wrong.sum() * area / (wrong.shape[-1] * patch_mm2))
+        own = file.header.get_zooms()[:3]
+        patch_mm = [n * (s if s > 0 else o) for n, s, o in zip(patch_size, spacing, own, strict=True)]
+        n_patches = wrong.shape[-1] if patch_size[-1] == 1 else 1
+        shares.append(wrong.sum() * np.prod(own) / (n_patches * np.prod(patch_mm)))
     return float(np.mean(shares))
 
 

@@ -3,7 +3,8 @@
     python -m monai.bundle run --config_file configs/inference.json --dataset_dir IMAGES --output_dir A --ckpt_path ...
     python benchmarks/score_network.py TRUTH_DIR A [B ...]
 
-Files are matched by name (``NAME.nii.gz`` to ``NAME_gt.nii.gz`` anywhere below TRUTH_DIR). The difference of B and A is
+Files are matched by name (``NAME.nii.gz`` to ``NAME_gt.nii.gz`` anywhere below TRUTH_DIR, or where no such file is
+there to ``NAME.nii.gz``). The difference of B and A is
 the mean over patients (what stands before ``_frame``), with its standard error over patients.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from monai_selfcleanse.cases import strip_nifti
 from monai_selfcleanse.noise.functional import dice
 
 
@@ -25,8 +27,8 @@ def read(path: Path) -> np.ndarray:
 
 def scores(truth_dir: Path, directory: Path) -> dict[str, np.ndarray]:
     out = {}
-    for path in sorted(truth_dir.rglob("*_gt.nii*")):
-        name = path.name.split("_gt.nii")[0]
+    for path in sorted(truth_dir.rglob("*_gt.nii*")) or sorted(truth_dir.rglob("*.nii*")):
+        name = strip_nifti(path.name).removesuffix("_gt")
         (found,) = [p for p in directory.rglob(f"{name}*.nii*") if p.name.split(".nii")[0] in (name, f"{name}_seg")]
         truth, predicted = read(path), read(found)
         out[name] = np.array([dice(predicted == k, truth == k) for k in range(1, truth.max() + 1)])

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from monai_selfcleanse.cases import strip_nifti
 from monai_selfcleanse.mixture import filter_labels
 from monai_selfcleanse.noise.functional import dice
 
@@ -40,8 +41,9 @@ def dices(output_dir: Path, truth_dir: Path, given_dir: Path) -> dict[tuple[str,
         truth = read(truth_dir / relative)
         before = read(given_dir / relative) if (given_dir / relative).exists() else truth
         after = read(path)
+        case = strip_nifti(path.name).removesuffix("_gt")  # ACDC's labels have an ending, the Decathlon's have not
         for k in structures:
-            out[path.name.split("_gt.nii")[0], k] = dice(before == k, truth == k), dice(after == k, truth == k)
+            out[case, k] = dice(before == k, truth == k), dice(after == k, truth == k)
     return out
 
 

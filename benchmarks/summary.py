@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import ARMS, read_results
+from compare import ARMS, read_results, structures_of
 
 Lines = dict[str, list[dict[str, Any]]]
 
@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     settings: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
     for line in read_results(args.out):
-        settings[f"{line['preset']}, {100 * line['rate']:.0f} %"][line["arm"]].append(line)
+        settings[f"{line['data']}, {line['preset']}, {100 * line['rate']:.0f} %"][line["arm"]].append(line)
     for name, arms in sorted(settings.items()):
         print(f"\n### {name}\n")
         networks(arms)
@@ -41,7 +41,9 @@ def main() -> None:
 
 def networks(arms: Lines) -> None:
     """Print how good the arms' networks are."""
-    print("| arm | seeds | Dice | RV, myocardium, LV | HD95, mm | gap recovery | time | memory |")
+    (data,) = {line["data"] for lines in arms.values() for line in lines}
+    names = ", ".join(structures_of(data).values())
+    print(f"| arm | seeds | Dice | {names} | HD95, mm | gap recovery | time | memory |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for arm in [a for a in ARMS if a in arms]:
         lines = arms[arm]

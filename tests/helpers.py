@@ -56,6 +56,14 @@ def write_patients(root: Path, n: int) -> Path:
     return root
 
 
+def write_decathlon(root: Path, n: int, folders: tuple[str, str] = ("imagesTr", "labelsTr")) -> Path:
+    """Write ``case_0`` ... in the Decathlon's layout, and return the folder."""
+    for i in range(n):
+        write_nifti(root / folders[0] / f"case_{i}.nii.gz", tiny_image(i))
+        write_nifti(root / folders[1] / f"case_{i}.nii.gz", tiny_label(i % 8))
+    return root
+
+
 def files_below(folder: Path) -> list[str]:
     """Relative paths of all files and folders, hidden ones, too."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))

@@ -4,6 +4,8 @@ from .acdc import ACDC_STRUCTURES, find_acdc_cases
 from .case_dataset import CaseDataset
 from .checks import DatasetError, check_case, check_cases
 from .cohort import Cohort, split_patients
+from .decathlon import find_decathlon_cases
+from .layouts import find_cases
 from .phantom import phantom_frames, write_phantom
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "check_case",
     "check_cases",
     "find_acdc_cases",
+    "find_cases",
+    "find_decathlon_cases",
     "phantom_frames",
     "split_patients",
     "write_phantom",

@@ -13,8 +13,9 @@ from typing import Any
 from ..noise.cohort import choose_patients, corrupt_cohort
 from ..noise.functional import case_generator
 from ..noise.presets import make_annotator
-from .acdc import ACDC_STRUCTURES, find_acdc_cases
+from .acdc import ACDC_STRUCTURES
 from .checks import check_cases
+from .layouts import find_cases
 from .phantom import write_phantom
 
 __all__ = ["Cohort", "split_patients"]
@@ -49,7 +50,8 @@ class Cohort:
     cohort which a caller with data of its own (MONAI Label, a federation) never uses.
 
     Args:
-        dataset_dir: folder in ACDC's layout; None writes the phantom to ``output_dir/phantom`` and takes that.
+        dataset_dir: folder in ACDC's or the Decathlon's layout (:func:`monai_selfcleanse.data.find_cases`); None writes
+            the phantom to ``output_dir/phantom`` and takes that.
         output_dir: where phantom and noisy labels go.
         seed: decides phantom, split and noise.
         noise_rate: share of training patients that get synthetic label noise, in [0, 1]. The labels found are then the
@@ -95,7 +97,7 @@ class Cohort:
         directory = self.dataset_dir
         if directory is None:
             directory = str(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
-        cases, problems = find_acdc_cases(directory)
+        cases, problems = find_cases(directory)
         check_cases(cases, self.structures, problems, ndim=3)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]

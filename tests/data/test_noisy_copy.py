@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import files_below, read_nifti, tiny_image, tiny_label, write_nifti, write_patients
+from helpers import files_below, read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti, write_patients
 
 from monai_selfcleanse.data import Cohort
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
@@ -32,9 +32,7 @@ def acdc(tmp_path: Path) -> Path:
 
 
 def decathlon(root: Path, n: int, folder: str = "labelsTr") -> Path:
-    for i in range(n):
-        write_nifti(root / "imagesTr" / f"case_{i}.nii.gz", tiny_image(i))
-        write_nifti(root / folder / f"case_{i}.nii.gz", tiny_label(i))
+    write_decathlon(root, n, ("imagesTr", folder))
     (root / folder / "._case_0.nii.gz").write_bytes(b"what a file manager leaves")
     (root / "dataset.json").write_text("{}")
     return root

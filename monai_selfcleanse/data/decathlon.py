@@ -1,0 +1,98 @@
+"""The layout of the Medical Segmentation Decathlon: a folder of images, and one of labels of the same names.
+
+::
+
+    DIR/imagesTr/hippocampus_001.nii.gz       image; DIR/images is read as well
+        labelsTr/hippocampus_001.nii.gz       its label; DIR/labels
+        imagesTs/...                          (optional) ignored, as is all else
+        dataset.json                          (optional)
+
+(Antonelli et al., Nature Communications 13, 2022.) nnU-Net's raw data have the same folders; the number of the channel
+that ends its images' names, ``imagesTr/hippocampus_001_0000.nii.gz``, is no part of the case's. ``.nii`` is read as
+well as ``.nii.gz``. Files whose names begin with a dot are passed over: the official archives hold a ``._NAME.nii.gz``
+beside each file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ..cases import strip_nifti
+
+__all__ = ["decathlon_folders", "find_decathlon_cases"]
+
+_FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
+
+_CHANNEL = re.compile(r"_\d{4}$")
+
+
+def decathlon_folders(directory: str | os.PathLike) -> tuple[Path, Path] | None:
+    """The folders of images and of labels, the official ones first; None where there are none that belong together."""
+    pairs = [(Path(directory) / images, Path(directory) / labels) for images, labels in _FOLDERS]
+    return next(((images, labels) for images, labels in pairs if images.is_dir() and labels.is_dir()), None)
+
+
+def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, str]], list[str]]:
+    """Cases of a folder in the Decathlon's layout, sorted, and what is broken about its files' names.
+
+    Args:
+        directory: the folder that holds those of images and labels.
+
+    Returns:
+        Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see :mod:`monai_selfcleanse.cases`),
+        each case its own patient, and one line for each image without a label, label without an image, or second file
+        of one name.
+
+    Raises:
+        ValueError: the two folders are missing or hold no image and no label, or there are images of more than one
+            channel (nnU-Net); the message says what was expected.
+    """
+    root = Path(directory)
+    folders = decathlon_folders(root)
+    problems: list[str] = []
+    images, labels = (_by_name(folder, problems) for folder in folders) if folders else ({}, {})
+    if not images and not labels:
+        raise ValueError(
+            f"dataset_dir {str(directory)!r} holds no image and no label in the Decathlon's layout: expected files "
+            f"such as {root / 'imagesTr' / 'NAME.nii.gz'} and {root / 'labelsTr' / 'NAME.nii.gz'}"
+        )
+    image_of: dict[str, Path] = {}
+    for name, image in images.items():
+        case = name if name in labels else _CHANNEL.sub("", name)
+        if case not in labels:
+            problems.append(f"{image}: has no label of that name")
+        elif case in image_of:
+            raise ValueError(
+                f"dataset_dir {str(directory)!r} has images of several channels, such as {image_of[case].name} and "
+                f"{image.name}: only one is supported; leave one file a case"
+            )
+        else:
+            image_of[case] = image
+    problems += [f"{label}: has no image of that name" for name, label in labels.items() if name not in image_of]
+    cases = [
+        {
+            "case": case,
+            "patient": case,
+            "image": str(image_of[case]),
+            "label": str(label),
+            "file": str(label.relative_to(root)),
+        }
+        for case, label in labels.items()
+        if case in image_of
+    ]
+    return cases, problems
+
+
+def _by_name(folder: Path, problems: list[str]) -> dict[str, Path]:
+    """NIfTI files of a folder by their names without ending, sorted; of two of one name the second is a problem."""
+    out: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
+            name = strip_nifti(path.name)
+            if name in out:
+                problems.append(f"{path}: is of the same name as {out[name].name}; keep one of them")
+            else:
+                out[name] = path
+    return dict(sorted(out.items()))
