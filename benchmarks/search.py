@@ -1,0 +1,361 @@
+"""Search for a method: many short trainings of one core each, with the package's mathematics but without its engine.
+
+    python benchmarks/search.py ACDC OUT --tag ours --set first_look=15 --set interval=8
+    python benchmarks/search.py CARELESS/train OUT --held CARELESS/held --truth ACDC --tag plain
+    python benchmarks/search.py --compare OUT plain ours ...
+
+Preprocessing, split, noise, network, loss, evidence, filter and cleanser are those of ``configs/train.json``; slices
+are cropped and augmented by a few tensor operations, the network runs in bfloat16, and volumes are scored on the
+network's grid. That takes 8 s an epoch (64 ACDC patients, 2 mm pixels, 8 patches a case) where the bundle takes about
+twice that, and makes comparisons of a dozen variants possible. What wins here has to win in ``compare.py``.
+
+With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
+labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
+``OUT/search.jsonl`` holds its options, Dice by validation case, and what each look found. ``--fork EPOCH`` keeps the
+state at that epoch, until which runs of the same data, seed and schedule are alike, for later variants to start from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import pickle
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional as F
+
+from monai_selfcleanse.cases import case_of
+from monai_selfcleanse.cleansing import cleanse_label
+from monai_selfcleanse.data import find_cases
+from monai_selfcleanse.losses import WeightedDiceCELoss
+from monai_selfcleanse.mixture import filter_labels
+from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.scoring import structure_evidence
+
+ROOT = Path(__file__).resolve().parent.parent
+STRUCTURES = (1, 2, 3)
+
+
+@dataclass
+class Options:
+    """One training. ``first_look`` 0 is plain training; ``labels`` is ``given`` or ``truth``."""
+
+    seed: int = 0
+    preset: str = "mixed"
+    rate: float = 0.5
+    labels: str = "given"
+    epochs: int = 60
+    patches: int = 8
+    peak_rate: float = 5e-3
+    hold: float = 0.6  # share of the schedule after which the learning rate falls; 0.1, when it has risen: pure cosine
+    ema_epochs: float = 3.0
+    first_look: int = 0
+    interval: int = 8
+    target: str = "package"  # what a suspect trains on; see Search.target_of
+    blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
+    pseudo_share: float = 1.0  # chance that a suspect case shows its pseudo-label, not its given label
+    oracle: bool = False  # suspect just the truly noisy
+    threshold: float = 0.1
+    min_gap: float = 0.2
+
+
+def prepared(args: argparse.Namespace, options: Options) -> dict[str, list[dict[str, Any]]]:
+    """Training and validation cases on the network's grid, in 2 mm, as arrays; kept in a file for the next run."""
+    name = args.dataset_dir.name if args.held else f"{options.preset}_{options.rate}_seed{options.seed}"
+    path = args.out / f"data_{name}.pkl"
+    if path.is_file():
+        return pickle.loads(path.read_bytes())
+    config = ConfigParser()
+    config.read_config(str(ROOT / "configs" / "train.json"))
+    settings = {"dataset_dir": str(args.dataset_dir), "output_dir": str(path.with_suffix(""))}
+    settings |= {"noise_rate": options.rate, "noise_preset": options.preset, "seed": options.seed}
+    for key, value in (settings | {"spacing": [2.0, 2.0, -1.0], "patch_size": [96, 96, 1]}).items():
+        config[key] = value
+    load = config.get_parsed_content("train#preprocessing")
+    if args.held:
+        parts = {"train": find_cases(args.dataset_dir)[0], "validation": find_cases(args.held)[0]}
+        parts = {k: [c | {"truth": str(args.truth / c["file"])} for c in cases] for k, cases in parts.items()}
+    else:
+        cohort = config.get_parsed_content("cohort")
+        parts = {"train": cohort.train, "validation": cohort.validation}
+    out: dict[str, list[dict[str, Any]]] = {}
+    for part, cases in parts.items():
+        out[part] = []
+        for item in cases:
+            given = load(dict(item))
+            truth = load({**item, "label": item["truth"]})["label"] if "truth" in item else given["label"]
+            labels = (np.rint(label.numpy()[0]).astype(np.uint8) for label in (given["label"], truth))
+            arrays = dict(zip(("given", "truth"), labels, strict=True))
+            image, spacing = given["image"].numpy()[0].astype(np.float32), given["label"].pixdim.tolist()
+            out[part].append({"case": case_of(item), "image": image, "spacing": spacing, **arrays})
+    path.write_bytes(pickle.dumps(out))
+    return out
+
+
+class Search:
+    """A training: plain loops over arrays."""
+
+    def __init__(self, data: dict[str, list[dict[str, Any]]], options: Options) -> None:
+        self.o, self.train, self.validation = options, data["train"], data["validation"]
+        self.rng = np.random.default_rng(options.seed)
+        torch.manual_seed(options.seed)
+        config = ConfigParser()
+        config.read_config(str(ROOT / "configs" / "train.json"))
+        self.network = config.get_parsed_content("network_def").to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), options.peak_rate, weight_decay=1e-4)
+        self.loss = WeightedDiceCELoss()
+        self.given = [c["truth" if options.labels == "truth" else "given"] for c in self.train]
+        self.targets: list[tuple[np.ndarray, np.ndarray | None]] = [(g, None) for g in self.given]
+        self.steps_an_epoch = len(self.train) // 2
+        self.epoch, self.step = 0, 0
+        self.looks: list[dict[str, Any]] = []
+
+    def run(self, fork: Path | None, fork_epoch: int) -> dict[str, Any]:
+        """Train to the end; from the state in ``fork`` if it is there, or keep it there at ``fork_epoch``."""
+        if fork is not None and fork.is_file():
+            self.load_state_dict(torch.load(fork, weights_only=False))
+        curve = {}
+        while self.epoch < self.o.epochs:
+            since = self.epoch - self.o.first_look
+            if self.o.first_look and since >= 0 and since % self.o.interval == 0:
+                self.look()
+            self.train_epoch()
+            if fork is not None and self.epoch == fork_epoch and not fork.is_file():
+                torch.save(self.state_dict(), fork)
+            if self.epoch % 10 == 0 or self.epoch == self.o.epochs:
+                found = self.validate()
+                curve[self.epoch] = round(float(found.mean()), 4)
+                print(
+                    time.strftime("%H:%M:%S"),
+                    "epoch",
+                    self.epoch,
+                    found.mean(0).round(3),
+                    curve[self.epoch],
+                    flush=True,
+                )
+        if self.o.first_look:
+            self.look()
+        by_case = {c["case"]: row for c, row in zip(self.validation, found.round(5).tolist(), strict=True)}
+        return {"dice": float(found.mean()), "cases": by_case, "curve": curve, "looks": self.looks}
+
+    def learning_rate(self) -> float:
+        done = self.step / (self.o.epochs * self.steps_an_epoch)
+        fall = max(0.0, done - self.o.hold) / (1 - self.o.hold)
+        return self.o.peak_rate * min(0.04 + 9.6 * done, 0.5 * (1 + math.cos(math.pi * fall)))
+
+    def train_epoch(self) -> None:
+        order = self.rng.permutation(len(self.train))
+        self.network.train()
+        for i in range(self.steps_an_epoch):
+            image, target = self.batch(order[2 * i : 2 * i + 2])
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate()
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = self.network(image)
+            self.optimizer.zero_grad()
+            self.loss(logits, target).backward()
+            self.optimizer.step()
+            self.step += 1
+            momentum = max(1 / (self.o.ema_epochs * self.steps_an_epoch), 1 / (1 + self.step))
+            with torch.no_grad():
+                pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
+                for mean, value in pairs:
+                    if mean.is_floating_point():
+                        mean.lerp_(value, momentum)
+        self.epoch += 1
+
+    def batch(self, cases: np.ndarray, size: int = 96) -> tuple[torch.Tensor, torch.Tensor]:
+        """Augmented patches ``(B, 1, size, size)`` and their targets with weights ``(B, C + 1, size, size)``."""
+        rng, images, targets = self.rng, [], []
+        for i in cases:
+            image, (target, weight) = self.train[i]["image"], self.targets[i]
+            if self.o.pseudo_share < 1 and rng.random() > self.o.pseudo_share:
+                target, weight = self.given[i], None
+            soft = target.ndim == 4
+            inside = np.flatnonzero((target[0] < 0.5 if soft else target > 0).ravel())
+            for _ in range(self.o.patches):
+                middle = [int(rng.integers(n)) for n in image.shape]
+                if len(inside) and rng.random() < 0.75:
+                    middle = np.unravel_index(inside[rng.integers(len(inside))], image.shape)
+                y, x = (int(np.clip(m - size // 2, 0, n - size)) for m, n in zip(middle, image.shape[:2], strict=False))
+                place = (slice(y, y + size), slice(x, x + size), middle[2])
+                images.append(image[place])
+                classes = target[(slice(None), *place)] if soft else np.stack([target[place] == k for k in range(4)])
+                last = np.ones((size, size)) if weight is None else weight[place]
+                targets.append(np.concatenate([classes, last[None]]).astype(np.float32))
+        x, t = torch.from_numpy(np.stack(images)[:, None]), torch.from_numpy(np.stack(targets))
+        turn = torch.zeros(len(x), 2, 3)
+        for b in range(len(x)):
+            angle, scale = (
+                (rng.uniform(-0.5, 0.5), 1 + rng.uniform(-0.2, 0.2, 2)) if rng.random() < 0.8 else (0, (1, 1))
+            )
+            matrix = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]] * np.array(scale)
+            turn[b, :, :2] = torch.as_tensor(matrix)
+            turn[b, 1] *= rng.choice([-1.0, 1.0])
+        grid = F.affine_grid(turn, x.shape, align_corners=False)
+        x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+        t = F.grid_sample(t, grid, mode="nearest", padding_mode="border", align_corners=False)
+        for b in range(len(x)):
+            x[b] *= 1 + rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
+            x[b] += rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
+            if rng.random() < 0.3:
+                x[b] += torch.from_numpy(rng.normal(0, 0.1 * rng.random(), x[b].shape).astype(np.float32))
+        return x.contiguous(memory_format=torch.channels_last), t
+
+    @torch.no_grad()
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Class probabilities ``(C, H, W, D)`` of the averaged network."""
+        height, width, _ = image.shape
+        x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))[:, None])
+        x = F.pad(x, (0, -width % 16, 0, -height % 16), mode="replicate").contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            probabilities = self.average(x).float().softmax(1)
+        return probabilities[:, :, :height, :width].permute(1, 2, 3, 0).numpy()
+
+    def validate(self) -> np.ndarray:
+        """Dice by case and structure."""
+        predicted = [self.predict(c["image"]).argmax(0) for c in self.validation]
+        return np.array([by_structure(p, c["truth"]) for p, c in zip(predicted, self.validation, strict=True)])
+
+    def look(self) -> None:
+        """Judge and cleanse all training labels."""
+        probabilities = [self.predict(c["image"]).astype(np.float16) for c in self.train]
+        evidence = [
+            structure_evidence(given, p.astype(np.float32), STRUCTURES, case["spacing"])
+            for case, given, p in zip(self.train, self.given, probabilities, strict=True)
+        ]
+        score, got, expected = (np.stack([e[n] for e in evidence]) for n in ("score", "dice", "expected_dice"))
+        limits = {"threshold": self.o.threshold, "min_gap": self.o.min_gap}
+        decisions = [filter_labels(score[:, i], (expected - got)[:, i], **limits) for i in range(len(STRUCTURES))]
+        suspected = np.stack([d.suspected for d in decisions], 1)
+        clean = np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0)
+        before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
+        if self.o.oracle:
+            suspected = before < 0.95
+        after = before.copy()
+        for i, case in enumerate(self.train):
+            structures = [k for j, k in enumerate(STRUCTURES) if suspected[i, j]]
+            self.targets[i] = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
+            target = self.targets[i][0]
+            after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])
+        noisy, right = before < 0.95, before >= 0.99
+        found: dict[str, Any] = {"epoch": self.epoch, "suspected": int(suspected.sum())}
+        if noisy.any():
+            found["auroc"] = float(roc_auc_score(noisy[noisy | right], 1 - clean[noisy | right]))
+            found["precision"] = float(noisy[suspected].mean()) if suspected.any() else None
+            found["recall"] = float(suspected[noisy].mean())
+            found["noisy"] = float(before[noisy].mean()), float(after[noisy].mean())
+        found["clean"] = float(after[right].mean())
+        self.looks.append(found)
+        print(
+            time.strftime("%H:%M:%S"),
+            json.loads(json.dumps(found), parse_float=lambda f: round(float(f), 3)),
+            flush=True,
+        )
+
+    def target_of(
+        self, given: np.ndarray, truth: np.ndarray, probabilities: np.ndarray, suspected: list[int]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """What a case trains on: class indices, or class probabilities with a leading axis, and voxel weights.
+
+        ``package``: :func:`monai_selfcleanse.cleansing.cleanse_label`. ``prediction``: the same, the prediction
+        deciding however unsure it is. ``ignore``: that, and unsure voxels weigh nothing. ``soft``: the network's
+        probabilities. ``drop``: what speaks of a suspect weighs nothing. ``truth``: a perfect cleanser.
+        """
+        if not suspected:
+            return given, None
+        kind = self.o.target
+        predicted, confidence = probabilities.argmax(0).astype(np.uint8), probabilities.max(0).astype(np.float32)
+        spoken_of = np.isin(given, suspected) | np.isin(predicted, suspected)
+        if kind == "truth":
+            return truth, None
+        if kind == "drop":
+            return given, (~spoken_of).astype(np.float32)
+        one_hot = np.stack([given == k for k in range(4)])
+        if kind == "soft":
+            near = spoken_of | (probabilities[suspected].sum(0) > 0.05)
+            return np.where(near, probabilities, one_hot).astype(np.float16), None
+        least = {"package": 0.8, "prediction": 0.0, "ignore": 0.0}[kind]
+        target, weight = cleanse_label(given, predicted, confidence, suspected, least)
+        if kind == "ignore":
+            weight[spoken_of & (confidence < 0.8)] = 0.0
+        if self.o.blend < 1:
+            pseudo = np.stack([target == k for k in range(4)])
+            return (self.o.blend * pseudo + (1 - self.o.blend) * one_hot).astype(np.float16), weight
+        return target, weight
+
+    def state_dict(self) -> dict[str, Any]:
+        modules = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
+        return modules | {"epoch": self.epoch, "step": self.step, "rng": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in ("network", "average", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.epoch, self.step, self.rng.bit_generator.state = state["epoch"], state["step"], state["rng"]
+
+
+def by_structure(label: np.ndarray, truth: np.ndarray) -> list[float]:
+    return [dice(label == k, truth == k) for k in STRUCTURES]
+
+
+def compare(out: Path, tags: list[str]) -> None:
+    """Print each run's Dice and its difference to the first, with the standard error over patients."""
+    lines = [json.loads(line) for line in (out / "search.jsonl").read_text().splitlines()]
+    runs = {line["tag"]: line for line in lines}
+    base = runs[tags[0]]["cases"]
+    patients = sorted({case.split("_frame")[0] for case in base})
+    for tag in tags:
+        own = runs[tag]["cases"]
+        gains = [np.mean([np.subtract(own[c], base[c]) for c in base if c.startswith(p)]) for p in patients]
+        error = np.std(gains, ddof=1) / math.sqrt(len(gains))
+        means = ", ".join(f"{m:.3f}" for m in np.mean(list(own.values()), 0))
+        print(f"{tag:24s} {runs[tag]['dice']:.4f} ({means}) {np.mean(gains):+.4f} +- {error:.4f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset_dir", type=Path, nargs="?")
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--held", type=Path, help="folder to validate on, in place of a split")
+    parser.add_argument("--truth", type=Path, help="with --held: folder with the right labels")
+    parser.add_argument("--tag", help="name of the run")
+    parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of this training")
+    parser.add_argument("--fork", type=int, default=0, metavar="EPOCH")
+    parser.add_argument("--compare", nargs="+", metavar=("OUT", "TAG"))
+    args = parser.parse_args()
+    if args.compare:
+        compare(Path(args.compare[0]), args.compare[1:])
+        return
+    if args.dataset_dir is None or args.out is None or not args.tag:
+        parser.error("give DATASET_DIR, OUT and --tag")
+    kinds = {f.name: type(f.default) for f in fields(Options)}
+    given = dict(pair.split("=", 1) for pair in args.set)
+    if unknown := set(given) - set(kinds):
+        parser.error(f"unknown options {sorted(unknown)}; there are {sorted(kinds)}")
+    options = Options(**{k: v == "True" if kinds[k] is bool else kinds[k](v) for k, v in given.items()})
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    data = prepared(args, options)
+    schedule = (args.dataset_dir.name, options.preset, options.rate, options.labels, options.seed, options.epochs)
+    name = "_".join(
+        map(str, (*schedule, options.patches, options.peak_rate, options.hold, options.ema_epochs, args.fork))
+    )
+    start = time.monotonic()
+    found = Search(data, options).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
+    line = {"tag": args.tag, **asdict(options), **found, "seconds": round(time.monotonic() - start)}
+    with open(args.out / "search.jsonl", "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
