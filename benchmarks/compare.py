@@ -224,9 +224,14 @@ def score(job: Job, threads: int) -> dict[str, Any]:
         values["hd95_mm"][case_of(case)] = [finite(hausdorff95(a, b, spacing)) for a, b in pairs]
     out: dict[str, Any] = {"mean_dice": float(np.mean(list(values["dice"].values()))), **values}
     if (job.directory / "label_report.csv").is_file() and job.arm not in PLAIN:
-        out["labels"] = score_labels(job.directory, job.dataset_dir)
+        out["labels"] = score_labels(job.directory, label_root(held[0]))
     shutil.rmtree(job.directory / "cases", ignore_errors=True)
     return out
+
+
+def label_root(case: dict[str, Any]) -> Path:
+    """What a case's ``file`` is relative to: the data set's folder or, in ACDC's official release, ``training`` in it."""
+    return Path(case["label"]).parents[len(Path(case["file"]).parts) - 1]
 
 
 def finite(distance: float) -> float | None:
