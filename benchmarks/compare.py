@@ -230,7 +230,7 @@ def score(job: Job, threads: int) -> dict[str, Any]:
 
 
 def label_root(case: dict[str, Any]) -> Path:
-    """What a case's ``file`` is relative to: the data set's folder or, in ACDC's official release, ``training`` in it."""
+    """What a case's ``file`` is relative to: the data set's folder or, in ACDC's official release, its ``training``."""
     return Path(case["label"]).parents[len(Path(case["file"]).parts) - 1]
 
 
