@@ -88,9 +88,7 @@ def structure_evidence(
     if max(structures) >= len(probabilities):
         raise ValueError(f"the prediction has {len(probabilities)} classes, too few for structure {max(structures)}")
     predicted = probabilities.argmax(0)
-    given_boxes, predicted_boxes = (
-        ndimage.find_objects(a.astype(np.int32), max(structures)) for a in (given, predicted)
-    )
+    given_boxes, predicted_boxes = (ndimage.find_objects(label, max(structures)) for label in (given, predicted))
     out = {name: np.zeros(len(structures)) for name in EVIDENCE}
     for i, k in enumerate(structures):
         box = _around(given_boxes[k - 1], predicted_boxes[k - 1])

@@ -218,6 +218,18 @@ def test_expected_dice_by_hand() -> None:
     assert found[0] == pytest.approx(2 * (0.9 + 0.7) / (0.9 + 0.7 + 0.4 + 0.1 + 2))
 
 
+def test_expected_dice_counts_doubt_far_from_the_structure_but_not_in_debatable_slices() -> None:
+    label = cube(3, 7, slice(1, 4))
+    predicted = cube(3, 7, slice(1, 5))  # one slice more at an end
+    p = np.zeros((2, *label.shape))
+    p[1] = np.where(predicted == 1, 0.9, 0.0)
+    p[1, 12, 12] = 0.3  # a column far away, through all six slices
+    p[0] = 1 - p[1]
+    found = structure_evidence(label, p, [1], SPACING)["expected_dice"]
+    # 48 voxels seen in the slices that count, and five of the column's six voxels
+    assert found == pytest.approx(2 * 0.9 * 48 / (0.9 * 48 + 0.3 * 5 + 48))
+
+
 def test_expected_dice_is_met_on_average_by_labels_drawn_from_the_prediction() -> None:
     rng = np.random.default_rng(0)
     p = np.zeros((2, 40, 40))
