@@ -4,7 +4,7 @@
 
 Cases are made on the fly from their number (balls, a third of the labels missing one), and the network is one that
 reads its prediction from the image, so that what is measured is this package's own share: evidence, files, mixture,
-targets. A row is a process of its own. Peak memory counts Python and its libraries, about 400 MB.
+targets. A row is a process of its own. Peak memory counts Python and its libraries, about 470 MB.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python -m monai.bundle run --config_file configs/inference.json --dataset_dir IMAGES --output_dir A --ckpt_path ...
     python benchmarks/score_network.py TRUTH_DIR A [B ...]
 
-Files are matched by name (``NAME.nii.gz`` to ``NAME_gt.nii.gz`` anywhere below TRUTH_DIR, or where no such file is
-there to ``NAME.nii.gz``). The difference of B and A is
-the mean over patients (what stands before ``_frame``), with its standard error over patients.
+Files are matched by name: ``NAME.nii.gz`` to ``NAME_gt.nii.gz`` anywhere below TRUTH_DIR or, where no file there ends
+so, to ``NAME.nii.gz``. The difference of B and A is the mean over patients
+(what stands before ``_frame``), with its standard error over patients.
 """
 
 from __future__ import annotations

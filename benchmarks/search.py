@@ -6,8 +6,8 @@
 
 Preprocessing, split, noise, network, loss, evidence, filter and cleanser are those of ``configs/train.json``; slices
 are cropped and augmented by a few tensor operations, the network runs in bfloat16, and volumes are scored on the
-network's grid. That takes 8 s an epoch (64 ACDC patients, 2 mm pixels, 8 patches a case) where the bundle takes about
-twice that, and makes comparisons of a dozen variants possible. What wins here has to win in ``compare.py``.
+network's grid. That takes 8 to 10 s an epoch on one core (64 ACDC patients, 2 mm pixels, 8 patches a case) and makes
+comparisons of a dozen variants possible. What wins here has to win in ``compare.py``.
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
 labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
@@ -62,15 +62,12 @@ class Options:
     interval: int = 8
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
-    pseudo_share: float = 1.0  # chance that a suspect case shows its pseudo-label, not its given label
-    oracle: bool = False  # suspect just the truly noisy
-    threshold: float = 0.1
-    min_gap: float = 0.2
 
 
 def prepared(args: argparse.Namespace, options: Options) -> dict[str, list[dict[str, Any]]]:
     """Training and validation cases on the network's grid, in 2 mm, as arrays; kept in a file for the next run."""
-    name = args.dataset_dir.name if args.held else f"{options.preset}_{options.rate}_seed{options.seed}"
+    name = args.dataset_dir.resolve().name
+    name += "_held" if args.held else f"_{options.preset}_{options.rate}_seed{options.seed}"
     path = args.out / f"data_{name}.pkl"
     if path.is_file():
         return pickle.loads(path.read_bytes())
@@ -179,8 +176,6 @@ class Search:
         rng, images, targets = self.rng, [], []
         for i in cases:
             image, (target, weight) = self.train[i]["image"], self.targets[i]
-            if self.o.pseudo_share < 1 and rng.random() > self.o.pseudo_share:
-                target, weight = self.given[i], None
             soft = target.ndim == 4
             inside = np.flatnonzero((target[0] < 0.5 if soft else target > 0).ravel())
             for _ in range(self.o.patches):
@@ -235,13 +230,10 @@ class Search:
             for case, given, p in zip(self.train, self.given, probabilities, strict=True)
         ]
         score, got, expected = (np.stack([e[n] for e in evidence]) for n in ("score", "dice", "expected_dice"))
-        limits = {"threshold": self.o.threshold, "min_gap": self.o.min_gap}
-        decisions = [filter_labels(score[:, i], (expected - got)[:, i], **limits) for i in range(len(STRUCTURES))]
+        decisions = [filter_labels(score[:, i], (expected - got)[:, i]) for i in range(len(STRUCTURES))]
         suspected = np.stack([d.suspected for d in decisions], 1)
         clean = np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0)
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
-        if self.o.oracle:
-            suspected = before < 0.95
         after = before.copy()
         for i, case in enumerate(self.train):
             structures = [k for j, k in enumerate(STRUCTURES) if suspected[i, j]]
@@ -342,7 +334,11 @@ def main() -> None:
     given = dict(pair.split("=", 1) for pair in args.set)
     if unknown := set(given) - set(kinds):
         parser.error(f"unknown options {sorted(unknown)}; there are {sorted(kinds)}")
-    options = Options(**{k: v == "True" if kinds[k] is bool else kinds[k](v) for k, v in given.items()})
+    options = Options(**{k: kinds[k](v) for k, v in given.items()})
+    if 0 < options.first_look < args.fork:
+        parser.error(
+            f"a run that looks first at {options.first_look} cannot fork at {args.fork}: what is kept is plain"
+        )
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     data = prepared(args, options)
