@@ -29,14 +29,21 @@ def check_case(image: str, label: str, structures: Sequence[int], ndim: int | No
     holds whole numbers (to 1e-3) among 0 and ``structures``. An empty label is in order: all structures may have been
     missed.
     """
+    return _check_case(image, label, structures, ndim)[0]
+
+
+def _check_case(
+    image: str, label: str, structures: Sequence[int], ndim: int | None = None
+) -> tuple[list[str], set[int]]:
+    """What is wrong, and the values that the label holds."""
     try:
-        return _check_case(image, label, structures, (2, 3) if ndim is None else (ndim,))
+        return _look_at(image, label, structures, (2, 3) if ndim is None else (ndim,))
     except Exception as error:  # whatever a file does to us is this case's problem, not the run's
-        return [f"{image} or its label: cannot be checked ({type(error).__name__}: {error})"]
+        return [f"{image} or its label: cannot be checked ({type(error).__name__}: {error})"], set()
 
 
-def _check_case(image: str, label: str, structures: Sequence[int], axes: tuple[int, ...]) -> list[str]:
-    problems = []
+def _look_at(image: str, label: str, structures: Sequence[int], axes: tuple[int, ...]) -> tuple[list[str], set[int]]:
+    problems, values = [], set()
     arrays, affines = {}, {}
     for name, path in (("image", image), ("label", label)):
         try:
@@ -61,13 +68,15 @@ def _check_case(image: str, label: str, structures: Sequence[int], axes: tuple[i
         elif not np.isin(np.rint(found), known).all():
             extra = [int(v) for v in np.rint(found[~np.isin(np.rint(found), known)])][:5]
             problems.append(f"{label}: holds the values {extra}, which are none of the known structures {known}")
+        else:
+            values = {int(v) for v in np.rint(found)}
     if len(arrays) == 2:
         shapes = arrays["image"].shape, arrays["label"].shape
         if shapes[0] != shapes[1]:
             problems.append(f"{label}: has shape {shapes[1]}, its image {shapes[0]}")
         else:
             problems += _compare_affines(label, affines["image"], affines["label"], shapes[0])
-    return problems
+    return problems, values
 
 
 def _compare_affines(label: str, image_affine: np.ndarray, label_affine: np.ndarray, shape: tuple) -> list[str]:
@@ -89,7 +98,7 @@ def check_cases(
     ndim: int | None = None,
     threads: int = 4,
 ) -> None:
-    """Check all cases and report once.
+    """Check all cases and report once; warn of a structure that no label has.
 
     Args:
         cases: dictionaries with ``image`` and ``label`` paths.
@@ -105,9 +114,15 @@ def check_cases(
         check_unique_cases(cases)
     logger.info(f"checking {len(cases)} cases")
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda c: check_case(str(c["image"]), str(c["label"]), structures, ndim), cases))
-    everything = [*problems, *(line for wrong in found for line in wrong)]
+        found = list(pool.map(lambda c: _check_case(str(c["image"]), str(c["label"]), structures, ndim), cases))
+    everything = [*problems, *(line for wrong, _ in found for line in wrong)]
     if not everything:
+        present = set().union(*(values for _, values in found))
+        if absent := [k for k in structures if k not in present]:
+            logger.warning(
+                f"no label has the structures {absent} of {list(structures)}: are these the right data and "
+                "configuration (its 'structures')? The network cannot learn what no label shows"
+            )
         return
     shown = "\n  ".join(everything[:20]) + (f"\n  ... and {len(everything) - 20} more" if len(everything) > 20 else "")
     count = "1 problem" if len(everything) == 1 else f"{len(everything)} problems"

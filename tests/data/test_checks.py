@@ -142,3 +142,13 @@ def test_case_ids_must_be_unique(tmp_path: Path) -> None:
     cases = write_cases(tmp_path, 1) * 2
     with pytest.raises(ValueError, match=r"1 case ids occur more than once \(case00\)"):
         check_cases(cases, [1, 2, 3])
+
+
+def test_structure_that_no_label_has_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cases = write_cases(tmp_path, 2)
+    check_cases(cases, [1, 2, 3])
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+    check_cases(cases, [1, 2, 3, 4])
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"][0].startswith(
+        "no label has the structures [4] of [1, 2, 3, 4]"
+    )
