@@ -7,7 +7,8 @@
 Preprocessing, split, noise, network, loss, evidence, filter and cleanser are those of ``configs/train.json``; slices
 are cropped and augmented by a few tensor operations, the network runs in bfloat16, and volumes are scored on the
 network's grid. That takes 8 to 10 s an epoch on one core (64 ACDC patients, 2 mm pixels, 8 patches a case) and makes
-comparisons of a dozen variants possible. What wins here has to win in ``compare.py``.
+comparisons of a dozen variants possible; with ``--set spacing=1.5 --set size=128`` it is the size of
+``configs/train.json``, and takes twice as long. What wins here has to win in ``compare.py``.
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
 labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
@@ -54,6 +55,8 @@ class Options:
     rate: float = 0.5
     labels: str = "given"
     epochs: int = 60
+    spacing: float = 2.0  # of the pixels, in mm
+    size: int = 96  # of the patches, in pixels
     patches: int = 8
     peak_rate: float = 5e-3
     hold: float = 0.6  # share of the schedule after which the learning rate falls; 0.1, when it has risen: pure cosine
@@ -65,17 +68,19 @@ class Options:
 
 
 def prepared(args: argparse.Namespace, options: Options) -> dict[str, list[dict[str, Any]]]:
-    """Training and validation cases on the network's grid, in 2 mm, as arrays; kept in a file for the next run."""
+    """Training and validation cases on the network's grid, as arrays; kept in a file for the next run."""
     name = args.dataset_dir.resolve().name
     name += "_held" if args.held else f"_{options.preset}_{options.rate}_seed{options.seed}"
+    name += f"_{options.spacing}mm"
     path = args.out / f"data_{name}.pkl"
     if path.is_file():
         return pickle.loads(path.read_bytes())
     config = ConfigParser()
     config.read_config(str(ROOT / "configs" / "train.json"))
     settings = {"dataset_dir": str(args.dataset_dir), "output_dir": str(path.with_suffix(""))}
+    spacing = [options.spacing, options.spacing, -1.0]
     settings |= {"noise_rate": options.rate, "noise_preset": options.preset, "seed": options.seed}
-    for key, value in (settings | {"spacing": [2.0, 2.0, -1.0], "patch_size": [96, 96, 1]}).items():
+    for key, value in (settings | {"spacing": spacing, "patch_size": [options.size, options.size, 1]}).items():
         config[key] = value
     load = config.get_parsed_content("train#preprocessing")
     if args.held:
@@ -171,9 +176,9 @@ class Search:
                         mean.lerp_(value, momentum)
         self.epoch += 1
 
-    def batch(self, cases: np.ndarray, size: int = 96) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, cases: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Augmented patches ``(B, 1, size, size)`` and their targets with weights ``(B, C + 1, size, size)``."""
-        rng, images, targets = self.rng, [], []
+        rng, size, images, targets = self.rng, self.o.size, [], []
         for i in cases:
             image, (target, weight) = self.train[i]["image"], self.targets[i]
             soft = target.ndim == 4
@@ -343,9 +348,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     data = prepared(args, options)
     schedule = (args.dataset_dir.name, options.preset, options.rate, options.labels, options.seed, options.epochs)
-    name = "_".join(
-        map(str, (*schedule, options.patches, options.peak_rate, options.hold, options.ema_epochs, args.fork))
-    )
+    size = (options.spacing, options.size, options.patches)
+    name = "_".join(map(str, (*schedule, *size, options.peak_rate, options.hold, options.ema_epochs, args.fork)))
     start = time.monotonic()
     found = Search(data, options).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
     line = {"tag": args.tag, **asdict(options), **found, "seconds": round(time.monotonic() - start)}

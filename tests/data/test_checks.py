@@ -149,6 +149,6 @@ def test_structure_that_no_label_has_is_warned_of(tmp_path: Path, caplog: pytest
     check_cases(cases, [1, 2, 3])
     assert not [r for r in caplog.records if r.levelname == "WARNING"]
     check_cases(cases, [1, 2, 3, 4])
-    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"][0].startswith(
+    assert next(r.getMessage() for r in caplog.records if r.levelname == "WARNING").startswith(
         "no label has the structures [4] of [1, 2, 3, 4]"
     )
