@@ -1,5 +1,6 @@
 """Ignite handlers that wire filter, cleanser and report into a MONAI training."""
 
+from .broadcast_buffers import BroadcastBuffers
 from .cleansing_report import CleansingReport
 from .epoch_seeder import EpochSeeder
 from .events import SelfCleanseEvents
@@ -10,6 +11,7 @@ from .use import use_handler
 from .weights_saver import WeightsSaver
 
 __all__ = [
+    "BroadcastBuffers",
     "CleansingReport",
     "EpochSeeder",
     "LabelCleanser",
