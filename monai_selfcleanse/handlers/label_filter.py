@@ -79,7 +79,8 @@ class LabelFilter:
         store: folder or store for what was seen; give the cleanser and the data pipeline the same.
         structures: the foreground classes to judge, ``{index: name}`` or indices.
         warmup_epochs: epoch of the first round; before it a network knows too little.
-        interval: epochs from one round to the next. A last round is held when training ends.
+        interval: epochs from one round to the next. A last round is held when training ends. Epochs are the trainer's,
+            which go on counting where it is run again for more of them (a federation's rounds).
         threshold, min_gap, max_share, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.

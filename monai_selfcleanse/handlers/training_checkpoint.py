@@ -62,12 +62,12 @@ class TrainingCheckpoint:
             torch.save(state, part)
 
     def load(self, engine: Engine) -> None:
-        """Take up the file's state if asked to and there is one.
+        """Take up the file's state if asked to and there is one; not where an engine that has trained goes on.
 
         Raises:
             RuntimeError: the file is of another training (other objects, or states that do not fit).
         """
-        if not self.resume:
+        if not self.resume or engine.state.epoch > 0:
             return
         if not on_rank_zero(self.path.exists):
             self.logger.info(f"nothing to resume: there is no {self.path}; starting from the beginning")
