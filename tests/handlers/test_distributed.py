@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import write_patients
 from ignite.engine import Engine
 from ignite.handlers import EMAHandler
 from monai.data import DistributedSampler
 from oracle import make_cases, make_trainer, spoil
 
+from monai_selfcleanse.data import cohort
 from monai_selfcleanse.distributed import RankZeroError, check_shared, dealt_out, on_rank_zero
 from monai_selfcleanse.handlers import (
     BroadcastBuffers,
@@ -24,6 +26,7 @@ from monai_selfcleanse.handlers import (
     TrainingCheckpoint,
     WeightsSaver,
 )
+from monai_selfcleanse.noise.cohort import corrupt_cohort
 from monai_selfcleanse.store import CaseStore
 
 WORLD = 2
@@ -104,6 +107,18 @@ class Averaged:
         return {name: value.clone() for name, value in self.ema.ema_model.state_dict().items()}
 
 
+def find_cohort(folder: Path) -> tuple[list[dict[str, Any]], int]:
+    """Training cases of a cohort with synthetic noise, and how often this process made the noise."""
+    made = []
+
+    def counting(*args: Any, **options: Any) -> list[dict[str, Any]]:
+        made.append(args)
+        return corrupt_cohort(*args, **options)
+
+    cohort.corrupt_cohort = counting
+    return cohort.Cohort(str(folder / "data"), str(folder / "cohort"), noise_rate=0.5).train, len(made)
+
+
 def failing_step() -> None:
     raise ValueError("the data are bad")
 
@@ -131,6 +146,7 @@ def process(rank: int, folder: Path) -> None:
         "averaged": averaged,
         "resumed": Averaged(folder / "resumed", resume=True).run(4),
         "drawn": whole.drawn,
+        "cohort": find_cohort(folder),
         "from rank 0": on_rank_zero(lambda: f"made by {rank}"),
         "rank 0 fails": error_of(lambda: on_rank_zero(failing_step)),
         "not shared": error_of(lambda: check_shared(folder / f"disk of node {rank}")),
@@ -142,6 +158,7 @@ def process(rank: int, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ranks")
+    write_patients(folder / "data", 6)
     torch.multiprocessing.spawn(process, (folder,), nprocs=WORLD)
     found = [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in range(WORLD)]
     for rank in found:
@@ -196,6 +213,13 @@ def test_averaged_weights_are_alike_and_resume_to_the_same(ranks: list[dict[str,
 def test_saved_weights_have_the_networks_own_names(ranks: list[dict[str, Any]]) -> None:
     weights = torch.load(ranks[0]["folder"] / "whole" / "model.pt", weights_only=True)
     assert set(weights) == set(ranks[0]["averaged"])
+
+
+def test_rank_zero_finds_and_spoils_the_cohort_for_all(ranks: list[dict[str, Any]]) -> None:
+    (cases, made), (others_cases, others_made) = (rank["cohort"] for rank in ranks)
+    assert cases == others_cases
+    assert any(Path(case["label"]).is_relative_to(ranks[0]["folder"] / "cohort") for case in cases)
+    assert (made, others_made) == (1, 0)
 
 
 def test_rank_zero_does_a_step_for_all(ranks: list[dict[str, Any]]) -> None:
