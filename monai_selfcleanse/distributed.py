@@ -6,6 +6,7 @@ In one process each function does its step and nothing more.
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
@@ -74,8 +75,12 @@ def dealt_out(shards: Sequence[Mapping[str, T]]) -> dict[str, T]:
     return merged
 
 
-def check_shared(directory: str | os.PathLike) -> None:
+def check_shared(directory: str | os.PathLike, wait: float = 90.0) -> None:
     """See that all ranks share a folder, which is made where it is missing.
+
+    Args:
+        directory: the folder.
+        wait: seconds that a rank gives the file system; NFS may remember for a minute that a folder is not there.
 
     Raises:
         RuntimeError: some do not see what rank 0 has written there; the message names them.
@@ -90,6 +95,9 @@ def check_shared(directory: str | os.PathLike) -> None:
         return path.name
 
     path = Path(directory) / on_rank_zero(write)
+    end = time.monotonic() + wait
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.5)
     blind = [rank for rank, sees in enumerate(gathered(path.exists())) if not sees]
     if idist.get_rank() == 0:
         path.unlink()

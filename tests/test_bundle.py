@@ -240,7 +240,7 @@ def test_a_damaged_checkpoint_is_named(phantom: Path, tmp_path: Path) -> None:
 
 def test_tensorboard_shows_loss_dice_and_every_round_of_the_filter(trained: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    board = accumulator.EventAccumulator(str(trained / "tensorboard"))
+    board = accumulator.EventAccumulator(str(trained / "tensorboard"), {"histograms": 0, "images": 0})
     board.Reload()
     assert [event.step for event in board.Scalars("train_loss")] == list(range(1, 10))
     assert [event.step for event in board.Scalars("val_mean_dice")] == [2, 3]

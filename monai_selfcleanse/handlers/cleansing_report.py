@@ -60,13 +60,11 @@ class CleansingReport:
 
     def __call__(self, engine: Engine) -> None:
         """Write the files and log the table."""
-        validated = self._validation_rows(engine.state.epoch)
-        if idist.get_rank() > 0:
-            return
+        writes = idist.get_rank() == 0
         result: LabelFilterResult | None = getattr(engine.state, "label_filter_result", None)
         rows: list[tuple[str, str]] = []
         files: list[tuple[str, str]] = []
-        if result is not None:
+        if result is not None and writes:
             report, cleansed = self.report, self.cleansed
             names = dict(zip(result.structures, result.names, strict=True))
             ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
@@ -77,10 +75,10 @@ class CleansingReport:
             )
             rows += _filter_rows(result) + ([] if truth is None else _truth_rows(truth))
             files += [("suspects, ranked", str(report)), ("cleansed labels", str(cleansed))]
-        rows += validated
+        rows += self._validation_rows(engine.state.epoch)
         if self.model_file is not None:
             files.append(("trained weights", self.model_file))
-        if rows or files:
+        if writes and (rows or files):
             width = max(len(name) for name, _ in rows + files)
             lines = [f"  {name:<{width}}  {value}" for name, value in rows]
             lines += [""] * bool(lines and files) + [f"  {name:<{width}}  {value}" for name, value in files]

@@ -149,7 +149,7 @@ def process(rank: int, folder: Path) -> None:
         "cohort": find_cohort(folder),
         "from rank 0": on_rank_zero(lambda: f"made by {rank}"),
         "rank 0 fails": error_of(lambda: on_rank_zero(failing_step)),
-        "not shared": error_of(lambda: check_shared(folder / f"disk of node {rank}")),
+        "not shared": error_of(lambda: check_shared(folder / f"disk of node {rank}", wait=0.1)),
     }
     torch.save(found, folder / f"rank{rank}.pt")
     torch.distributed.destroy_process_group()
