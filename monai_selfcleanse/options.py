@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import ignite.distributed as idist
 import torch
 
 from .data.cohort import check_writable
+from .distributed import RankZeroError
 
 __all__ = ["TrainingOptions", "exit_on_bad_input", "part_of"]
 
@@ -27,7 +29,7 @@ def exit_on_bad_input(step: Callable[[], T]) -> T:
     """
     try:
         return step()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RankZeroError) as error:
         logger.debug("bad input", exc_info=True)
         raise SystemExit(f"error: {error}") from error
 
@@ -90,8 +92,8 @@ class TrainingOptions:
             self._check_checkpoint()
 
     def state_dict(self) -> dict[str, Any]:
-        """The decisive options."""
-        return {name: self.options[name] for name in self.decisive}
+        """The decisive options, and the number of processes, on which an epoch's length depends."""
+        return {name: self.options[name] for name in self.decisive} | {"world_size": idist.get_world_size()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """See that the options are those of the interrupted run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -219,12 +220,40 @@ def test_resuming_another_run_is_refused_before_anything_is_written(
     assert snapshot(trained) == before
 
 
+def test_a_run_of_two_processes_is_not_resumed_by_one(trained: Path, phantom: Path, tmp_path: Path) -> None:
+    state = torch.load(trained / "models" / "checkpoint" / "last.pt", weights_only=True)
+    state["options"]["world_size"] = 2
+    checkpoint = tmp_path / "out" / "models" / "checkpoint" / "last.pt"
+    checkpoint.parent.mkdir(parents=True)
+    torch.save(state, checkpoint)
+    with pytest.raises(SystemExit, match=r"other options: world_size \(then 2, now 1\)"):
+        train(tmp_path / "out", phantom, noise_rate=0.5, resume=True)
+
+
 def test_a_damaged_checkpoint_is_named(phantom: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "out" / "models" / "checkpoint" / "last.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"half a checkp")
     with pytest.raises(SystemExit, match=r"cannot resume from .*last\.pt: it is no checkpoint .* or damaged"):
         train(tmp_path / "out", phantom, resume=True)
+
+
+def test_tensorboard_shows_loss_dice_and_every_round_of_the_filter(trained: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    board = accumulator.EventAccumulator(str(trained / "tensorboard"), {"histograms": 0, "images": 0})
+    board.Reload()
+    assert [event.step for event in board.Scalars("train_loss")] == list(range(1, 10))
+    assert [event.step for event in board.Scalars("val_mean_dice")] == [2, 3]
+    for structure in ("right ventricle", "myocardium", "left ventricle"):
+        assert [event.step for event in board.Histograms(f"clean_probability/{structure}")] == [1, 2, 3]
+    assert [event.step for event in board.Images("suspects")] == [1, 2, 3]
+
+
+def test_training_works_without_tensorboard(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    train(tmp_path / "out", phantom, epochs=2)
+    assert (tmp_path / "out" / "label_report.csv").exists()
+    assert not (tmp_path / "out" / "tensorboard").exists()
 
 
 def test_results_of_an_earlier_run_are_moved_aside(phantom: Path, tmp_path: Path) -> None:

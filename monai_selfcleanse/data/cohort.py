@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..distributed import on_rank_zero
 from ..noise.cohort import choose_patients, corrupt_cohort
 from ..noise.functional import case_generator
 from ..noise.presets import make_annotator
@@ -47,7 +48,8 @@ class Cohort:
     """Lists of cases for a run; see :mod:`monai_selfcleanse.cases` for their keys.
 
     Nothing is read or written before :attr:`train` or :attr:`validation` is asked for, so that a config may name a
-    cohort which a caller with data of its own (MONAI Label, a federation) never uses.
+    cohort which a caller with data of its own (MONAI Label, a federation) never uses. In a distributed training rank 0
+    does it for all: every rank must ask.
 
     Args:
         dataset_dir: folder in ACDC's or the Decathlon's layout (:func:`monai_selfcleanse.data.find_cases`); None writes
@@ -88,6 +90,9 @@ class Cohort:
 
     @cached_property
     def _cases(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        return on_rank_zero(self._find)
+
+    def _find(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         # Everything that can be wrong is looked at before the first file is written.
         choose_patients([], self.noise_rate, self.seed)
         make_annotator(self.noise_preset, self.seed)

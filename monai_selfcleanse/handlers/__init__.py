@@ -1,6 +1,9 @@
 """Ignite handlers that wire filter, cleanser and report into a MONAI training."""
 
+from .broadcast_buffers import BroadcastBuffers
+from .cleansing_board import CleansingBoard
 from .cleansing_report import CleansingReport
+from .ema_restart import EMARestart
 from .epoch_seeder import EpochSeeder
 from .events import SelfCleanseEvents
 from .label_cleanser import LabelCleanser, LabelCleanserResult
@@ -10,7 +13,10 @@ from .use import use_handler
 from .weights_saver import WeightsSaver
 
 __all__ = [
+    "BroadcastBuffers",
+    "CleansingBoard",
     "CleansingReport",
+    "EMARestart",
     "EpochSeeder",
     "LabelCleanser",
     "LabelCleanserResult",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
@@ -23,7 +24,8 @@ class CleansingReport:
 
     Those that an earlier run left in the folder are moved to ``earlier/N`` when a training starts afresh.
 
-    Without a result (no filter attached, or no round held) the table has the validation figures alone.
+    Without a result (no filter attached, or no round held) the table has the validation figures alone. In a distributed
+    training all ranks validate, and rank 0 does the rest.
 
     Args:
         data: the training cases' dictionaries, see :mod:`monai_selfcleanse.cases`.
@@ -58,19 +60,16 @@ class CleansingReport:
 
     def __call__(self, engine: Engine) -> None:
         """Write the files and log the table."""
+        writes = idist.get_rank() == 0
         result: LabelFilterResult | None = getattr(engine.state, "label_filter_result", None)
         rows: list[tuple[str, str]] = []
         files: list[tuple[str, str]] = []
-        if result is not None:
+        if result is not None and writes:
             report, cleansed = self.report, self.cleansed
-            structures = np.array(result.structures)
-            suspected = {
-                c: structures[s].tolist() for c, s in zip(result.cases, result.suspected, strict=True) if s.any()
-            }
             names = dict(zip(result.structures, result.names, strict=True))
             ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
             write_label_report(ranked, report)
-            write_cleansed_labels(self.data, suspected, self.store, cleansed)
+            write_cleansed_labels(self.data, result.suspects, self.store, cleansed)
             truth = compare_with_truth(
                 self.data, cleansed, result.cases, result.structures, result.clean_probability, result.suspected
             )
@@ -79,7 +78,7 @@ class CleansingReport:
         rows += self._validation_rows(engine.state.epoch)
         if self.model_file is not None:
             files.append(("trained weights", self.model_file))
-        if rows or files:
+        if writes and (rows or files):
             width = max(len(name) for name, _ in rows + files)
             lines = [f"  {name:<{width}}  {value}" for name, value in rows]
             lines += [""] * bool(lines and files) + [f"  {name:<{width}}  {value}" for name, value in files]
@@ -88,7 +87,7 @@ class CleansingReport:
     def _set_aside(self, engine: Engine) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
         earlier = [path for path in (self.report, self.cleansed) if path.exists()]
-        if engine.state.epoch > 0 or not earlier:
+        if engine.state.epoch > 0 or not earlier or idist.get_rank() > 0:
             return
         n = 1
         while (aside := self.output_dir / "earlier" / str(n)).exists():

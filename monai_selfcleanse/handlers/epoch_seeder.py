@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.data.utils import set_rnd
 from monai.utils import set_determinism
@@ -14,7 +15,8 @@ class EpochSeeder:
 
     Shuffling and augmentation of epoch ``e`` then depend on ``(seed, e)`` alone, so that a training resumed after any
     epoch goes on as if it had not been interrupted. Ignite makes the data loader's iterator after this event, so that
-    worker processes get their seeds from it, too.
+    worker processes get their seeds from it, too. The ranks of a distributed training get different seeds, for they are
+    to augment differently; which cases each takes is up to its ``DistributedSampler``, which has a seed of its own.
 
     Args:
         seed: at least 0.
@@ -32,7 +34,8 @@ class EpochSeeder:
 
     def __call__(self, engine: Engine) -> None:
         """Seed for the epoch that starts."""
-        seed = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
+        # The factor (2**32 by the golden ratio) keeps ranks far from each other's epochs, whatever the seed.
+        seed = (self.seed * 1_000_003 + engine.state.epoch + idist.get_rank() * 0x9E3779B1) % 2**32
         set_determinism(seed)
         dataset = getattr(engine.state.dataloader, "dataset", None)
         if dataset is not None:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
 
 from ..cleansing import cleanse_label
+from ..distributed import dealt_out, gathered, on_rank_zero
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
@@ -44,7 +46,8 @@ class LabelCleanser:
     when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
-    epoch starts from the given labels: older targets in the store are put out of force.
+    epoch starts from the given labels: older targets in the store are put out of force. In a distributed training each
+    rank writes a share of the targets, and they come into force when all are written.
 
     Args:
         store: the filter's folder or store.
@@ -70,24 +73,24 @@ class LabelCleanser:
     def __call__(self, engine: Engine) -> None:
         """Write and publish the targets of the filter's latest result."""
         result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
-        structures = np.array(result.structures)
+        suspects = result.suspects
         self.version += 1
-        cases, changed = [], []
-        for case, suspected in zip(result.cases, result.suspected, strict=True):
-            if not suspected.any():
-                continue
+        self.cases = tuple(suspects)
+        changed = {}
+        for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
             seen = self.store.read_seen(case)
             target, weight = cleanse_label(
-                seen.given, seen.predicted, seen.confidence, structures[suspected].tolist(), self.min_confidence
+                seen.given, seen.predicted, seen.confidence, suspects[case], self.min_confidence
             )
             self.store.write_target(self.version, case, target, weight)
-            cases.append(case)
-            changed.append(int(np.count_nonzero(target != seen.given)))
-        self.store.publish(self.version)
-        self.cases = tuple(cases)
-        done = LabelCleanserResult(result.epoch, self.version, tuple(cases), tuple(changed))
+            changed[case] = int(np.count_nonzero(target != seen.given))
+        changed = dealt_out(gathered(changed))
+        on_rank_zero(lambda: self.store.publish(self.version))
+        done = LabelCleanserResult(result.epoch, self.version, self.cases, tuple(changed[case] for case in self.cases))
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
-        self.logger.info(f"epoch {result.epoch}: {len(cases)} of {len(result.cases)} cases train on cleansed labels")
+        self.logger.info(
+            f"epoch {result.epoch}: {len(self.cases)} of {len(result.cases)} cases train on cleansed labels"
+        )
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
     def state_dict(self) -> dict[str, Any]:
@@ -107,4 +110,4 @@ class LabelCleanser:
                 f"cannot resume: {len(lost)} targets of cleansing {self.version} are not in {self.store.directory} "
                 f"({lost[0]!r}, ...): resume with the output_dir of the interrupted run, or start afresh"
             )
-        self.store.publish(self.version)
+        on_rank_zero(lambda: self.store.publish(self.version))

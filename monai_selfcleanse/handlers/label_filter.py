@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -16,6 +15,7 @@ from monai.engines import Evaluator
 from monai.utils import CommonKeys
 
 from ..cases import case_of
+from ..distributed import check_shared, dealt_out, gathered
 from ..mixture import FilterDecision, filter_labels
 from ..noise.base import index_map
 from ..scoring import EVIDENCE, structure_evidence
@@ -49,6 +49,12 @@ class LabelFilterResult:
     suspected: np.ndarray
     decisions: tuple[FilterDecision, ...]
 
+    @property
+    def suspects(self) -> dict[str, list[int]]:
+        """Suspected structures by case, of the cases that have one."""
+        structures = np.array(self.structures)
+        return {c: structures[s].tolist() for c, s in zip(self.cases, self.suspected, strict=True) if s.any()}
+
 
 class LabelFilter:
     """Judge every given label of the training set, structure by structure, in regular rounds during training.
@@ -57,6 +63,11 @@ class LabelFilter:
     (:mod:`monai_selfcleanse.scoring`), and fits a Gaussian mixture to the scores (:mod:`monai_selfcleanse.mixture`). It
     then puts a :class:`LabelFilterResult` into
     ``engine.state.label_filter_result`` and fires ``SelfCleanseEvents.LABELS_FILTERED``.
+
+    In a distributed training every rank attaches one and sweeps its share of the cases: give the evaluator's data
+    loader ``monai.data.DistributedSampler(..., even_divisible=False, shuffle=False)``. The evidence is gathered, so
+    that all ranks come to the same result. The evaluator's network must be the same on all of them (see
+    :class:`BroadcastBuffers`), and the store's folder must be on a file system that they share.
 
     Attach it to the trainer before whatever saves checkpoints, so that these hold its state. (MONAI has a transform of
     the same name: in configs write this one's whole path.)
@@ -68,7 +79,8 @@ class LabelFilter:
         store: folder or store for what was seen; give the cleanser and the data pipeline the same.
         structures: the foreground classes to judge, ``{index: name}`` or indices.
         warmup_epochs: epoch of the first round; before it a network knows too little.
-        interval: epochs from one round to the next. A last round is held when training ends.
+        interval: epochs from one round to the next. A last round is held when training ends. Epochs are the trainer's,
+            which go on counting where it is run again for more of them (a federation's rounds).
         threshold, min_gap, max_share, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
@@ -123,13 +135,7 @@ class LabelFilter:
         self._swept: dict[str, dict[str, np.ndarray]] = {}
 
     def attach(self, engine: Engine) -> None:
-        """Attach to a trainer.
-
-        Raises:
-            RuntimeError: training is distributed, for which the sweep is not made yet.
-        """
-        if idist.get_world_size() > 1:
-            raise RuntimeError("LabelFilter does not work in a distributed training yet: run it in one process")
+        """Attach to a trainer."""
         register_self_cleanse_events(engine)
         if not engine.has_event_handler(self, Events.EPOCH_COMPLETED):
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -152,9 +158,11 @@ class LabelFilter:
         self._swept = {}
         with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect):
             self.evaluator.run(engine.state.epoch)
-        if not self._swept:
+        swept = dealt_out(gathered(self._swept))
+        self._swept = {}
+        if not swept:
             raise RuntimeError("the label filter's evaluator saw no case: is its data set empty?")
-        cases = tuple(self._swept)
+        cases = tuple(swept)
         if self.cases and set(cases) != set(self.cases):
             raise RuntimeError(
                 f"the label filter saw other cases than in its last round ({len(cases)} and {len(self.cases)}): resume "
@@ -162,8 +170,7 @@ class LabelFilter:
             )
         self.cases = self.cases or cases
         self.epochs.append(engine.state.epoch)
-        self.history.append({n: np.stack([self._swept[c][n] for c in self.cases]) for n in EVIDENCE})
-        self._swept = {}
+        self.history.append({n: np.stack([swept[c][n] for c in self.cases]) for n in EVIDENCE})
         result = self._show_result(engine)
         assert result is not None
         self.logger.info(summary_line(result))
@@ -200,11 +207,12 @@ class LabelFilter:
         self.history = [{name: values.numpy() for name, values in r.items()} for r in state_dict["history"]]
 
     def _started(self, engine: Engine) -> None:
+        check_shared(self.store.directory)
         self._show_result(engine)
         if engine.state.max_epochs is not None and engine.state.max_epochs < self.warmup_epochs:
             self.logger.warning(
-                f"no label will be judged: training ends after {engine.state.max_epochs} epochs, the filter waits for "
-                f"{self.warmup_epochs} (warmup_epochs)"
+                f"no label will be judged in this run: it ends after epoch {engine.state.max_epochs}, the filter waits "
+                f"for epoch {self.warmup_epochs} (warmup_epochs)"
             )
 
     def _show_result(self, engine: Engine) -> LabelFilterResult | None:

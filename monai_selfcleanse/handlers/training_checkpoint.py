@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EMAHandler
 
+from ..distributed import on_rank_zero
 from ..files import atomic_path
 
 __all__ = ["TrainingCheckpoint"]
@@ -21,7 +23,8 @@ class TrainingCheckpoint:
 
     MONAI's ``CheckpointSaver`` names its files by epoch and cannot keep just one under a fixed name; here the file is
     always the same, so that ``resume`` needs no path. Attach it *first*: it loads before the other handlers look at
-    their state, and it takes its place for saving, behind all of them, only when training starts.
+    their state, and it takes its place for saving, behind all of them, only when training starts. In a distributed
+    training rank 0 saves, and every rank loads. What is kept must be the same on all of them.
 
     Args:
         path: the file.
@@ -51,20 +54,22 @@ class TrainingCheckpoint:
 
     def __call__(self, engine: Engine) -> None:
         """Save."""
+        if idist.get_rank() > 0:
+            return
         state = {name: _state_of(value) for name, value in self.objects.items()}
         state["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
         with atomic_path(self.path) as part:
             torch.save(state, part)
 
     def load(self, engine: Engine) -> None:
-        """Take up the file's state if asked to and there is one.
+        """Take up the file's state if asked to and there is one; not where an engine that has trained goes on.
 
         Raises:
             RuntimeError: the file is of another training (other objects, or states that do not fit).
         """
-        if not self.resume:
+        if not self.resume or engine.state.epoch > 0:
             return
-        if not self.path.exists():
+        if not on_rank_zero(self.path.exists):
             self.logger.info(f"nothing to resume: there is no {self.path}; starting from the beginning")
             return
         state = torch.load(self.path, map_location="cpu", weights_only=True)

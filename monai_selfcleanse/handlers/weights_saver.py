@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
+from monai.networks.utils import get_state_dict
 
 from ..files import atomic_path
 
@@ -17,7 +19,7 @@ class WeightsSaver:
     """Write a flat, tensor-only state dict, as ``monai.bundle.load`` takes it, when training completes.
 
     MONAI's ``CheckpointSaver`` also writes when training breaks off, over weights that may be in use, and not
-    atomically. Here a file is replaced by a whole one or not at all.
+    atomically. Here a file is replaced by a whole one or not at all. In a distributed training rank 0 writes.
 
     Args:
         path: the file; folders are made.
@@ -36,6 +38,8 @@ class WeightsSaver:
 
     def __call__(self, engine: Engine) -> None:
         """Write."""
-        model = self.model.module if isinstance(self.model, torch.nn.parallel.DistributedDataParallel) else self.model
+        if idist.get_rank() > 0:
+            return
+        weights = get_state_dict(self.model)  # of what DistributedDataParallel wraps, without its prefix
         with atomic_path(self.path) as part:
-            torch.save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, part)
+            torch.save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part)

@@ -6,6 +6,7 @@ the filter then says depends on the labels alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from monai.data import DataLoader, MetaTensor
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.inferers import SimpleInferer
 from monai.transforms import Activationsd, Compose
+from torch.utils.data import Dataset, Sampler
 
 from monai_selfcleanse.data import CaseDataset
 from monai_selfcleanse.engines import PrepareBatchWeighted
@@ -60,14 +62,19 @@ def spoil(case: dict[str, Any], structure: int) -> None:
 
 
 def make_trainer(
-    cases: list[dict[str, Any]], store: Any, epochs: int, handlers: list[Any], lr: float = 0.0
+    cases: list[dict[str, Any]],
+    store: Any,
+    epochs: int,
+    handlers: list[Any],
+    lr: float = 0.0,
+    sweep_sampler: Callable[[Dataset], Sampler] | None = None,
 ) -> tuple[SupervisedTrainer, SupervisedEvaluator]:
     """A trainer over the cases and an evaluator that sweeps them; handlers are attached by the caller."""
     network = IntensityNet()
     dataset = CaseDataset(cases, Compose([]), Compose([CleansedLabeld("label", store)]))
     sweep = SupervisedEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(dataset.cases, batch_size=1),
+        val_data_loader=DataLoader(dataset.cases, batch_size=1, sampler=sweep_sampler and sweep_sampler(dataset.cases)),
         network=network,
         inferer=SimpleInferer(),
         postprocessing=Activationsd("pred", softmax=True),

@@ -96,6 +96,24 @@ def test_nothing_to_resume_starts_from_the_beginning(tmp_path: Path) -> None:
     assert parts.engine.state.iteration == 20
 
 
+def test_a_trainer_that_is_run_on_keeps_the_weights_it_was_given(tmp_path: Path) -> None:
+    """As in a federation's next round."""
+    parts = Parts(tmp_path / "last.pt", resume=True)
+    parts.engine.run(range(4), max_epochs=1)
+    given = {name: torch.full_like(value, 0.5) for name, value in parts.network.state_dict().items()}
+    parts.network.load_state_dict(given)
+    began_with: list[dict[str, torch.Tensor]] = []
+
+    @parts.engine.on(Events.EPOCH_STARTED)
+    def look() -> None:
+        began_with.append({name: value.clone() for name, value in parts.network.state_dict().items()})
+
+    parts.engine.run(range(4), max_epochs=2)
+    assert len(began_with) == 1
+    for name, value in given.items():
+        assert torch.equal(began_with[0][name], value), name
+
+
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     Parts(tmp_path / "last.pt").run()
     engine = Engine(lambda e, b: None)

@@ -1,0 +1,88 @@
+"""What the rounds of the filter look like in TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oracle import make_cases, make_trainer, spoil
+
+from monai_selfcleanse.handlers import CleansingBoard, LabelFilter
+from monai_selfcleanse.store import CaseStore
+
+
+class Recorder:
+    """A summary writer that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.histograms: dict[tuple[str, int], np.ndarray] = {}
+        self.scalars: dict[tuple[str, int], float] = {}
+        self.images: dict[tuple[str, int], np.ndarray] = {}
+        self.texts: dict[tuple[str, int], str] = {}
+        self.flushed = 0
+
+    def add_histogram(self, tag: str, values: np.ndarray, step: int, bins: Any) -> None:
+        self.histograms[tag, step] = values
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        self.scalars[tag, step] = value
+
+    def add_image(self, tag: str, image: np.ndarray, step: int, dataformats: str) -> None:
+        assert dataformats == "HWC"
+        self.images[tag, step] = image
+
+    def add_text(self, tag: str, text: str, step: int) -> None:
+        self.texts[tag, step] = text
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+def trained(ndim: int, spoilt: tuple[int, ...], path: Path) -> Recorder:
+    cases = make_cases(16, ndim)
+    for i in spoilt:
+        spoil(cases[i], structure=2)
+    trainer, sweep = make_trainer(cases, None, 3, [])
+    store, board = CaseStore(path), Recorder()
+    LabelFilter(sweep, store, {1: "outer", 2: "inner"}, warmup_epochs=2, interval=1).attach(trainer)
+    CleansingBoard(board, trainer.data_loader.dataset.cases, store, n_pictures=2).attach(trainer)
+    trainer.run()
+    return board
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_every_round_shows_probabilities_and_the_worst_suspects(ndim: int, tmp_path: Path) -> None:
+    board = trained(ndim, (3, 7, 11), tmp_path)
+    tags = [
+        (f"{what}/{name}", epoch) for epoch in (2, 3) for what in ("clean_probability",) for name in ("outer", "inner")
+    ]
+    assert sorted(board.histograms) == sorted(tags)
+    assert (board.histograms["clean_probability/inner", 2] < 0.1).sum() == 3
+    assert board.scalars["suspected/inner", 3] == 3
+    assert board.scalars["suspected/outer", 3] == 0
+    size = 24 if ndim == 2 else 12
+    assert board.images["suspects", 2].shape == (3 * size, 2 * 3 * size, 3)
+    # The inner structure is missing in the label: nothing is outlined as given, something as proposed, in each picture.
+    for picture in np.split(board.images["suspects", 2], 2, axis=1):
+        coloured = {tuple(p) for p in picture.reshape(-1, 3) if len(set(p.tolist())) > 1}
+        assert coloured == {(0, 190, 255)}
+    text = board.texts["suspects", 2]
+    assert sum(f"case{i:02d}, inner: missing" in text for i in (3, 7, 11)) == 2
+
+
+def test_clean_labels_show_no_picture(tmp_path: Path) -> None:
+    board = trained(2, (), tmp_path)
+    assert len(board.histograms) == 4
+    assert not board.images
+    assert not board.texts
+
+
+def test_what_was_written_reaches_the_disk_after_every_epoch_and_at_the_end(tmp_path: Path) -> None:
+    assert trained(2, (), tmp_path).flushed == 4
+
+
+def test_pictures_of_nobody_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="n_pictures"):
+        CleansingBoard(Recorder(), [], CaseStore(tmp_path), n_pictures=0)  # type: ignore[arg-type]

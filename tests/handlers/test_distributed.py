@@ -1,0 +1,249 @@
+"""Two gloo processes do what one process does: the same suspects, the same targets, every file written once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import write_patients
+from ignite.engine import Engine
+from ignite.handlers import EMAHandler
+from monai.data import DistributedSampler
+from oracle import make_cases, make_trainer, spoil
+
+from monai_selfcleanse.data import cohort
+from monai_selfcleanse.distributed import RankZeroError, check_shared, dealt_out, on_rank_zero
+from monai_selfcleanse.handlers import (
+    BroadcastBuffers,
+    EpochSeeder,
+    LabelCleanser,
+    LabelFilter,
+    TrainingCheckpoint,
+    WeightsSaver,
+)
+from monai_selfcleanse.noise.cohort import corrupt_cohort
+from monai_selfcleanse.store import CaseStore
+
+WORLD = 2
+
+
+class RecordingStore(CaseStore):
+    """A store that remembers what this process wrote."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.written: list[str] = []
+
+    def write_seen(self, case: str, *args: Any) -> None:
+        self.written.append(f"seen {case}")
+        super().write_seen(case, *args)
+
+    def write_target(self, version: int, case: str, *args: Any) -> None:
+        self.written.append(f"target {case}")
+        super().write_target(version, case, *args)
+
+
+def self_cleanse(folder: Path, sampler: Any = None) -> dict[str, Any]:
+    """Two rounds of filter and cleanser on 13 cases, 4 of them spoilt, with a network that is right from the start."""
+    cases = make_cases(13, 2)
+    for i, structure in ((2, 1), (5, 2), (8, 2), (11, 2)):
+        spoil(cases[i], structure)
+    store = RecordingStore(folder)
+    trainer, sweep = make_trainer(cases, store, 2, [], sweep_sampler=sampler)
+    label_filter = LabelFilter(sweep, store, {1: "outer", 2: "inner"}, warmup_epochs=2)
+    label_cleanser = LabelCleanser(store)
+    label_filter.attach(trainer)
+    label_cleanser.attach(trainer)
+    trainer.run()
+    result, done = trainer.state.label_filter_result, trainer.state.label_cleanser_result
+    return {
+        "cases": result.cases,
+        "evidence": dict(result.evidence),
+        "clean_probability": result.clean_probability,
+        "suspected": result.suspected,
+        "cleansed": done.cases,
+        "changed_voxels": done.changed_voxels,
+        "trained_on": {d["case"]: (d["label"].numpy(), d["label_weight"].numpy()) for d in trainer.data_loader.dataset},
+        "written": store.written,
+        "state": label_filter.state_dict() | label_cleanser.state_dict(),
+    }
+
+
+class Averaged:
+    """A little distributed training: batch normalisation, averaged weights, a checkpoint after every epoch."""
+
+    def __init__(self, folder: Path, resume: bool = False) -> None:
+        torch.manual_seed(7)
+        self.network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+        self.parallel = torch.nn.parallel.DistributedDataParallel(self.network)
+        self.optimizer = torch.optim.SGD(self.network.parameters(), 0.1)
+        self.ema = EMAHandler(self.parallel, 0.3, handle_buffers="update")
+        self.drawn: list[float] = []
+        self.engine = Engine(self.step)
+        objects = {"network": self.network, "optimizer": self.optimizer, "ema": self.ema}
+        for handler in (
+            TrainingCheckpoint(str(folder / "last.pt"), objects, resume),
+            EpochSeeder(5),
+            self.ema,
+            BroadcastBuffers(self.ema.ema_model),
+            WeightsSaver(str(folder / "model.pt"), self.parallel),
+        ):
+            handler.attach(self.engine)
+
+    def step(self, engine: Engine, batch: Any) -> None:
+        data = torch.randn(8, 3)
+        self.drawn.append(float(data.sum()))
+        self.optimizer.zero_grad()
+        self.parallel(data).square().mean().backward()
+        self.optimizer.step()
+
+    def run(self, epochs: int) -> dict[str, torch.Tensor]:
+        self.engine.run(range(3), max_epochs=epochs)
+        return {name: value.clone() for name, value in self.ema.ema_model.state_dict().items()}
+
+
+def find_cohort(folder: Path) -> tuple[list[dict[str, Any]], int]:
+    """Training cases of a cohort with synthetic noise, and how often this process made the noise."""
+    made = []
+
+    def counting(*args: Any, **options: Any) -> list[dict[str, Any]]:
+        made.append(args)
+        return corrupt_cohort(*args, **options)
+
+    cohort.corrupt_cohort = counting
+    return cohort.Cohort(str(folder / "data"), str(folder / "cohort"), noise_rate=0.5).train, len(made)
+
+
+def failing_step() -> None:
+    raise ValueError("the data are bad")
+
+
+def error_of(step: Any) -> str:
+    try:
+        step()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def process(rank: int, folder: Path) -> None:
+    """What one rank does; its findings go into a file of its own."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD)
+    sampler = partial(DistributedSampler, shuffle=False)
+    whole = Averaged(folder / "whole")
+    averaged = whole.run(4)
+    Averaged(folder / "resumed").run(2)
+    found = {
+        "sharded": self_cleanse(folder / "sharded", partial(sampler, even_divisible=False)),
+        "padded": self_cleanse(folder / "padded", partial(sampler, even_divisible=True)),
+        "everyone all": self_cleanse(folder / "everyone all"),
+        "averaged": averaged,
+        "resumed": Averaged(folder / "resumed", resume=True).run(4),
+        "drawn": whole.drawn,
+        "cohort": find_cohort(folder),
+        "from rank 0": on_rank_zero(lambda: f"made by {rank}"),
+        "rank 0 fails": error_of(lambda: on_rank_zero(failing_step)),
+        "not shared": error_of(lambda: check_shared(folder / f"disk of node {rank}", wait=0.1)),
+    }
+    torch.save(found, folder / f"rank{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("ranks")
+    write_patients(folder / "data", 6)
+    torch.multiprocessing.spawn(process, (folder,), nprocs=WORLD)
+    found = [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in range(WORLD)]
+    for rank in found:
+        rank["folder"] = folder
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return self_cleanse(tmp_path_factory.mktemp("alone"))
+
+
+@pytest.mark.parametrize("how", ["sharded", "padded", "everyone all"])
+def test_all_ranks_find_what_one_process_finds(how: str, ranks: list[dict[str, Any]], alone: dict[str, Any]) -> None:
+    assert alone["suspected"].sum() == 4
+    for rank in ranks:
+        got = rank[how]
+        assert got["cases"] == alone["cases"]
+        for name, values in alone["evidence"].items():
+            np.testing.assert_array_equal(got["evidence"][name], values)
+        np.testing.assert_array_equal(got["clean_probability"], alone["clean_probability"])
+        np.testing.assert_array_equal(got["suspected"], alone["suspected"])
+        assert got["cleansed"] == alone["cleansed"]
+        assert got["changed_voxels"] == alone["changed_voxels"]
+        assert str(got["state"]) == str(alone["state"])
+
+
+def test_all_ranks_train_on_the_targets_of_one_process(ranks: list[dict[str, Any]], alone: dict[str, Any]) -> None:
+    for rank in ranks:
+        for case, (label, weight) in alone["trained_on"].items():
+            np.testing.assert_array_equal(rank["sharded"]["trained_on"][case][0], label)
+            np.testing.assert_array_equal(rank["sharded"]["trained_on"][case][1], weight)
+
+
+def test_every_case_is_swept_and_every_target_written_once(ranks: list[dict[str, Any]], alone: dict[str, Any]) -> None:
+    written = [rank["sharded"]["written"] for rank in ranks]
+    assert Counter(written[0] + written[1]) == Counter(alone["written"])
+    shares = [sum(line.startswith("seen") for line in lines) for lines in written]
+    assert sorted(shares) == [6, 7]
+    assert all(any(line.startswith("target") for line in lines) for lines in written)
+
+
+def test_averaged_weights_are_alike_and_resume_to_the_same(ranks: list[dict[str, Any]]) -> None:
+    for name, value in ranks[0]["averaged"].items():
+        assert torch.equal(ranks[1]["averaged"][name], value), name
+        for rank in ranks:
+            assert torch.equal(rank["resumed"][name], value), name
+    # They had something to agree on: each rank saw data of its own.
+    assert not set(ranks[0]["drawn"]) & set(ranks[1]["drawn"])
+
+
+def test_saved_weights_have_the_networks_own_names(ranks: list[dict[str, Any]]) -> None:
+    weights = torch.load(ranks[0]["folder"] / "whole" / "model.pt", weights_only=True)
+    assert set(weights) == set(ranks[0]["averaged"])
+
+
+def test_rank_zero_finds_and_spoils_the_cohort_for_all(ranks: list[dict[str, Any]]) -> None:
+    (cases, made), (others_cases, others_made) = (rank["cohort"] for rank in ranks)
+    assert cases == others_cases
+    assert any(Path(case["label"]).is_relative_to(ranks[0]["folder"] / "cohort") for case in cases)
+    assert (made, others_made) == (1, 0)
+
+
+def test_rank_zero_does_a_step_for_all(ranks: list[dict[str, Any]]) -> None:
+    assert [rank["from rank 0"] for rank in ranks] == ["made by 0"] * WORLD
+
+
+def test_where_rank_zero_fails_nobody_waits(ranks: list[dict[str, Any]]) -> None:
+    assert ranks[0]["rank 0 fails"] == "ValueError: the data are bad"
+    assert ranks[1]["rank 0 fails"].startswith(RankZeroError.__name__)
+
+
+def test_a_folder_that_is_not_shared_is_refused_on_all_ranks(ranks: list[dict[str, Any]]) -> None:
+    for rank in ranks:
+        assert "rank 1 cannot see what rank 0 writes" in rank["not shared"]
+        assert "output_dir on a file system that all its processes share" in rank["not shared"]
+    assert list((ranks[0]["folder"] / "disk of node 0").iterdir()) == []
+
+
+def test_alone_nothing_is_made(tmp_path: Path) -> None:
+    check_shared(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_items_keep_the_order_in_which_they_were_dealt() -> None:
+    hands = [{"a": 0, "d": 3, "g": 6}, {"b": 1, "e": 4}, {"c": 2, "f": 5}]
+    assert list(dealt_out(hands).items()) == [(letter, i) for i, letter in enumerate("abcdefg")]
+    assert dealt_out([{"a": 0, "c": 2}, {"b": 1, "a": 9}]) == {"a": 0, "b": 1, "c": 2}
