@@ -24,7 +24,9 @@ class HausdorffDistanceMm(HausdorffDistanceMetric):
         TypeError: on call, where a label is no ``MetaTensor``.
     """
 
-    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+    def _compute_tensor(  # type: ignore[override]  # as in the class itself
+        self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
         if not isinstance(y, MetaTensor):
             raise TypeError(f"the voxel size is taken from y's affine, but y is a {type(y).__name__}")
         spacing = affine_to_spacing(y.affine, y.ndim - 2).tolist()
