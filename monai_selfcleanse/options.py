@@ -14,7 +14,7 @@ import torch
 from .data.cohort import check_writable
 from .distributed import RankZeroError
 
-__all__ = ["TrainingOptions", "exit_on_bad_input", "part_of"]
+__all__ = ["TrainingOptions", "check_weights", "exit_on_bad_input", "part_of"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -39,6 +39,30 @@ def part_of(epochs: Any, share: float) -> int:
     return max(1, round(epochs * share)) if isinstance(epochs, int) else 1
 
 
+def check_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
+    """See that a file holds the flat state dict of a network, and nothing else. The network is left as it is.
+
+    Raises:
+        ValueError: the file is missing, cannot be read as tensors, or holds other entries or shapes; the message says
+            which.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever torch says of a file that is none of ours
+        raise ValueError(
+            f"ckpt_path {str(path)!r} cannot be read as a state dict of tensors ({type(error).__name__}); give another "
+            "one with --ckpt_path"
+        ) from error
+    shapes = {k: getattr(v, "shape", None) for k, v in found.items()} if isinstance(found, dict) else {}
+    expected = {k: v.shape for k, v in network.state_dict().items()}
+    amiss = sorted(str(k) for k in {**expected, **shapes} if k not in expected or shapes.get(k) != expected[k])
+    if amiss:
+        raise ValueError(
+            f"ckpt_path {str(path)!r} does not fit network_def: {len(amiss)} entries are missing, unknown or of "
+            f"another shape, such as {', '.join(amiss[:3])}; it must be the flat state dict of that network"
+        )
+
+
 class TrainingOptions:
     """Top-level options of ``train.json`` that must be of the right kind and fit together.
 
@@ -48,11 +72,12 @@ class TrainingOptions:
 
     Args:
         options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``seed``, ``self_cleanse``,
-            ``resume``, ``noise_rate``, ``noise_preset``, ``dataset_dir``, ``output_dir``, ``ckpt_dir``, ``device``.
+            ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``, ``dataset_dir``, ``output_dir``,
+            ``ckpt_dir``, ``device``.
         checkpoint: the file that ``resume`` takes up.
     """
 
-    decisive = ("epochs", "warmup_epochs", "seed", "self_cleanse", "noise_rate", "noise_preset")
+    decisive = ("epochs", "warmup_epochs", "seed", "self_cleanse", "validation_share", "noise_rate", "noise_preset")
     """Options that a resumed run must share with the interrupted one."""
 
     def __init__(self, options: Mapping[str, Any], checkpoint: str) -> None:
@@ -72,8 +97,9 @@ class TrainingOptions:
         for name in ("self_cleanse", "resume"):
             if not isinstance(o[name], bool):
                 raise ValueError(f"{name} must be True or False, got {o[name]!r}")
-        if not isinstance(o["noise_rate"], (int, float)) or isinstance(o["noise_rate"], bool):
-            raise ValueError(f"noise_rate must be a number in [0, 1], got {o['noise_rate']!r}")
+        for name, interval in (("noise_rate", "[0, 1]"), ("validation_share", "(0, 1]")):
+            if not isinstance(o[name], (int, float)) or isinstance(o[name], bool):
+                raise ValueError(f"{name} must be a number in {interval}, got {o[name]!r}")
         if not isinstance(o["noise_preset"], str):
             raise ValueError(f"noise_preset must be a name, got {o['noise_preset']!r}")
         if o["self_cleanse"] and o["epochs"] <= o["warmup_epochs"]:

@@ -365,7 +365,7 @@ def test_both_configs_define_the_same_network_and_preprocessing() -> None:
         parser.read_config(str(BUNDLE / "configs" / name))
         image = torch.arange(60.0 * 50 * 4).reshape(1, 60, 50, 4).sin()
         path = "train#preprocessing" if name == "train.json" else "preprocessing"
-        transforms = parser.get_parsed_content(path).transforms[2:]
+        transforms = parser.get_parsed_content(path).transforms[-4:]
         data = {"image": image, "label": torch.zeros_like(image)} if name == "train.json" else {"image": image}
         for transform in transforms:
             data = transform(data)
@@ -385,6 +385,8 @@ def test_both_configs_define_the_same_network_and_preprocessing() -> None:
         ({"self_cleanse": "no"}, "self_cleanse must be True or False"),
         ({"resume": "false"}, "resume must be True or False"),
         ({"noise_rate": "half"}, "noise_rate must be a number"),
+        ({"validation_share": 1}, "validation_share 1 leaves no patient to train on"),
+        ({"validation_share": 0}, r"validation_share must lie in \(0, 1\], got 0"),
         ({"device": "gpu"}, "device must be cpu, cuda or cuda:N, got 'gpu'"),
         ({"device": "cuda:63"}, "device 'cuda:63' is not there"),
         ({"dataset_dir": 5}, "dataset_dir must be a path"),

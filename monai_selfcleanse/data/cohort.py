@@ -29,19 +29,25 @@ def split_patients(patients: list[str], validation_share: float, seed: int) -> t
 
     Args:
         patients: distinct ids, in any order.
-        validation_share: in (0, 1); at least one patient is validated on.
+        validation_share: in (0, 1]; at least one patient is validated on. At 1 all are.
         seed: decides who.
 
     Raises:
         ValueError: fewer than three patients, so that not even two are left to train on.
     """
-    if not 0 < validation_share < 1:
-        raise ValueError(f"validation_share must lie in (0, 1), got {validation_share}")
+    _check_share(validation_share)
     ranked = sorted(set(patients), key=lambda patient: case_generator(seed, patient, "split").random())
+    if validation_share == 1:
+        return [], sorted(ranked)
     if len(ranked) < 3:
         raise ValueError(f"{len(ranked)} patients are too few to split into training and validation: 3 are needed")
     n_validation = min(max(1, round(validation_share * len(ranked))), len(ranked) - 2)
     return sorted(ranked[n_validation:]), sorted(ranked[:n_validation])
+
+
+def _check_share(validation_share: float) -> None:
+    if not 0 < validation_share <= 1:
+        raise ValueError(f"validation_share must lie in (0, 1], got {validation_share}")
 
 
 class Cohort:
@@ -59,7 +65,7 @@ class Cohort:
         noise_rate: share of training patients that get synthetic label noise, in [0, 1]. The labels found are then the
             truth, kept under ``truth``. At 0 the labels found are taken as given and nothing is known of the truth.
         noise_preset: name in :data:`monai_selfcleanse.noise.PRESETS`.
-        validation_share: share of patients to validate on, in (0, 1).
+        validation_share: share of patients to validate on, in (0, 1]; at 1 there is nothing to train on.
         structures: label values and their names.
     """
 
@@ -78,26 +84,49 @@ class Cohort:
         self.validation_share = validation_share
         self.structures = [int(k) for k in structures]
 
-    @property
+    @cached_property
     def train(self) -> list[dict[str, Any]]:
-        """Training cases."""
-        return self._cases[0]
+        """Training cases, some of them with noisy labels if that was asked for.
 
-    @property
-    def validation(self) -> list[dict[str, Any]]:
-        """Validation cases, never corrupted by this package."""
-        return self._cases[1]
+        Raises:
+            ValueError: all patients are validated on.
+        """
+        train, _ = self._split
+        if not train:
+            raise ValueError(f"validation_share {self.validation_share} leaves no patient to train on")
+        cases = on_rank_zero(lambda: self._spoilt(train))
+        n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in cases)
+        logger.info(
+            f"{len(cases)} training cases of {len({c['patient'] for c in cases})} patients"
+            + (f", {n_noisy} with synthetic label noise ({self.noise_preset})" if self.noise_rate > 0 else "")
+        )
+        return cases
+
+    def _spoilt(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        noisy_dir = Path(self.output_dir) / "noisy_labels"
+        if (noisy_dir / "manifest.jsonl").is_file():
+            shutil.rmtree(noisy_dir)  # of an earlier run; what this one needs is made again, the same if it resumes
+        if self.noise_rate > 0:
+            return corrupt_cohort(cases, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
+        return cases
 
     @cached_property
-    def _cases(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def validation(self) -> list[dict[str, Any]]:
+        """Validation cases, never corrupted by this package."""
+        train, validation = self._split
+        chosen, everyone = ({c["patient"] for c in cases} for cases in (validation, [*train, *validation]))
+        logger.info(f"{len(validation)} validation cases of {len(chosen)} of {len(everyone)} patients")
+        return validation
+
+    @cached_property
+    def _split(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         return on_rank_zero(self._find)
 
     def _find(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         # Everything that can be wrong is looked at before the first file is written.
         choose_patients([], self.noise_rate, self.seed)
         make_annotator(self.noise_preset, self.seed)
-        if not 0 < self.validation_share < 1:
-            raise ValueError(f"validation_share must lie in (0, 1), got {self.validation_share}")
+        _check_share(self.validation_share)
         check_writable(self.output_dir)
         directory = self.dataset_dir
         if directory is None:
@@ -106,19 +135,7 @@ class Cohort:
         check_cases(cases, self.structures, problems, ndim=3)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]
-        validation = [c for c in cases if c["patient"] not in set(train_patients)]
-        noisy_dir = Path(self.output_dir) / "noisy_labels"
-        if (noisy_dir / "manifest.jsonl").is_file():
-            shutil.rmtree(noisy_dir)  # of an earlier run; what this one needs is made again, the same if it resumes
-        if self.noise_rate > 0:
-            train = corrupt_cohort(train, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
-        n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in train)
-        logger.info(
-            f"{len(train)} training cases of {len(train_patients)} patients"
-            + (f", {n_noisy} with synthetic label noise ({self.noise_preset})" if self.noise_rate > 0 else "")
-            + f"; {len(validation)} validation cases"
-        )
-        return train, validation
+        return train, [c for c in cases if c["patient"] not in set(train_patients)]
 
 
 def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> None:

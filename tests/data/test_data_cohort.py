@@ -176,6 +176,25 @@ def test_split_has_its_size_and_loses_nobody(n: int, share: float, seed: int) ->
     assert split_patients(names[::-1], share, seed) == (train, validation)
 
 
+def test_share_of_one_validates_on_everybody_and_leaves_nobody_to_train_on(data: str, out: Path) -> None:
+    cohort = Cohort(data, str(out), validation_share=1)
+    assert len(patients(cohort.validation)) == 6
+    with pytest.raises(ValueError, match="validation_share 1 leaves no patient to train on"):
+        _ = cohort.train
+
+
+def test_share_of_one_takes_a_single_patient(tmp_path: Path, out: Path) -> None:
+    assert len(Cohort(str(write_patients(tmp_path / "one", 1)), str(out), validation_share=1).validation) == 2
+
+
+def test_asking_for_validation_leaves_the_noisy_labels_of_an_earlier_run_alone(data: str, out: Path) -> None:
+    _ = Cohort(data, str(out), noise_rate=0.5).train
+    before = files_below(out)
+    assert "noisy_labels/manifest.jsonl" in before
+    _ = Cohort(data, str(out)).validation
+    assert files_below(out) == before
+
+
 def test_larger_validation_share_adds_to_a_smaller() -> None:
     names = [f"p{i}" for i in range(20)]
     assert set(split_patients(names, 0.2, 0)[1]) < set(split_patients(names, 0.4, 0)[1])
@@ -187,7 +206,7 @@ def test_split_and_noise_are_chosen_apart() -> None:
     assert 5 <= overlap <= 15
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.2, float("nan")])
+@pytest.mark.parametrize("share", [0.0, 1.1, -0.2, float("nan")])
 def test_impossible_share_is_refused(share: float) -> None:
-    with pytest.raises(ValueError, match=r"validation_share must lie in \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"validation_share must lie in \(0, 1\]"):
         split_patients(["a", "b", "c", "d"], share, 0)

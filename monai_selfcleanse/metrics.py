@@ -1,0 +1,33 @@
+"""What MONAI's metrics lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.metrics import HausdorffDistanceMetric
+
+__all__ = ["HausdorffDistanceMm"]
+
+
+class HausdorffDistanceMm(HausdorffDistanceMetric):
+    """Hausdorff distance in mm of lists of labels, each with its own voxel size.
+
+    MONAI's takes the voxel size from its caller, and its Ignite handler gives none: distances would be in voxels, of
+    which a slice is one. Here it is taken from the label's affine. Arguments are those of
+    ``monai.metrics.HausdorffDistanceMetric``; ``y_pred`` and ``y`` are lists of one-hot ``(C, *spatial)``. Where a
+    structure is missing from either its distance is NaN, which means do not count: look at Dice for those.
+
+    Raises:
+        TypeError: on call, where a label is no ``MetaTensor``.
+    """
+
+    def _compute_tensor(  # type: ignore[override]  # as in the class itself
+        self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        if not isinstance(y, MetaTensor):
+            raise TypeError(f"the voxel size is taken from y's affine, but y is a {type(y).__name__}")
+        spacing = affine_to_spacing(y.affine, y.ndim - 2).tolist()
+        return super()._compute_tensor(y_pred.as_subclass(torch.Tensor), y.as_tensor(), spacing=spacing, **kwargs)
