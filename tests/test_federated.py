@@ -28,7 +28,6 @@ class Federation:
             local_epochs=LOCAL_EPOCHS,
             config_train_filename=["configs/train.json", "configs/federated.json"],
             train_kwargs=options,
-            config_evaluate_filename=["configs/train.json"],
             eval_kwargs={k: v for k, v in options.items() if k != "epochs"},
         )
         self.client.initialize({ExtraItems.CLIENT_NAME: "client"})
@@ -71,7 +70,7 @@ def federation(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Feder
 
 
 def test_warmup_is_counted_over_the_rounds(federation: Federation) -> None:
-    # Two thirds of three epochs: not at the end of round 1, though it is the last epoch that its trainer knows of.
+    # Three fifths of three epochs: not at the end of round 1, though it is the last epoch that its trainer knows of.
     assert federation.judged_at == [None, 2, 3]
     assert federation.reported == [False, True, True]
 
