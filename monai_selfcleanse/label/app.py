@@ -62,7 +62,7 @@ class LabelCleanserTask(BundleInferTask):
     """
 
     def __init__(self, path: str, conf: Mapping[str, str]) -> None:
-        super().__init__(path, conf)
+        super().__init__(path, conf, load_strict=True)  # rather no judge than one with random weights
         self.folder = path
         self.description = "The submitted label, redrawn where it is in doubt"
 
@@ -223,8 +223,8 @@ class SelfCleanseApp(MonaiBundleApp, MONAILabelApp):
 
     def infer(self, request: Mapping[str, Any], datastore: Any = None) -> dict[str, Any]:
         """As in the stock app; the proposals are given the submitted label and what is in doubt about it."""
-        image = request.get("image")
-        if request.get("model") in (CLEANSER, GIVEN) and isinstance(image, str):
+        image, task = request.get("image"), self._infers.get(request.get("model"))
+        if isinstance(task, (LabelCleanserTask, GivenLabelTask)) and isinstance(image, str):
             store = datastore or self.datastore()
             label = store.get_label_by_image_id(image, TAG)
             doubts = review_queue(store, self.cleanser.structures).waiting.get(image, ())
