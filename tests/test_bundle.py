@@ -330,6 +330,15 @@ def test_monai_label_trains_on_its_own_data_and_updates_the_weights_it_serves(ph
     assert not (bundle / "output" / "phantom").exists()
 
 
+def test_preprocessing_bears_the_path_that_monai_label_keeps_with_an_image(phantom: Path) -> None:
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE / "configs" / "inference.json"))
+    image = str(phantom / "patient001" / "patient001_frame01.nii.gz")
+    data = parser.get_parsed_content("preprocessing")({"image": image, "image_path": image})
+    assert data["image_path"] == image
+    torch.testing.assert_close(data["image"].pixdim[:2], torch.tensor([1.5, 1.5], dtype=data["image"].pixdim.dtype))
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.name)
 def test_every_target_resolves(config: Path) -> None:
     known = ComponentLocator()

@@ -1,0 +1,91 @@
+"""Make an app folder for MONAI Label's ``start_server --app``, with copies of bundles in it.
+
+    python -m monai_selfcleanse.label APP BUNDLE [BUNDLE ...]
+
+A bundle may be written NAME=FOLDER, to be served under that name; otherwise its folder's name is its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..files import umask
+from ..options import exit_on_bad_input
+
+MAIN = '''"""MONAI Label app that hands out the most suspect labels first; see monai_selfcleanse.label."""
+
+from monai_selfcleanse.label.app import SelfCleanseApp
+
+__all__ = ["SelfCleanseApp"]
+'''
+
+OTHER_TASKS = ("deepedit", "deepgrow", "detection", "classification")
+"""Words in a bundle's name that make MONAI Label take it for something else than a segmentation."""
+
+
+def main() -> None:
+    """Parse the command line, make the folder and say how to start the server."""
+    parser = argparse.ArgumentParser(
+        "python -m monai_selfcleanse.label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("app", help="folder to make; it must not exist, or be empty")
+    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="folder of a bundle, or NAME=FOLDER")
+    args = parser.parse_args()
+    names = exit_on_bad_input(lambda: make_app(args.app, args.bundles))
+    for name in names:
+        if not (Path(args.app) / "model" / name / "models" / "model.pt").exists():
+            weights = Path(args.app) / "model" / name / "models" / "model.pt"
+            print(f"{name} has no weights yet: put them into {weights}, or no label can be judged")
+    print(f"monailabel start_server --app {args.app} --studies STUDIES --conf models {','.join(names)}")
+
+
+def make_app(app: str | Path, bundles: Sequence[str]) -> list[str]:
+    """Make an app folder as a whole or not at all.
+
+    Args:
+        app: the folder; it must not exist, or be empty.
+        bundles: folders of bundles, or ``NAME=FOLDER``; what they have put out (``output``) is not copied.
+
+    Returns:
+        The names of the bundles.
+
+    Raises:
+        ValueError: the folder is in the way, a bundle is none, or its name does not do.
+    """
+    app = Path(app)
+    named = [text.split("=", 1) if "=" in text else [Path(text).resolve().name, text] for text in bundles]
+    names = [name for name, _ in named]
+    for name, folder in named:
+        for file in ("configs/metadata.json", "configs/inference.json"):
+            if not (Path(folder) / file).is_file():
+                raise ValueError(f"{folder} is no bundle that MONAI Label can serve: it has no {file}")
+        wrong = [word for word in OTHER_TASKS if word in name.lower()]
+        if wrong or not name or set(name) & set(" ,/\\") or names.count(name) > 1:
+            why = f"{wrong[0]!r} in it means another task" if wrong else "it must be one word, and unique"
+            raise ValueError(
+                f"MONAI Label cannot serve a segmentation under the name {name!r}, {why}: give NAME=FOLDER"
+            )
+    if app.exists() and (not app.is_dir() or any(app.iterdir())):
+        raise ValueError(f"{app} exists already: give the app a folder of its own")
+    app.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".part-{app.name}-", dir=app.parent))
+    try:
+        (part / "main.py").write_text(MAIN)
+        for name, folder in named:
+            shutil.copytree(folder, part / "model" / name, ignore=shutil.ignore_patterns("output", "__pycache__"))
+        part.chmod(0o777 & ~umask())
+        if app.exists():
+            app.rmdir()
+        part.rename(app)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return names
+
+
+if __name__ == "__main__":
+    main()
