@@ -54,6 +54,7 @@ class Options:
     preset: str = "mixed"
     rate: float = 0.5
     labels: str = "given"
+    held: float = 0.0  # share of the training patients that are validated on as well, by their true labels
     epochs: int = 60
     spacing: float = 2.0  # of the pixels, in mm
     size: int = 96  # of the patches, in pixels
@@ -65,6 +66,7 @@ class Options:
     interval: int = 8
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
+    coin: float = 1.0  # chance that a case is trained on its target this time, else on its given label
 
 
 def prepared(args: argparse.Namespace, options: Options) -> dict[str, list[dict[str, Any]]]:
@@ -101,6 +103,18 @@ def prepared(args: argparse.Namespace, options: Options) -> dict[str, list[dict[
             out[part].append({"case": case_of(item), "image": image, "spacing": spacing, **arrays})
     path.write_bytes(pickle.dumps(out))
     return out
+
+
+def hold_more(data: dict[str, list[dict[str, Any]]], share: float) -> dict[str, list[dict[str, Any]]]:
+    """Move that share of the training patients, evenly spaced, to those validated on."""
+    patients = sorted({patient_of(c["case"]) for c in data["train"]})
+    moved = {patient for i, patient in enumerate(patients) if (i * share + 0.875) % 1 < share}
+    train, more = ([c for c in data["train"] if (patient_of(c["case"]) in moved) == m] for m in (False, True))
+    return {"train": train, "validation": [*more, *data["validation"]]}
+
+
+def patient_of(case: str) -> str:
+    return case.split("_frame")[0]
 
 
 class Search:
@@ -181,6 +195,8 @@ class Search:
         rng, size, images, targets = self.rng, self.o.size, [], []
         for i in cases:
             image, (target, weight) = self.train[i]["image"], self.targets[i]
+            if self.o.coin < 1 and rng.random() >= self.o.coin:
+                target, weight = self.given[i], None
             soft = target.ndim == 4
             inside = np.flatnonzero((target[0] < 0.5 if soft else target > 0).ravel())
             for _ in range(self.o.patches):
@@ -306,17 +322,20 @@ def by_structure(label: np.ndarray, truth: np.ndarray) -> list[float]:
 
 
 def compare(out: Path, tags: list[str]) -> None:
-    """Print each run's Dice and its difference to the first, with the standard error over patients."""
+    """Print each run's Dice and its difference to the first over patients: mean, standard error, median."""
     lines = [json.loads(line) for line in (out / "search.jsonl").read_text().splitlines()]
     runs = {line["tag"]: line for line in lines}
     base = runs[tags[0]]["cases"]
-    patients = sorted({case.split("_frame")[0] for case in base})
+    patients = sorted({patient_of(case) for case in base})
     for tag in tags:
         own = runs[tag]["cases"]
-        gains = [np.mean([np.subtract(own[c], base[c]) for c in base if c.startswith(p)]) for p in patients]
+        gains = [np.mean([np.subtract(own[c], base[c]) for c in base if patient_of(c) == p]) for p in patients]
         error = np.std(gains, ddof=1) / math.sqrt(len(gains))
         means = ", ".join(f"{m:.3f}" for m in np.mean(list(own.values()), 0))
-        print(f"{tag:24s} {runs[tag]['dice']:.4f} ({means}) {np.mean(gains):+.4f} +- {error:.4f}")
+        print(
+            f"{tag:24s} {runs[tag]['dice']:.4f} ({means}) {np.mean(gains):+.4f} +- {error:.4f}, "
+            f"median {np.median(gains):+.4f}"
+        )
 
 
 def main() -> None:
@@ -347,8 +366,10 @@ def main() -> None:
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     data = prepared(args, options)
+    if options.held:
+        data = hold_more(data, options.held)
     schedule = (args.dataset_dir.name, options.preset, options.rate, options.labels, options.seed, options.epochs)
-    size = (options.spacing, options.size, options.patches)
+    size = (options.held, options.spacing, options.size, options.patches)
     name = "_".join(map(str, (*schedule, *size, options.peak_rate, options.hold, options.ema_epochs, args.fork)))
     start = time.monotonic()
     found = Search(data, options).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
