@@ -210,14 +210,14 @@
     draw();
   });
   for (const id of ["text", "structure", "reason", "suspected"]) {
-    at(id).addEventListener("input", () => {
+    at(id).addEventListener(id === "text" ? "input" : "change", () => {
       state.page = 0;
       select();
     });
   }
   document.querySelector("form.tools").addEventListener("submit", (event) => event.preventDefault());
   for (const box of document.querySelectorAll("input[data-layer]")) {
-    box.addEventListener("input", () => document.body.classList.toggle(`without-${box.dataset.layer}`, !box.checked));
+    box.addEventListener("change", () => document.body.classList.toggle(`without-${box.dataset.layer}`, !box.checked));
   }
 
   data.structures.forEach((name, i) => at("structure").append(make("option", { value: String(i) }, name)));
