@@ -1,6 +1,6 @@
 """Make the report of docs/reports.md on the built-in phantom, and take its picture.
 
-python docs/make_report_figure.py FOLDER          (needs selenium, chromium and chromedriver for the picture)
+python docs/make_report_figure.py FOLDER          (needs selenium, pillow, chromium and chromedriver)
 
 Half of the phantom's patients get label noise, and the truth, blurred, stands for a network's prediction.
 """
@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
+from selenium import webdriver
 
 from monai_selfcleanse.data import find_cases, write_phantom
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
@@ -58,18 +62,17 @@ def make_report(folder: Path) -> Path:
 
 
 def take_picture(page: Path, picture: Path) -> None:
-    """Screenshot of a page in headless Chromium."""
-    from selenium import webdriver
-
+    """Screenshot of a page in headless Chromium, in 128 colours."""
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1200,1500", "--hide-scrollbars"):
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1150,1280", "--hide-scrollbars"):
         options.add_argument(argument)
-    driver = webdriver.Chrome(options=options)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     try:
         driver.get(page.resolve().as_uri())
-        driver.save_screenshot(str(picture))
+        shot = Image.open(BytesIO(driver.get_screenshot_as_png())).convert("RGB")
     finally:
         driver.quit()
+    shot.quantize(128).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

@@ -42,11 +42,11 @@ class Page:
         return self.driver.find_element("css selector", selector)
 
     def texts(self, selector: str) -> list[str]:
-        return [element.text for element in self.all(selector)]
+        return self.js(f"[...document.querySelectorAll({selector!r})].map(e => e.innerText)")
 
     @property
     def cases(self) -> list[str]:
-        return [button.get_property("textContent") for button in self.all("tr[data-rank] th button")]
+        return self.js("[...document.querySelectorAll('tr[data-rank] th button')].map(e => e.textContent)")
 
     @property
     def status(self) -> str:
