@@ -62,17 +62,20 @@ def make_report(folder: Path) -> Path:
 
 
 def take_picture(page: Path, picture: Path) -> None:
-    """Screenshot of a page in headless Chromium, in 128 colours."""
+    """Screenshot of a page in headless Chromium, in 256 colours."""
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1150,1280", "--hide-scrollbars"):
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1200,1510", "--hide-scrollbars"):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     try:
         driver.get(page.resolve().as_uri())
+        for button in driver.find_elements("css selector", "button.open")[:3:2]:
+            button.click()  # the first suspect's label is missing, the third's has an outline to see
+        driver.execute_script("scrollTo(0, 0); document.activeElement.blur()")
         shot = Image.open(BytesIO(driver.get_screenshot_as_png())).convert("RGB")
     finally:
         driver.quit()
-    shot.quantize(128).save(picture, optimize=True)
+    shot.quantize(256, Image.Quantize.MAXCOVERAGE).save(picture, optimize=True)
 
 
 if __name__ == "__main__":
