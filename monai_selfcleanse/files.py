@@ -70,9 +70,9 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> I
                 part.rename(target)
             except BaseException:
                 (old / "folder").rename(target)
+                old.rmdir()
                 raise
-            finally:
-                shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
         else:
             part.rename(target)
     except BaseException:

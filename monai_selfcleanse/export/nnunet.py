@@ -65,7 +65,8 @@ def write_nnunet_dataset(
 
     Raises:
         ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export;
-            structures' names are not unique; a label has other values; cases differ in their number of channels.
+            structures' names are not unique; a label has other values; an image has another shape
+            than its label; cases differ in their number of channels.
     """
     directory = Path(directory)
     if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9_-]+", directory.name):
@@ -88,19 +89,20 @@ def write_nnunet_dataset(
             (part / folder).mkdir()
         for item in data:
             case = case_of(item)
-            label = load_nifti(item["label"])
-            channels = image_channels(item["image"], len(label.shape))
+            shape = load_nifti(item["label"]).shape
+            channels = image_channels(item["image"], len(shape))
             n_channels = n_channels or len(channels)
             if len(channels) != n_channels:
                 raise ValueError(f"case {case!r}: its image has {len(channels)} channels, those before it {n_channels}")
+            if wrong := [channel.shape for channel in channels if channel.shape != shape]:
+                raise ValueError(f"case {case!r}: its image has the shape {wrong[0]}, its label {shape}")
             for i, channel in enumerate(channels):
                 _write_image(channel, part / "imagesTr" / f"{known[case]}_{i:04d}{ending}")
             index = _cleansed(item, suspected.get(case, []), store, value, labels.get("ignore"))
             # nnU-Net wants one geometry for both, and affines of label and image may differ by rounding.
-            like = channels[0] if channels[0].shape == index.shape else label
-            file = nib.Nifti1Image(index, like.affine)
-            file.set_qform(*like.get_qform(coded=True))
-            file.set_sform(*like.get_sform(coded=True))
+            file = nib.Nifti1Image(index, channels[0].affine)
+            file.set_qform(*channels[0].get_qform(coded=True))
+            file.set_sform(*channels[0].get_sform(coded=True))
             nib.save(file, part / "labelsTr" / f"{known[case]}{ending}")
         channel_names = channel_names or [f"channel {i}" for i in range(n_channels)]
         if len(channel_names) != n_channels:

@@ -120,7 +120,7 @@ def _summary(
         (affected, "cases with a suspected label"),
     ]
     if absent := len(rows) - judged:
-        figures.append((absent, "structures absent from label and prediction, not judged"))
+        figures.append((absent, "in neither label nor prediction, not judged"))
     tiles = "".join(f"<li><strong>{n:,}</strong> {html.escape(words)}</li>" for n, words in figures)
     about = "".join(f"<dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd>" for k, v in provenance.items())
     panels = []

@@ -156,6 +156,13 @@ def test_what_nnunet_would_not_take_is_refused(
     assert not (tmp_path / folder).exists()
 
 
+def test_an_image_of_another_shape_is_named(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    write_nifti(Path(judged.data[2]["image"]), np.zeros((5, 6, 7), np.int16))
+    with pytest.raises(ValueError, match=r"case 'c': its image has the shape \(5, 6, 7\), its label \(12, 12, 4\)"):
+        export(judged, tmp_path / "Dataset501_Mine")
+
+
 def test_a_data_set_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
     out = tmp_path / "Dataset501_Mine"

@@ -254,7 +254,7 @@ def test_clean_labels_are_called_clean(browser: Page, tmp_path: Path) -> None:
     assert page.texts(".panel h3") == ["<b>x</b>"]
     assert "No label is suspected" in page.one("main").text
     assert page.status == "20 of 20 labels"
-    assert "1 structures absent from label and prediction, not judged" in page.one(".figures").text
+    assert "1 in neither label nor prediction, not judged" in page.one(".figures").text
     assert page.driver.get_log("browser") == []
 
 

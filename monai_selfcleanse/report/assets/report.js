@@ -176,7 +176,8 @@
 
   body.addEventListener("click", (event) => {
     const line = event.target.closest("tr[data-rank]");
-    if (line && !String(getSelection())) toggle(Number(line.dataset.rank));
+    // A click anywhere in a row opens it, but for one that ends a selection of text.
+    if (line && (event.target.closest("button") || !String(getSelection()))) toggle(Number(line.dataset.rank));
   });
   body.addEventListener("keydown", (event) => {
     const steps = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
