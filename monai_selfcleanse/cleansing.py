@@ -11,7 +11,7 @@ import numpy as np
 
 from .scoring import debatable_slices
 
-__all__ = ["cleanse_label"]
+__all__ = ["cleanse_label", "untrusted_voxels"]
 
 
 def cleanse_label(
@@ -52,14 +52,42 @@ def cleanse_label(
         )
     target = given.copy()
     weight = np.ones(given.shape, dtype=np.float32)
-    seen = [k for k in suspected if (predicted == k).any()]
-    unseen = [k for k in suspected if k not in seen]
-    kept = np.isin(given, unseen)
-    redrawn = np.zeros(given.shape, dtype=bool)
-    for k in seen:
-        has, sees = given == k, predicted == k
-        redrawn |= (has | sees) & ~debatable_slices(has, sees)
-    redrawn &= confidence >= min_confidence
+    disputed, kept = _disputed(given, predicted, suspected)
+    redrawn = disputed & (confidence >= min_confidence)
     target[redrawn] = predicted[redrawn]
     weight[kept & (target == given)] = 0.0
     return target, weight
+
+
+def untrusted_voxels(
+    given: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    suspected: Sequence[int],
+    min_confidence: float = 0.8,
+) -> np.ndarray:
+    """Voxels on which neither the annotator nor the network can be trusted: what an ``ignore`` label is for.
+
+    There the two disagree about a suspected structure and the network is too unsure to redraw it, so that
+    :func:`cleanse_label` keeps what was given for want of better; or the given label has a suspected structure that the
+    network does not see at all.
+
+    Args:
+        given, predicted, confidence, suspected, min_confidence: as for :func:`cleanse_label`.
+
+    Returns:
+        Boolean, of ``given``'s shape.
+    """
+    disputed, kept = _disputed(given, predicted, suspected)
+    unsure = disputed & (confidence < min_confidence) & (given != predicted)
+    return unsure | (kept & ~(disputed & (confidence >= min_confidence)))
+
+
+def _disputed(given: np.ndarray, predicted: np.ndarray, suspected: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the prediction may decide, and where the given label has a suspected structure that nobody else sees."""
+    seen = [k for k in suspected if (predicted == k).any()]
+    disputed = np.zeros(given.shape, dtype=bool)
+    for k in seen:
+        has, sees = given == k, predicted == k
+        disputed |= (has | sees) & ~debatable_slices(has, sees)
+    return disputed, np.isin(given, [k for k in suspected if k not in seen])

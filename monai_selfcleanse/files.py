@@ -1,11 +1,12 @@
-"""Files that are either whole or not there (written beside their place and moved into it), and progress over them."""
+"""Files and folders that are either whole or not there (written beside their place and moved into it), and progress."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ from typing import TypeVar
 import nibabel as nib
 import numpy as np
 
-__all__ = ["atomic_path", "counted", "load_nifti", "save_like", "umask"]
+__all__ = ["atomic_folder", "atomic_path", "counted", "load_nifti", "save_like", "umask"]
 
 T = TypeVar("T")
 
@@ -34,6 +35,48 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Temporary folder beside ``path`` that becomes ``path`` as a whole if the block ends well, and vanishes if not.
+
+    A folder that was there before is deleted when its successor is in its place.
+
+    Args:
+        path: the folder.
+        is_ours: whether a folder that is not empty may be replaced.
+
+    Raises:
+        ValueError: something else is in the way; nothing is written then.
+    """
+    target = Path(os.path.abspath(path))
+    if os.path.lexists(target) and (
+        target.is_symlink() or not target.is_dir() or (any(target.iterdir()) and not is_ours(target))
+    ):
+        raise ValueError(
+            f"{target} is in the way: it holds something that is not an earlier export; move it, or give another folder"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".part-", suffix="-" + target.name, dir=target.parent))
+    try:
+        yield part
+        part.chmod(0o777 & ~umask())
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=".old-", suffix="-" + target.name, dir=target.parent))
+            target.rename(old / "folder")
+            try:
+                part.rename(target)
+            except BaseException:
+                (old / "folder").rename(target)
+                old.rmdir()
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
         raise
 
 

@@ -61,6 +61,12 @@ class ScoreMixture:
         log_odds = slope * (x - sum(self.means) / 2) + np.log(self.weights[1] / self.weights[0])
         return 1.0 / (1.0 + np.exp(np.clip(log_odds, -700, 700)))
 
+    def score_at(self, clean_probability: float) -> float:
+        """The score whose clean probability is this one, in (0, 1); 0.0 where every score is less likely clean."""
+        slope = (self.means[1] - self.means[0]) / self.variance
+        log_odds = np.log(1.0 / clean_probability - 1.0) - np.log(self.weights[1] / self.weights[0])
+        return max(0.0, float(np.exp(min(sum(self.means) / 2 + log_odds / slope, 700.0))) - SCORE_FLOOR)
+
 
 @dataclass(frozen=True)
 class FilterDecision:
@@ -73,6 +79,7 @@ class FilterDecision:
             network agrees with too few labels to judge the others.
         mixture: the fitted mixture; None where there was nothing to fit.
         gap: mean surprise of the group below the threshold minus that of the others; 0.0 where one is empty.
+        threshold: clean probability of the fitted mixture under which a label is suspected.
     """
 
     clean_probability: np.ndarray
@@ -80,6 +87,7 @@ class FilterDecision:
     verdict: str
     mixture: ScoreMixture | None
     gap: float
+    threshold: float
 
 
 def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0, n_init: int = 3) -> ScoreMixture | None:
@@ -158,7 +166,8 @@ def filter_labels(
     mixture = fit_score_mixture(scores[known], random_state=random_state)
     if mixture is None:
         probability[known] = 1.0
-        return FilterDecision(probability, nobody, "too few" if known.sum() < min_cases else "clean", None, 0.0)
+        verdict = "too few" if known.sum() < min_cases else "clean"
+        return FilterDecision(probability, nobody, verdict, None, 0.0, threshold)
     probability[known] = mixture.clean_probability(scores[known])
     suspected = known & (probability < threshold)
     rest = known & ~suspected
@@ -170,6 +179,6 @@ def filter_labels(
     elif not gap >= min_gap:
         verdict = "clean"
     else:
-        return FilterDecision(probability, suspected, "suspects", mixture, gap)
+        return FilterDecision(probability, suspected, "suspects", mixture, gap, threshold)
     probability[known] = threshold + (1 - threshold) * probability[known]
-    return FilterDecision(probability, nobody, verdict, mixture, gap)
+    return FilterDecision(probability, nobody, verdict, mixture, gap, threshold)

@@ -1,12 +1,18 @@
-"""Tiny NIfTI data sets, written where a test wants them."""
+"""Tiny NIfTI data sets, written where a test wants them, and what the filter says of one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+
+from monai_selfcleanse.mixture import FilterDecision, filter_labels
+from monai_selfcleanse.report import report_rows
+from monai_selfcleanse.scoring import EVIDENCE, structure_evidence
+from monai_selfcleanse.store import CaseStore
 
 AFFINE = np.array([[1.5, 0.0, 0.0, -7.0], [0.0, 1.5, 0.0, 3.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -67,3 +73,46 @@ def write_decathlon(root: Path, n: int, folders: tuple[str, str] = ("imagesTr", 
 def files_below(folder: Path) -> list[str]:
     """Relative paths of all files and folders, hidden ones, too."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+NAMES = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+
+
+class Judged(NamedTuple):
+    """A judged data set: what reports and exports are made of."""
+
+    data: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
+    decisions: dict[int, FilterDecision]
+    store: CaseStore
+
+
+def judged_cohort(root: Path, ids: Sequence[str] = ("a", "b", "c", "d", "e", "f")) -> Judged:
+    """Tiny cases in the Decathlon's layout, of which the first lacks structure 1 and the second over-draws it.
+
+    The prediction is the truth, sure of itself with 0.97, but in the last row of voxels, where it is unsure.
+    """
+    data, evidence, store = [], {name: [] for name in EVIDENCE}, CaseStore(root / "store")
+    for i, case in enumerate(ids):
+        truth = tiny_label(i % 8)
+        given = truth.copy()
+        if i == 0:
+            given[given == 1] = 0
+        elif i == 1:
+            given[:5, :, :3][truth[:5, :, :3] == 0] = 1
+        image = write_nifti(root / "imagesTr" / f"{i}.nii.gz", tiny_image(i))
+        label = write_nifti(root / "labelsTr" / f"{i}.nii.gz", given)
+        data.append({"case": case, "image": str(image), "label": str(label), "file": f"labelsTr/{i}.nii.gz"})
+        probabilities = np.moveaxis(np.eye(4)[truth], -1, 0) * 0.96 + 0.01
+        probabilities[:, 3] = probabilities[:, 3] * 0.5 + 0.125
+        store.write_seen(case, given, probabilities, AFFINE)
+        for name, values in structure_evidence(given, probabilities, (1, 2, 3), (1.5, 1.5, 10.0)).items():
+            evidence[name].append(values)
+    arrays = {name: np.stack(values) for name, values in evidence.items()}
+    surprise = arrays["expected_dice"] - arrays["dice"]
+    decisions = {
+        k: filter_labels(arrays["score"][:, i], surprise[:, i], min_cases=4, max_share=0.9) for i, k in enumerate(NAMES)
+    }
+    probability = np.stack([d.clean_probability for d in decisions.values()], 1)
+    suspected = np.stack([d.suspected for d in decisions.values()], 1)
+    return Judged(data, report_rows(list(ids), NAMES, arrays, probability, suspected), decisions, store)

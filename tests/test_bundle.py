@@ -20,7 +20,7 @@ from monai.utils import optional_import, set_determinism
 
 from monai_selfcleanse.data import write_phantom
 from monai_selfcleanse.handlers import SelfCleanseEvents
-from monai_selfcleanse.report import REPORT_COLUMNS
+from monai_selfcleanse.report import REPORT_COLUMNS, REPORT_FILES
 
 BUNDLE = Path(__file__).parent.parent / "bundle"
 CONFIGS = sorted((BUNDLE / "configs").glob("*.json"))
@@ -95,6 +95,15 @@ def test_the_report_has_a_row_a_case_and_structure_most_suspect_first(trained: P
     for row in rows:
         assert row["suspected"] in ("0", "1")
         assert (row["reason"] != "") == (row["suspected"] == "1")
+
+
+def test_the_report_has_a_page_and_places_for_the_suspects(trained: Path) -> None:
+    suspects = {(row["case"], row["structure"]) for row in rows_of(trained) if row["suspected"] == "1"}
+    with open(trained / "slices.csv", newline="") as file:
+        assert {(row["case"], row["structure"]) for row in csv.DictReader(file)} == suspects
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    assert page.count('id="pictures-') == len(suspects)
+    assert "image/png" in page
 
 
 def test_cleansed_labels_lie_on_the_given_labels_grid_and_change_only_where_suspected(
@@ -201,7 +210,10 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
     weights, expected = (torch.load(o / "models" / "model.pt", weights_only=True) for o in (output, trained))
     for name, value in expected.items():
         assert torch.equal(weights[name], value), name
-    assert snapshot(output / "cleansed_labels") == snapshot(trained / "cleansed_labels")
+    labels, expected_labels = (snapshot(o / "cleansed_labels") for o in (output, trained))
+    for files in (labels, expected_labels):
+        assert b'"epoch": 3' in files.pop("provenance.json")  # has a date, too
+    assert labels == expected_labels
 
 
 @pytest.mark.parametrize(
@@ -265,7 +277,8 @@ def test_results_of_an_earlier_run_are_moved_aside(phantom: Path, tmp_path: Path
     assert not (output / "label_report.csv").exists()
     kept = output / "earlier" / "1" / corrected.relative_to(output)
     assert kept.read_bytes() == b"the user's own work"
-    assert (output / "earlier" / "1" / "label_report.csv").exists()
+    for name in REPORT_FILES:
+        assert (output / "earlier" / "1" / name).exists()
 
 
 def test_without_self_cleansing_the_same_training_leaves_no_report(phantom: Path, tmp_path: Path) -> None:

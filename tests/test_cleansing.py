@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from monai_selfcleanse.cleansing import cleanse_label
+from monai_selfcleanse.cleansing import cleanse_label, untrusted_voxels
 
 SHAPE = (4, 5)
 MAPS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 3))
@@ -136,3 +136,21 @@ def test_one_slice_more_at_an_end_is_the_annotators_word(more: int, redrawn: boo
     np.testing.assert_array_equal(target[..., 3:], predicted[..., 3:])
     np.testing.assert_array_equal(target[..., :3], predicted[..., :3] if redrawn else given[..., :3])
     assert weight.all()
+
+
+@given(label=MAPS, predicted=MAPS, confidence=CONFIDENCES, suspected=SUSPECTS, least=st.floats(0, 1))
+def test_untrusted_voxels_are_what_the_cleanser_can_neither_mend_nor_believe(
+    label: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, suspected: list[int], least: float
+) -> None:
+    untrusted = untrusted_voxels(label, predicted, confidence, suspected, least)
+    target, weight = cleanse_label(label, predicted, confidence, suspected, least)
+    assert untrusted[weight == 0].all()
+    np.testing.assert_array_equal(target[untrusted], label[untrusted])
+    assert (label != predicted)[untrusted].all()
+    assert (np.isin(label, suspected) | np.isin(predicted, suspected))[untrusted].all()
+
+
+def test_untrusted_voxels_by_hand() -> None:
+    label, predicted = np.array([1, 1, 0, 0, 2, 3, 3]), np.array([1, 0, 1, 1, 0, 0, 3])
+    confidence = np.array([0.5, 0.5, 0.5, 0.9, 0.5, 0.5, 0.5])
+    assert untrusted_voxels(label, predicted, confidence, [1, 2]).tolist() == [0, 1, 1, 0, 1, 0, 0]

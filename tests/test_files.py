@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import AFFINE, files_below, tiny_label, write_nifti
 
-from monai_selfcleanse.files import atomic_path, load_nifti, save_like
+from monai_selfcleanse.files import atomic_folder, atomic_path, load_nifti, save_like, umask
 
 
 def test_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
@@ -104,3 +104,44 @@ def test_scaled_file_is_not_scaled_twice(tmp_path: Path) -> None:
     voxels = np.asanyarray(like.dataobj)
     save_like(voxels, like, tmp_path / "out.nii.gz")
     np.testing.assert_array_equal(np.asanyarray(load_nifti(tmp_path / "out.nii.gz").dataobj), voxels)
+
+
+def test_a_folder_appears_as_a_whole_and_replaces_its_own_kind_alone(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out"
+    for content in ("first", "second"):
+        with atomic_folder(target, lambda folder: (folder / "ours").exists()) as part:
+            (part / "ours").write_text(content)
+            assert not target.exists() or (target / "ours").read_text() == "first"
+    assert files_below(tmp_path / "new") == ["out", "out/ours"]
+    assert (target / "ours").read_text() == "second"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o777 & ~umask()
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_is_not_ours_is_left_alone(kind: str, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    if kind == "file":
+        target.write_text("mine")
+    elif kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        target.symlink_to(tmp_path / "elsewhere")
+    else:
+        target.mkdir()
+        (target / "mine").write_text("")
+    before = files_below(tmp_path)
+    with pytest.raises(ValueError, match="out is in the way"), atomic_folder(target, lambda folder: False):
+        pytest.fail("the block must not run")
+    assert files_below(tmp_path) == before
+
+
+def test_an_error_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with atomic_folder(tmp_path / "out", lambda folder: True) as part:
+            (part / "new").write_text("")
+            raise KeyboardInterrupt
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("")
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert files_below(tmp_path) == ["out", "out/old"]

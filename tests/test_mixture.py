@@ -236,3 +236,13 @@ def test_impossible_scores_are_refused(bad: float, message: str) -> None:
 def test_differing_shapes_are_refused(scores: tuple[int, ...], surprise: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"must be of one shape \(n,\)"):
         filter_labels(np.zeros(scores), np.zeros(surprise))
+
+
+@given(mixture=MIXTURES, probability=st.floats(0.001, 0.999))
+def test_score_at_is_the_inverse_of_the_clean_probability(mixture: ScoreMixture, probability: float) -> None:
+    score = mixture.score_at(probability)
+    back = float(mixture.clean_probability(np.array(score)))
+    if 0 < score < 1e6:
+        assert back == pytest.approx(probability, rel=1e-6)
+    elif score == 0:
+        assert back <= probability * (1 + 1e-6)

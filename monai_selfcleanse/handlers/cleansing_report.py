@@ -12,7 +12,8 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from ..report import TruthSummary, compare_with_truth, report_rows, write_cleansed_labels, write_label_report
+from ..export import write_cleansed_labels
+from ..report import REPORT_FILES, TruthSummary, compare_with_truth, report_rows, write_report
 from ..store import CaseStore
 from .label_filter import VERDICTS, LabelFilterResult
 
@@ -20,7 +21,10 @@ __all__ = ["CleansingReport"]
 
 
 class CleansingReport:
-    """Write ``label_report.csv`` and ``cleansed_labels/`` from the filter's last result, and log a closing table.
+    """Write the report and ``cleansed_labels/`` from the filter's last result, and log a closing table.
+
+    The report is ``label_report.csv``, ``slices.csv`` and ``report.html``, see
+    :func:`monai_selfcleanse.report.write_report`.
 
     Those that an earlier run left in the folder are moved to ``earlier/N`` when a training starts afresh.
 
@@ -30,7 +34,7 @@ class CleansingReport:
     Args:
         data: the training cases' dictionaries, see :mod:`monai_selfcleanse.cases`.
         store: the filter's folder or store.
-        output_dir: where the two go.
+        output_dir: where all of it goes.
         validator: evaluator whose metrics are shown, and which is run if it has not been after the last epoch; None
             for none.
         model_file: path of the trained weights, to be named in the table; None for none.
@@ -47,7 +51,7 @@ class CleansingReport:
         self.data = data
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.output_dir = Path(output_dir)
-        self.report, self.cleansed = self.output_dir / "label_report.csv", self.output_dir / "cleansed_labels"
+        self.cleansed = self.output_dir / "cleansed_labels"
         self.validator = validator
         self.model_file = model_file
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
@@ -65,16 +69,19 @@ class CleansingReport:
         rows: list[tuple[str, str]] = []
         files: list[tuple[str, str]] = []
         if result is not None and writes:
-            report, cleansed = self.report, self.cleansed
             names = dict(zip(result.structures, result.names, strict=True))
+            decisions = dict(zip(result.structures, result.decisions, strict=True))
+            source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
             ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
-            write_label_report(ranked, report)
-            write_cleansed_labels(self.data, result.suspects, self.store, cleansed)
+            write_report(self.output_dir, ranked, names, decisions, self.data, self.store, source)
+            write_cleansed_labels(self.data, ranked, self.store, self.cleansed, source)
             truth = compare_with_truth(
-                self.data, cleansed, result.cases, result.structures, result.clean_probability, result.suspected
+                self.data, self.cleansed, result.cases, result.structures, result.clean_probability, result.suspected
             )
             rows += _filter_rows(result) + ([] if truth is None else _truth_rows(truth))
-            files += [("suspects, ranked", str(report)), ("cleansed labels", str(cleansed))]
+            table, slices, page = (str(self.output_dir / name) for name in REPORT_FILES)
+            files += [("suspects, with pictures", page), ("suspects, ranked", table), ("slices to look at", slices)]
+            files += [("cleansed labels", str(self.cleansed))]
         rows += self._validation_rows(engine.state.epoch)
         if self.model_file is not None:
             files.append(("trained weights", self.model_file))
@@ -86,7 +93,8 @@ class CleansingReport:
 
     def _set_aside(self, engine: Engine) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
-        earlier = [path for path in (self.report, self.cleansed) if path.exists()]
+        results = [*(self.output_dir / name for name in REPORT_FILES), self.cleansed]
+        earlier = [path for path in results if path.exists()]
         if engine.state.epoch > 0 or not earlier or idist.get_rank() > 0:
             return
         n = 1

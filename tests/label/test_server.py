@@ -191,9 +191,11 @@ def bright_bundle(folder: Path) -> Path:
     config = json.loads(path.read_text())
     config["network_def"] = {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 4, "kernel_size": 1}
     intensities = ("ScaleIntensityRangePercentilesd", "NormalizeIntensityd")
+    config["spacing"] = [-1, -1, -1]  # between two levels there may be a third
     transforms = config["preprocessing"]["transforms"]
-    transforms[1]["pixdim"] = [-1, -1, -1]  # between two levels there may be a third
-    config["preprocessing"]["transforms"] = [t for t in transforms if t["_target_"] not in intensities]
+    config["preprocessing"]["transforms"] = [
+        t for t in transforms if isinstance(t, str) or t["_target_"] not in intensities
+    ]
     path.write_text(json.dumps(config))
     level = torch.arange(4.0)  # the nearest of four levels is the largest of four straight lines
     weights = {"weight": 20 * level[:, None, None, None] / 100, "bias": -10 * level**2}

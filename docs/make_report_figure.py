@@ -1,0 +1,85 @@
+"""Make the report of docs/reports.md on the built-in phantom, and take its picture.
+
+python docs/make_report_figure.py FOLDER          (needs selenium, pillow, chromium and chromedriver)
+
+Half of the phantom's patients get label noise, and the truth, blurred, stands for a network's prediction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from selenium import webdriver
+
+from monai_selfcleanse.data import find_cases, write_phantom
+from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
+from monai_selfcleanse.files import load_nifti
+from monai_selfcleanse.mixture import filter_labels
+from monai_selfcleanse.noise import corrupt_cohort
+from monai_selfcleanse.report import report_rows, write_report
+from monai_selfcleanse.scoring import EVIDENCE, structure_evidence
+from monai_selfcleanse.store import CaseStore
+
+PICTURE = Path(__file__).parent / "images" / "report.png"
+STRUCTURES = tuple(ACDC_STRUCTURES)
+
+
+def make_report(folder: Path) -> Path:
+    """Write phantom, noisy labels and report below a folder; returns ``report.html``."""
+    cases, _ = find_cases(write_phantom(folder / "phantom"))
+    cases = corrupt_cohort(cases, folder / "noisy_labels", rate=0.5, preset="mixed", seed=0)
+    store = CaseStore(folder / "cases")
+    evidence: dict[str, list[np.ndarray]] = {name: [] for name in EVIDENCE}
+    for case in cases:
+        given = np.asanyarray(load_nifti(case["label"]).dataobj).astype(np.int64)
+        truth = load_nifti(case["truth"])
+        one_hot = np.eye(len(STRUCTURES) + 1)[np.asanyarray(truth.dataobj)]
+        probabilities = ndimage.gaussian_filter(np.moveaxis(one_hot, -1, 0), (0, 1.5, 1.5, 0))
+        store.write_seen(case["case"], given, probabilities, truth.affine)
+        of_case = structure_evidence(given, probabilities, STRUCTURES, truth.header.get_zooms())
+        for name in EVIDENCE:
+            evidence[name].append(of_case[name])
+    arrays = {name: np.stack(values) for name, values in evidence.items()}
+    surprise = arrays["expected_dice"] - arrays["dice"]
+    decisions = {k: filter_labels(arrays["score"][:, i], surprise[:, i]) for i, k in enumerate(STRUCTURES)}
+    rows = report_rows(
+        [case["case"] for case in cases],
+        ACDC_STRUCTURES,
+        arrays,
+        np.nan_to_num(np.stack([d.clean_probability for d in decisions.values()], 1), nan=1.0),
+        np.stack([d.suspected for d in decisions.values()], 1),
+    )
+    source = {"judged by": "the truth, blurred", "data set": "built-in phantom"}
+    write_report(folder, rows, ACDC_STRUCTURES, decisions, cases, store, source)
+    return folder / "report.html"
+
+
+def take_picture(page: Path, picture: Path) -> None:
+    """Screenshot of a page in headless Chromium, in 256 colours."""
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1200,1510", "--hide-scrollbars"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        driver.get(page.resolve().as_uri())
+        for button in driver.find_elements("css selector", "button.open")[:3:2]:
+            button.click()  # the first suspect's label is missing, the third's has an outline to see
+        driver.execute_script("scrollTo(0, 0); document.activeElement.blur()")
+        shot = Image.open(BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+    finally:
+        driver.quit()
+    shot.quantize(256, Image.Quantize.MAXCOVERAGE).save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    take_picture(make_report(parser.parse_args().folder), PICTURE)

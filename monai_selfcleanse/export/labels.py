@@ -1,0 +1,71 @@
+"""Cleansed labels in the layout of the data set that they come from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cases import case_of, label_file_of
+from ..files import atomic_folder, save_like
+from ..provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
+from ..report.rows import suspected_structures
+from ..store import CaseStore, SeenCase
+from ..views import view_case
+
+__all__ = ["cleanse_file", "write_cleansed_labels"]
+
+
+def write_cleansed_labels(
+    data: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    store: CaseStore,
+    directory: str | Path,
+    source: Mapping[str, Any],
+) -> None:
+    """Write every case's label, cleansed where it is suspected, under its own relative path, and ``provenance.json``.
+
+    A label without suspected structure is copied as a file. The folder is built beside its place and then put there
+    as a whole; an earlier export that was there is replaced. Given labels are only read.
+
+    Args:
+        data: the cases' dictionaries, with paths.
+        rows: of :func:`monai_selfcleanse.report.report_rows`; their suspected structures are redrawn.
+        store: where the filter's last sweep is.
+        directory: the folder to write.
+        source: see :func:`monai_selfcleanse.provenance.provenance`.
+
+    Raises:
+        ValueError: the folder holds something that is not an earlier export.
+    """
+    suspected = suspected_structures(rows)
+    with atomic_folder(directory, is_export) as part:
+        for item in data:
+            target = part / label_file_of(item)
+            structures = suspected.get(case_of(item), [])
+            if structures:
+                cleanse_file(item, store.read_seen(case_of(item)), structures, target)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(item["label"], target)
+        write_json(provenance(source) | {"cases": judgement_by_case(rows)}, part / PROVENANCE_FILE)
+
+
+def cleanse_file(data: Mapping[str, Any], seen: SeenCase, structures: Sequence[int], target: Path) -> None:
+    """Write the cleansed copy of one label file on that label's own grid, with its header and data type.
+
+    What lies outside of what the network has seen keeps what was given.
+
+    Args:
+        data: the case's dictionary.
+        seen: what the network saw.
+        structures: the structures to redraw.
+        target: file to write.
+    """
+    view = view_case(data, seen, structures)
+    given = np.asanyarray(view.file.dataobj)
+    cleansed = np.where(view.cleansed != view.given, view.cleansed.astype(given.dtype), given)
+    save_like(cleansed, view.file, target)

@@ -1,0 +1,188 @@
+"""A raw data set of nnU-Net v2, made of the cleansed labels.
+
+::
+
+    DIR/Dataset501_Cleansed/imagesTr/NAME_0000.nii.gz    first channel; NAME_0001.nii.gz the second, ...
+                            labelsTr/NAME.nii.gz
+                            dataset.json
+                            provenance.json              not nnU-Net's: where it comes from, and each NAME's case
+
+(Isensee et al., Nature Methods 18, 2021; the format is nnU-Net's documentation/dataset_format.md.)
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from ..cases import case_of, check_unique_cases
+from ..cleansing import untrusted_voxels
+from ..files import atomic_folder, load_nifti
+from ..provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
+from ..report.rows import suspected_structures
+from ..store import CaseStore
+from ..views import image_channels, view_case
+
+__all__ = ["nnunet_names", "write_nnunet_dataset"]
+
+
+def write_nnunet_dataset(
+    data: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    names: Mapping[int, str],
+    store: CaseStore,
+    directory: str | Path,
+    source: Mapping[str, Any],
+    *,
+    channel_names: Sequence[str] | None = None,
+    ignore: bool = False,
+) -> None:
+    """Write images and cleansed labels as nnU-Net takes them.
+
+    Images are hard links where the file system has them and nothing is to be changed, else copies. Labels are new files
+    of 8 bits on their image's grid, numbered 1, 2, ... in the order of ``names``, for nnU-Net wants no gaps.
+
+    Args:
+        data: the cases' dictionaries; ``image`` may be a list of paths, one a channel, or a file with the channels
+            along one more axis than its label has.
+        rows: of :func:`monai_selfcleanse.report.report_rows`; their suspected structures are redrawn.
+        names: the structures and their names.
+        store: where the last sweep is; asked for cases with a suspected structure alone.
+        directory: the data set's folder, by nnU-Net's rule ``DatasetNNN_Name``, in its ``nnUNet_raw``.
+        source: see :func:`monai_selfcleanse.provenance.provenance`.
+        channel_names: one a channel. nnU-Net scales a channel named ``CT`` by the intensities of the whole data set,
+            any other by its own. None: ``channel 0``, ``channel 1``, ...
+        ignore: give voxels that neither the annotator nor the network can be trusted on
+            (:func:`monai_selfcleanse.cleansing.untrusted_voxels`) nnU-Net's ``ignore`` label, which is the highest.
+
+    Raises:
+        ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export;
+            structures' names are not unique; a label has other values; an image has another shape
+            than its label; cases differ in their number of channels.
+    """
+    directory = Path(directory)
+    if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9_-]+", directory.name):
+        raise ValueError(f"{directory.name!r} is no nnU-Net data set: name the folder DatasetNNN_Name, Dataset501_Mine")
+    check_unique_cases(data)
+    value = {int(k): i for i, k in enumerate(names, 1)}
+    labels = {"background": 0} | {names[k]: value[int(k)] for k in names}
+    if len(labels) <= len(names) or "ignore" in labels:
+        raise ValueError(
+            f"structures must have names of their own, none 'background' or 'ignore': {list(names.values())}"
+        )
+    if ignore:
+        labels["ignore"] = len(labels)
+    suspected = suspected_structures(rows)
+    ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
+    known = nnunet_names([case_of(item) for item in data])
+    n_channels = 0
+    with atomic_folder(directory, is_export) as part:
+        for folder in ("imagesTr", "labelsTr"):
+            (part / folder).mkdir()
+        for item in data:
+            case = case_of(item)
+            shape = load_nifti(item["label"]).shape
+            channels = image_channels(item["image"], len(shape))
+            n_channels = n_channels or len(channels)
+            if len(channels) != n_channels:
+                raise ValueError(f"case {case!r}: its image has {len(channels)} channels, those before it {n_channels}")
+            if wrong := [channel.shape for channel in channels if channel.shape != shape]:
+                raise ValueError(f"case {case!r}: its image has the shape {wrong[0]}, its label {shape}")
+            for i, channel in enumerate(channels):
+                _write_image(channel, part / "imagesTr" / f"{known[case]}_{i:04d}{ending}")
+            index = _cleansed(item, suspected.get(case, []), store, value, labels.get("ignore"))
+            # nnU-Net wants one geometry for both, and affines of label and image may differ by rounding.
+            file = nib.Nifti1Image(index, channels[0].affine)
+            file.set_qform(*channels[0].get_qform(coded=True))
+            file.set_sform(*channels[0].get_sform(coded=True))
+            nib.save(file, part / "labelsTr" / f"{known[case]}{ending}")
+        channel_names = channel_names or [f"channel {i}" for i in range(n_channels)]
+        if len(channel_names) != n_channels:
+            raise ValueError(f"{len(channel_names)} channel names for {n_channels} channels: {list(channel_names)}")
+        dataset = {
+            "channel_names": {str(i): name for i, name in enumerate(channel_names)},
+            "labels": labels,
+            "numTraining": len(data),
+            "file_ending": ending,
+        }
+        write_json(dataset, part / "dataset.json")
+        origin = {"case_of": {name: case for case, name in known.items()}, "cases": judgement_by_case(rows)}
+        write_json(provenance(source) | origin, part / PROVENANCE_FILE)
+
+
+def nnunet_names(cases: Sequence[str]) -> dict[str, str]:
+    """Names of cases for nnU-Net: letters, digits, ``_``, ``-`` alone, and unique, on any file system.
+
+    A name is never another's with a channel's number added, so that no image belongs to two cases. Legal names
+    are kept.
+    """
+    out: dict[str, str] = {}
+    taken: set[str] = set()  # in lower case: some file systems hold A and a for one
+    stems: set[str] = set()
+    for case in cases:
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", case) or "case"
+        name, n = plain, 2
+        while (low := name.lower()) in taken or low in stems or _stem(low) in taken:
+            name, n = f"{plain}-{n}", n + 1
+        out[case] = name
+        taken.add(low)
+        if _stem(low):
+            stems.add(_stem(low))
+    return out
+
+
+def _stem(name: str) -> str:
+    """The name without a channel's number at its end; empty where there is none."""
+    return re.sub(r"_\d{4}$", "", name) if re.search(r"_\d{4}$", name) else ""
+
+
+def _all_end_plain(item: Mapping[str, Any]) -> bool:
+    images = item["image"] if isinstance(item["image"], (list, tuple)) else [item["image"]]
+    return all(str(path).endswith(".nii") for path in [*images, item["label"]])
+
+
+def _write_image(channel: nib.Nifti1Image, target: Path) -> None:
+    """One channel as a file: linked or copied as it is; else packed; a slice of a file with more axes is saved anew."""
+    path = channel.get_filename()
+    if path is None:
+        nib.save(channel, target)
+    elif str(path).endswith(".nii.gz") == target.name.endswith(".nii.gz"):
+        try:
+            os.link(Path(path).resolve(), target)
+        except OSError:
+            shutil.copyfile(path, target)
+    else:
+        with open(path, "rb") as plain, gzip.open(target, "wb") as packed:
+            shutil.copyfileobj(plain, packed)
+
+
+def _cleansed(
+    item: Mapping[str, Any],
+    structures: Sequence[int],
+    store: CaseStore,
+    value: Mapping[int, int],
+    ignore: int | None,
+) -> np.ndarray:
+    """A case's cleansed label, uint8, in nnU-Net's numbers."""
+    if structures:
+        view = view_case(item, store.read_seen(case_of(item)), structures)
+        label = view.cleansed
+    else:
+        label = np.rint(np.asanyarray(load_nifti(item["label"]).dataobj)).astype(np.int64)
+    unknown = np.setdiff1d(label, [0, *value])
+    if unknown.size:
+        raise ValueError(f"{item['label']}: holds the values {unknown[:5].tolist()}, which are none of {[0, *value]}")
+    out = np.zeros(label.shape, dtype=np.uint8)
+    for structure, number in value.items():
+        out[label == structure] = number
+    if ignore is not None and structures:
+        out[untrusted_voxels(view.given, view.predicted, view.confidence, structures)] = ignore
+    return out

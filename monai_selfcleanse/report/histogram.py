@@ -1,0 +1,108 @@
+"""The histogram of one structure's log scores with the fitted Gaussians, as SVG."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+
+from ..mixture import SCORE_FLOOR, FilterDecision
+
+__all__ = ["histogram_svg"]
+
+_WIDTH, _HEIGHT = 420, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 14, 42
+
+
+def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision: FilterDecision) -> str:
+    """An ``<svg>`` element with the bars of both groups, the two Gaussians in labels a bar, and the threshold.
+
+    Colours come from the page's style sheet, by class. Axis: the score on a log scale, as the mixture sees it
+    (:data:`monai_selfcleanse.mixture.SCORE_FLOOR` is added first).
+
+    Args:
+        name: the structure's name.
+        scores: ``(n,)``, NaN for a label that has none.
+        suspected: ``(n,)`` bool.
+        decision: where mixture and threshold are from; its own arrays are not looked at.
+    """
+    known = ~np.isnan(scores)
+    x, suspected = np.log(scores[known] + SCORE_FLOOR), suspected[known]
+    if not len(x):
+        return "<p>No label of this structure could be scored.</p>"
+    low, high = float(x.min()), float(x.max())
+    pad = 0.08 * (high - low) or 0.5
+    low, high = low - pad, high + pad
+    bins = np.linspace(low, high, int(np.clip(np.sqrt(len(x)) * 2, 12, 48)) + 1)
+    bars = [np.histogram(x[group], bins)[0] for group in (~suspected, suspected)]
+    grid = np.linspace(low, high, 160)
+    curves = []
+    mixture = decision.mixture
+    if mixture is not None:
+        scale = len(x) * (bins[1] - bins[0]) / np.sqrt(2 * np.pi * mixture.variance)
+        curves = [
+            w * scale * np.exp(-((grid - m) ** 2) / (2 * mixture.variance))
+            for w, m in zip(mixture.weights, mixture.means, strict=True)
+        ]
+    top = 1.06 * max(float((bars[0] + bars[1]).max()), *(float(c.max()) for c in curves), 1.0)
+
+    def at(value: float) -> float:
+        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+
+    def up(count: float) -> float:
+        return _HEIGHT - _BOTTOM - count / top * (_HEIGHT - _TOP - _BOTTOM)
+
+    base = up(0)
+    parts = []
+    for count in _ticks(top):
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{up(count):.1f}" y2="{up(count):.1f}"/>'
+        )
+        parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{up(count) + 4:.1f}" text-anchor="end">{count}</text>')
+    for i, (clean, bad) in enumerate(zip(*bars, strict=True)):
+        left, width = at(bins[i]), at(bins[i + 1]) - at(bins[i]) - 1
+        for kind, start, n in (("bar-kept", 0, clean), ("bar-suspected", clean, bad)):
+            if n:
+                y = up(start + n)
+                parts.append(
+                    f'<rect class="{kind}" x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" '
+                    f'height="{up(start) - y:.1f}"/>'
+                )
+    for kind, curve in zip(("clean", "noisy"), curves, strict=False):
+        points = " ".join(f"{at(a):.1f},{up(b):.1f}" for a, b in zip(grid, curve, strict=True))
+        parts.append(f'<polyline class="curve {kind}" points="{points}"/>')
+    words = f"Histogram of the log scores of {len(x)} labels of {name}, {int(suspected.sum())} of them suspected"
+    if mixture is not None:
+        cut = mixture.score_at(decision.threshold)
+        if low <= np.log(cut + SCORE_FLOOR) <= high:
+            c = at(float(np.log(cut + SCORE_FLOOR)))
+            parts.append(f'<line class="threshold" x1="{c:.1f}" x2="{c:.1f}" y1="{_TOP - 8}" y2="{base:.1f}"/>')
+        words += f"; a label is suspected from a score of {cut:.3g} on, if the groups are really apart"
+    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base:.1f}" y2="{base:.1f}"/>')
+    for value in _score_ticks(low, high):
+        a = at(np.log(value + SCORE_FLOOR))
+        parts.append(f'<line class="axis" x1="{a:.1f}" x2="{a:.1f}" y1="{base:.1f}" y2="{base + 4:.1f}"/>')
+        parts.append(f'<text class="tick" x="{a:.1f}" y="{base + 17:.1f}" text-anchor="middle">{value:g}</text>')
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    parts.append(f'<text class="tick" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">score (log scale)</text>')
+    return (
+        f'<svg class="histogram" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(words)}">'
+        + "".join(parts)
+        + "</svg>"
+    )
+
+
+def _ticks(top: float) -> list[int]:
+    """About four whole numbers up to ``top``."""
+    step = next(s * 10**e for e in range(9) for s in (1, 2, 5) if s * 10**e * 4.5 >= top)
+    return list(range(step, int(top) + 1, step))
+
+
+def _score_ticks(low: float, high: float) -> list[float]:
+    """Round scores between two log scores: by steps of 1, 2, 5, or by tens where that would be many."""
+    for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,)):
+        values = [s * 10.0**e for e in range(-3, 4) for s in steps]
+        inside = [v for v in values if low <= np.log(v + SCORE_FLOOR) <= high]
+        if len(inside) <= 8:
+            break
+    return inside

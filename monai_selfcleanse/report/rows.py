@@ -1,0 +1,81 @@
+"""``label_report.csv``: a row a case and structure, most suspect first."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ..scoring import EVIDENCE, reason_for
+
+__all__ = ["REPORT_COLUMNS", "report_rows", "suspected_structures", "write_rows"]
+
+REPORT_COLUMNS = ("case", "structure", "structure_name", "clean_probability", "suspected", "reason", *EVIDENCE)
+"""Columns of ``label_report.csv``; the evidence is explained in :mod:`monai_selfcleanse.scoring`."""
+
+
+def report_rows(
+    cases: Sequence[str],
+    names: Mapping[int, str],
+    evidence: Mapping[str, np.ndarray],
+    clean_probability: np.ndarray,
+    suspected: np.ndarray,
+) -> list[dict[str, Any]]:
+    """One row a case and structure, most suspect first.
+
+    Args:
+        cases: the ``n`` ids.
+        names: the ``K`` structures and their names, in the arrays' order.
+        evidence: arrays ``(n, K)`` by name, all of :data:`monai_selfcleanse.scoring.EVIDENCE`.
+        clean_probability: ``(n, K)`` in [0, 1].
+        suspected: ``(n, K)`` bool.
+
+    Returns:
+        Dictionaries with :data:`REPORT_COLUMNS` as keys.
+    """
+    rows = []
+    for i, case in enumerate(cases):
+        for j, (structure, name) in enumerate(names.items()):
+            values = {key: float(evidence[key][i, j]) for key in EVIDENCE}
+            rows.append(
+                {
+                    "case": case,
+                    "structure": structure,
+                    "structure_name": name,
+                    "clean_probability": float(clean_probability[i, j]),
+                    "suspected": int(suspected[i, j]),
+                    "reason": reason_for(values, names) if suspected[i, j] else "",
+                    **values,
+                }
+            )
+    return sorted(rows, key=lambda row: (row["clean_probability"], -np.nan_to_num(row["score"]), row["case"]))
+
+
+def suspected_structures(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """The suspected structures by case; cases and structures in the rows' order, cases without any left out."""
+    out: dict[str, list[int]] = {}
+    for row in rows:
+        if row["suspected"]:
+            out.setdefault(row["case"], []).append(row["structure"])
+    return out
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: str | Path) -> None:
+    """Write rows as CSV; numbers keep six digits, so that probabilities keep their order."""
+    with open_csv(path) as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(map(rounded, rows))
+
+
+def open_csv(path: str | Path) -> TextIO:
+    """Open a CSV file for writing. File names that are no text are written as the bytes that they are."""
+    return open(path, "w", newline="", encoding="utf-8", errors="surrogateescape")
+
+
+def rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its numbers to six digits, as text."""
+    return {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}

@@ -1,0 +1,68 @@
+"""The three files of a report, written together."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..files import atomic_path
+from ..mixture import FilterDecision
+from ..provenance import provenance
+from ..store import CaseStore
+from .html import write_html
+from .rows import REPORT_COLUMNS, open_csv, rounded, write_rows
+from .slices import SLICE_COLUMNS
+from .suspects import Suspect, look_at_suspects
+
+__all__ = ["REPORT_FILES", "write_report"]
+
+REPORT_FILES = ("label_report.csv", "slices.csv", "report.html")
+"""What :func:`write_report` leaves in a folder."""
+
+
+def write_report(
+    directory: str | Path,
+    rows: Sequence[Mapping[str, Any]],
+    names: Mapping[int, str],
+    decisions: Mapping[int, FilterDecision],
+    data: Sequence[Mapping[str, Any]],
+    store: CaseStore,
+    source: Mapping[str, Any],
+    n_pictured: int = 200,
+    title: str = "Label report",
+) -> None:
+    """Write ``label_report.csv``, ``slices.csv`` and ``report.html``.
+
+    The suspected cases' files are read once, one case at a time. Each file is whole or not there, and none is put in
+    its place before all three are written: a full disk leaves an earlier report as it was.
+
+    Args:
+        directory: the folder; other files in it are left alone.
+        rows: of :func:`monai_selfcleanse.report.report_rows`.
+        names: the structures judged and their names.
+        decisions: the filter's decision on each structure.
+        data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases`.
+        store: where the last sweep is.
+        source: what judged the labels, such as ``{"epoch": 60}`` or ``{"model": "models/model.pt"}``; shown in the
+            page.
+        n_pictured: number of suspects with pictures in the page, the most suspect ones; some 30 kB each.
+        title: heading of the page.
+    """
+    report, slices, page = (Path(directory) / name for name in REPORT_FILES)
+    with atomic_path(report) as report_part, atomic_path(slices) as slices_part, atomic_path(page) as page_part:
+        write_rows(rows, REPORT_COLUMNS, report_part)
+        with open_csv(slices_part) as file:
+            suspects = _through_csv(look_at_suspects(data, rows, store, n_pictured), file)
+            about = provenance(source)
+            write_html(page_part, rows, names, decisions, suspects, about, n_pictured, title)
+
+
+def _through_csv(suspects: Iterable[Suspect], file: TextIO) -> Iterator[Suspect]:
+    """The same suspects, whose slices have been written: slices and pictures come from one reading of a case."""
+    writer = csv.DictWriter(file, SLICE_COLUMNS)
+    writer.writeheader()
+    for suspect in suspects:
+        writer.writerows(map(rounded, suspect.slices))
+        yield suspect

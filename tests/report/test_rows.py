@@ -1,0 +1,44 @@
+"""The ranked list of labels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monai_selfcleanse.report import REPORT_COLUMNS, report_rows, suspected_structures
+from monai_selfcleanse.report.rows import write_rows
+from monai_selfcleanse.scoring import EVIDENCE
+
+
+def evidence(n: int, k: int, **values: Any) -> dict[str, np.ndarray]:
+    return {name: np.broadcast_to(values.get(name, 0.5), (n, k)).astype(float) for name in EVIDENCE}
+
+
+def test_rows_are_ranked_by_clean_probability_then_score(tmp_path: Path) -> None:
+    probability = np.array([[0.9, 0.0], [0.0, 1e-9]])
+    score = np.array([[0.1, 2.0], [3.0, 1.0]])
+    rows = report_rows(["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, score=score), probability, probability < 0.2)
+    assert [(r["case"], r["structure"]) for r in rows] == [("b", 1), ("a", 2), ("b", 2), ("a", 1)]
+    write_rows(rows, REPORT_COLUMNS, tmp_path / "report.csv")
+    with open(tmp_path / "report.csv", newline="") as file:
+        read = list(csv.DictReader(file))
+    assert tuple(read[0]) == REPORT_COLUMNS
+    assert [float(r["clean_probability"]) for r in read] == sorted(probability.ravel())
+    assert [r["suspected"] for r in read] == ["1", "1", "1", "0"]
+    assert read[3]["reason"] == ""
+
+
+def test_suspected_structures_are_listed_by_case() -> None:
+    suspected = np.array([[False, False], [True, True], [False, True]])
+    probability = np.array([[0.9, 0.8], [0.05, 0.01], [0.5, 0.001]])
+    rows = report_rows(["a", "b", "c"], {1: "one", 2: "two"}, evidence(3, 2), probability, suspected)
+    assert suspected_structures(rows) == {"c": [2], "b": [2, 1]}
+
+
+def test_a_name_that_is_no_text_is_written_as_its_bytes(tmp_path: Path) -> None:
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")  # as Python gives a file name in Latin-1
+    write_rows([{"case": name}], ["case"], tmp_path / "out.csv")
+    assert b"caf\xe9" in (tmp_path / "out.csv").read_bytes()
