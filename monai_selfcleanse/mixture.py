@@ -23,10 +23,18 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-__all__ = ["FilterDecision", "ScoreMixture", "filter_labels", "fit_score_mixture"]
+__all__ = ["VERDICTS", "FilterDecision", "ScoreMixture", "filter_labels", "fit_score_mixture"]
 
 SCORE_FLOOR = 1e-3
 """Added to a score before its logarithm: differences below it are rounding, not evidence."""
+
+
+VERDICTS = {
+    "clean": "labels look clean",
+    "too few": "too few cases to tell",
+    "not ready": "the network does not know it well enough to judge",
+}
+"""Words for the verdicts without suspects."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
 from ..export import write_cleansed_labels
+from ..mixture import VERDICTS
 from ..report import REPORT_FILES, TruthSummary, compare_with_truth, report_rows, write_report
 from ..store import CaseStore
-from .label_filter import VERDICTS, LabelFilterResult
+from .label_filter import LabelFilterResult
 
 __all__ = ["CleansingReport"]
 

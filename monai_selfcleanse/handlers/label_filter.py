@@ -16,7 +16,7 @@ from monai.utils import CommonKeys
 
 from ..cases import case_of
 from ..distributed import check_shared, dealt_out, gathered
-from ..mixture import FilterDecision, filter_labels
+from ..mixture import VERDICTS, FilterDecision, filter_labels
 from ..noise.base import index_map
 from ..scoring import EVIDENCE, structure_evidence
 from ..store import CaseStore
@@ -233,14 +233,6 @@ class LabelFilter:
             spacing = label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * given.ndim
             self._swept[case] = structure_evidence(given, probabilities, tuple(self.names), spacing)
             self.store.write_seen(case, given, probabilities, affine)
-
-
-VERDICTS = {
-    "clean": "labels look clean",
-    "too few": "too few cases to tell",
-    "not ready": "the network does not know it well enough to judge",
-}
-"""Words for the verdicts without suspects."""
 
 
 def summary_line(result: LabelFilterResult) -> str:

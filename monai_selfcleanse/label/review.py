@@ -20,8 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..handlers.label_filter import VERDICTS
-from ..mixture import filter_labels
+from ..mixture import VERDICTS, filter_labels
 from ..scoring import reason_for, structure_evidence
 
 __all__ = ["KEY", "TAG", "Datastore", "Doubt", "Predict", "ReviewQueue", "judge_labels", "review_queue"]
