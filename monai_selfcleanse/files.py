@@ -99,14 +99,16 @@ def save_like(voxels: np.ndarray, like: nib.Nifti1Image, path: str | os.PathLike
     """Write voxels with another file's grid, header and data type, atomically.
 
     Args:
-        voxels: array of ``like``'s shape.
+        voxels: array of ``like``'s shape; rounded where its data type holds whole numbers.
         like: the image whose affine, header and data type are kept.
         path: where to; folders are made.
     """
-    header = like.header.copy()
+    header, dtype = like.header.copy(), like.get_data_dtype()
     header.set_slope_inter(1, 0)
+    if np.issubdtype(dtype, np.integer):  # a file with a scale factor is read as 0.99999, which a cast would make 0
+        voxels = np.rint(voxels)
     with atomic_path(path) as part:
-        nib.save(nib.Nifti1Image(voxels.astype(like.get_data_dtype(), copy=False), like.affine, header), part)
+        nib.save(nib.Nifti1Image(voxels.astype(dtype, copy=False), like.affine, header), part)
 
 
 def counted(items: Sequence[T], what: str, show: bool = True) -> Iterator[T]:

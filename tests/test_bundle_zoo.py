@@ -582,6 +582,32 @@ def test_folder_without_images_is_named(bundle: Path, tmp_path: Path) -> None:
         infer(bundle, tmp_path, tmp_path / "out")
 
 
+def test_images_are_never_overwritten(bundle: Path, frame: nib.Nifti1Image, tmp_path: Path) -> None:
+    image = write_nifti(tmp_path / "images" / "a.nii.gz", np.asarray(frame.dataobj))
+    (tmp_path / "link").symlink_to(tmp_path / "images")
+    before = image.read_bytes()
+    for output in ("images", "link", "images/.."):
+        if output == "images/..":  # above the images, nothing is in the way
+            infer(bundle, tmp_path / "images", tmp_path / output)
+            assert (tmp_path / "a.nii.gz").exists()
+        else:
+            with pytest.raises(SystemExit, match="would have images of dataset_dir overwritten by their segmentations"):
+                infer(bundle, tmp_path / "images", tmp_path / output)
+    assert image.read_bytes() == before
+
+
+def test_labels_and_segmentations_of_an_earlier_run_are_no_images(
+    bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    for name in ("imagesTs/a", "labelsTs/a", "labelsTr/b", "patient_gt.d/c", "d_gt", "d_4d", "out/e"):
+        write_nifti(tmp_path / f"{name}.nii.gz", np.asarray(frame.dataobj))
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs" / "inference.json"))
+    parser["dataset_dir"], parser["output_dir"] = str(tmp_path), str(tmp_path / "out")
+    found = [str(Path(f).relative_to(tmp_path)) for f in parser.get_parsed_content("image_files")]
+    assert found == ["imagesTs/a.nii.gz", "patient_gt.d/c.nii.gz"]
+
+
 def test_files_that_are_no_volumes_are_all_named(bundle: Path, frame: nib.Nifti1Image, tmp_path: Path) -> None:
     voxels = np.asarray(frame.dataobj)
     (tmp_path / "photo.nii").write_bytes(b"\x89PNG\r\n\x1a\n" * 100)

@@ -224,10 +224,13 @@ class SelfCleanseApp(MonaiBundleApp, MONAILabelApp):
     def infer(self, request: Mapping[str, Any], datastore: Any = None) -> dict[str, Any]:
         """As in the stock app; the proposals are given the submitted label and what is in doubt about it."""
         image, task = request.get("image"), self._infers.get(request.get("model"))
-        if isinstance(task, (LabelCleanserTask, GivenLabelTask)) and isinstance(image, str):
+        if isinstance(task, (LabelCleanserTask, GivenLabelTask)):
+            label, doubts = None, ()
             store = datastore or self.datastore()
-            label = store.get_label_by_image_id(image, TAG)
-            doubts = review_queue(store, self.cleanser.structures).waiting.get(image, ())
+            if isinstance(image, str):
+                label = store.get_label_by_image_id(image, TAG)
+                doubts = review_queue(store, self.cleanser.structures).waiting.get(image, ())
+            # Ours come last: a request that names a file of its own must not be answered with what that holds.
             path = store.get_label_uri(label, TAG) if label else None
-            request = {"label": path, "suspected": [d.structure for d in doubts], **request}
+            request = {**request, "label": path, "suspected": [d.structure for d in doubts]}
         return super().infer(request, datastore)

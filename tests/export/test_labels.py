@@ -69,6 +69,16 @@ def test_a_scaled_label_keeps_its_values(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "out.nii.gz").dataobj), given)
 
 
+def test_a_float_label_stored_as_integers_with_a_fractional_scale_keeps_its_values(tmp_path: Path) -> None:
+    given = np.repeat(np.arange(4.0), 16).reshape(4, 4, 4)
+    image = nib.Nifti1Image(given, AFFINE)
+    image.header.set_data_dtype(np.int16)  # nibabel stores 3 as 32767 steps, and reads 2.99999
+    nib.save(image, tmp_path / "given.nii.gz")
+    assert not np.array_equal(np.asarray(nib.load(tmp_path / "given.nii.gz").dataobj), given)
+    cleanse_file({"label": tmp_path / "given.nii.gz"}, seen_as(given.astype(np.uint8)), [1], tmp_path / "out.nii.gz")
+    np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "out.nii.gz").dataobj), given)
+
+
 def test_a_prediction_on_another_grid_lands_where_it_belongs(tmp_path: Path) -> None:
     """Network grid: 1 mm, turned by 90 degrees, shifted; label grid: 2 mm."""
     shape = (20, 24, 22)

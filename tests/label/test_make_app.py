@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import files_below
 
 from monai_selfcleanse.label.__main__ import main, make_app
-from tests.helpers import files_below
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
 

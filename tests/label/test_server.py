@@ -25,11 +25,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from helpers import read_nifti
 from monai.bundle import ConfigParser
 
 from monai_selfcleanse.data import phantom_frames
 from monai_selfcleanse.noise.functional import dice
-from tests.helpers import read_nifti
 
 VENV = os.environ.get("MONAI_LABEL_VENV")
 BUNDLE = Path(__file__).parents[2] / "bundle"
