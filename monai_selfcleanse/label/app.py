@@ -225,12 +225,12 @@ class SelfCleanseApp(MonaiBundleApp, MONAILabelApp):
         """As in the stock app; the proposals are given the submitted label and what is in doubt about it."""
         image, task = request.get("image"), self._infers.get(request.get("model"))
         if isinstance(task, (LabelCleanserTask, GivenLabelTask)):
-            label, doubts = None, ()
-            store = datastore or self.datastore()
+            # Ours replace what a request may say: one that names a file must not be answered with what that holds.
+            request = {**request, "label": None, "suspected": []}
             if isinstance(image, str):
+                store = datastore or self.datastore()
                 label = store.get_label_by_image_id(image, TAG)
                 doubts = review_queue(store, self.cleanser.structures).waiting.get(image, ())
-            # Ours come last: a request that names a file of its own must not be answered with what that holds.
-            path = store.get_label_uri(label, TAG) if label else None
-            request = {**request, "label": path, "suspected": [d.structure for d in doubts]}
+                request["label"] = store.get_label_uri(label, TAG) if label else None
+                request["suspected"] = [d.structure for d in doubts]
         return super().infer(request, datastore)

@@ -74,6 +74,8 @@ class Server:
             head = f'--{mark}\r\nContent-Disposition: form-data; name="label"; filename="{file.name}"\r\n\r\n'
             data = head.encode() + file.read_bytes() + f"\r\n--{mark}--\r\n".encode()
             headers["Content-Type"] = f"multipart/form-data; boundary={mark}"
+        elif isinstance(body, bytes):
+            data, headers["Content-Type"] = body, "application/x-www-form-urlencoded"
         elif body is not None:
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         url = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -81,9 +83,11 @@ class Server:
             content = answer.read()
         return json.loads(content) if answer.headers.get_content_type() == "application/json" else content
 
-    def segment(self, model: str, image: str, folder: Path) -> np.ndarray:
+    def segment(self, model: str, image: str, folder: Path, **form: str) -> np.ndarray:
         path = folder / f"{model}-{image}.nii.gz"
-        path.write_bytes(self.ask("POST", f"/infer/{model}", image=image, output="image"))
+        path.write_bytes(
+            self.ask("POST", f"/infer/{model}", urlencode(form).encode() if form else None, image=image, output="image")
+        )
         return read_nifti(path)
 
     def says(self, words: str) -> bool:
@@ -281,6 +285,9 @@ def test_suspect_labels_are_handed_out_with_proposals_until_none_is_left(tmp_pat
         with pytest.raises(HTTPError):
             server.segment("given_label", unlabelled, tmp_path)
         assert server.says("given_label: no label has been submitted for")
+        named = {"params": json.dumps({"label": str(submitted / "case1ED.nii.gz")})}  # a file of the request's own
+        with pytest.raises(HTTPError):
+            server.segment("given_label", unlabelled, tmp_path, **named)
         broken = tmp_path / "broken.nii.gz"
         broken.write_bytes(b"no label")
         server.submit("case1ED", broken)
