@@ -74,13 +74,20 @@ def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:
     """Ids of the cases, in order.
 
     Raises:
-        ValueError: two cases share an id; the message names up to five.
+        ValueError: two cases share an id, or the path of their cleansed label; the message names up to five.
     """
+    cases = list(cases)
     ids = [case_of(case) for case in cases]
     twice = [case for case, n in Counter(ids).items() if n > 1]
     if twice:
         raise ValueError(
             f"{len(twice)} case ids occur more than once ({', '.join(twice[:5])}): give each datalist entry a unique "
             "'case' key"
+        )
+    files = Counter(label_file_of(case) for case in cases if isinstance(case.get("label"), (str, os.PathLike)))
+    if shared := [file for file, n in files.items() if n > 1]:
+        raise ValueError(
+            f"{len(shared)} files would hold the cleansed labels of more than one case ({', '.join(shared[:5])}): give "
+            "each datalist entry a 'file' key of its own"
         )
     return ids

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import os
 import random
 import re
 import shutil
@@ -431,12 +430,11 @@ def test_zip_of_the_repository_is_a_bundle(
 ) -> None:
     command = re.search(r"^git archive .*$", (ROOT / "README.md").read_text(), re.MULTILINE)[0].split()
     assert command[-1] == "HEAD:bundle"
-    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"TMPDIR": str(tmp_path)})
-    archive = ROOT / f"{NAME}.zip"
-    try:
-        monai.bundle.download(name=NAME, bundle_dir=str(tmp_path), url=archive.as_uri())
-    finally:
-        archive.unlink()
+    archive = tmp_path / "archive" / command[command.index("-o") + 1]
+    archive.parent.mkdir()
+    command[command.index("-o") + 1] = str(archive)
+    subprocess.run(command, cwd=ROOT, check=True)
+    monai.bundle.download(name=NAME, bundle_dir=str(tmp_path), url=archive.as_uri())
     unpacked = tmp_path / NAME
     if not (unpacked / "models" / "model.pt").exists():
         shutil.copytree(bundle / "models", unpacked / "models")

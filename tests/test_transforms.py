@@ -110,6 +110,13 @@ def test_ids_come_from_the_key_the_file_or_the_metadata() -> None:
     assert label_file_of({"label": "/a/b.nii.gz", "file": "p/b.nii.gz"}) == "p/b.nii.gz"
 
 
+def test_cases_must_not_share_the_file_of_their_cleansed_labels() -> None:
+    one = {"case": "a", "image": "i.nii", "label": "l.nii", "file": "x/l.nii"}
+    assert check_unique_cases([one, one | {"case": "b", "file": "y/l.nii"}]) == ["a", "b"]
+    with pytest.raises(ValueError, match=r"1 files would hold the cleansed labels of more than one case \(x/l\.nii\)"):
+        check_unique_cases([one, one | {"case": "b"}])
+
+
 def test_the_batch_becomes_one_hot_classes_and_a_weight() -> None:
     label = torch.tensor([0.0, 1, 2, 2]).reshape(1, 1, 2, 2)
     weight = torch.tensor([1.0, 0, 1, 0.5]).reshape(1, 1, 2, 2)

@@ -118,7 +118,7 @@ class CleansingReport:
 def _filter_rows(result: LabelFilterResult) -> list[tuple[str, str]]:
     n_cases, n_structures = result.suspected.shape
     rows = [
-        ("labels judged", f"{result.suspected.size} ({n_cases} cases x {n_structures} structures)"),
+        ("labels judged", f"{result.n_judged} ({n_cases} cases x {n_structures} structures)"),
         ("labels suspected", str(int(result.suspected.sum()))),
     ]
     for name, decision, column in zip(result.names, result.decisions, result.suspected.T, strict=True):

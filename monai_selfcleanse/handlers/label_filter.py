@@ -50,6 +50,11 @@ class LabelFilterResult:
     decisions: tuple[FilterDecision, ...]
 
     @property
+    def n_judged(self) -> int:
+        """Number of labels judged: all but structures that neither label nor prediction has."""
+        return int(np.count_nonzero(~np.isnan(self.evidence["score"])))
+
+    @property
     def suspects(self) -> dict[str, list[int]]:
         """Suspected structures by case, of the cases that have one."""
         structures = np.array(self.structures)
@@ -243,9 +248,7 @@ def summary_line(result: LabelFilterResult) -> str:
             parts.append(f"{name}: {int(column.sum())} suspected")
         else:
             parts.append(f"{name}: {VERDICTS[decision.verdict]}")
-    return f"epoch {result.epoch}: judged {result.suspected.size} labels of {len(result.cases)} cases; " + "; ".join(
-        parts
-    )
+    return f"epoch {result.epoch}: judged {result.n_judged} labels of {len(result.cases)} cases; " + "; ".join(parts)
 
 
 def per_case(data: Any) -> list[Mapping]:
