@@ -39,14 +39,14 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lambda folder: False) -> Iterator[Path]:
     """Temporary folder beside ``path`` that becomes ``path`` as a whole if the block ends well, and vanishes if not.
 
     A folder that was there before is deleted when its successor is in its place.
 
     Args:
         path: the folder.
-        is_ours: whether a folder that is not empty may be replaced.
+        is_ours: whether a folder that is not empty may be replaced; by default none may.
 
     Raises:
         ValueError: something else is in the way; nothing is written then.

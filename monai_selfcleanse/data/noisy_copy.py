@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ..cases import strip_nifti
-from ..files import counted, umask
+from ..files import atomic_folder, counted
 from ..noise.cohort import choose_patients, corrupt_cohort, replay_manifest
 from ..noise.presets import make_annotator
 from .acdc import find_acdc_cases
@@ -94,9 +93,7 @@ def copy_with_noise(
         raise ValueError(f"{target} exists already: give the copy a folder of its own")
     if target.resolve().is_relative_to(source):
         raise ValueError(f"{target} lies within {source}: give the copy a folder outside it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".part-{target.name}-", dir=target.parent))
-    try:
+    with atomic_folder(target) as part:
         if manifest is None:
             cases = corrupt_cohort(cases, part, rate, preset, seed, progress)
         else:
@@ -106,13 +103,6 @@ def copy_with_noise(
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
-        part.chmod(0o777 & ~umask())
-        if target.exists():
-            target.rmdir()
-        part.rename(target)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return [case | {"label": str(target / case["file"])} for case in cases]
 
 

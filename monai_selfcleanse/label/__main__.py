@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..files import umask
+from ..files import atomic_folder
 from ..options import exit_on_bad_input
 
 MAIN = '''"""MONAI Label app that hands out the most suspect labels first; see monai_selfcleanse.label."""
@@ -71,19 +70,10 @@ def make_app(app: str | Path, bundles: Sequence[str]) -> list[str]:
             )
     if app.exists() and (not app.is_dir() or any(app.iterdir())):
         raise ValueError(f"{app} exists already: give the app a folder of its own")
-    app.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".part-{app.name}-", dir=app.parent))
-    try:
+    with atomic_folder(app) as part:
         (part / "main.py").write_text(MAIN)
         for name, folder in named:
             shutil.copytree(folder, part / "model" / name, ignore=shutil.ignore_patterns("output", "__pycache__"))
-        part.chmod(0o777 & ~umask())
-        if app.exists():
-            app.rmdir()
-        part.rename(app)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return names
 
 
