@@ -73,13 +73,7 @@ def write_nnunet_dataset(
         raise ValueError(f"{directory.name!r} is no nnU-Net data set: name the folder DatasetNNN_Name, Dataset501_Mine")
     check_unique_cases(data)
     value = {int(k): i for i, k in enumerate(names, 1)}
-    labels = {"background": 0} | {names[k]: value[int(k)] for k in names}
-    if len(labels) <= len(names) or "ignore" in labels:
-        raise ValueError(
-            f"structures must have names of their own, none 'background' or 'ignore': {list(names.values())}"
-        )
-    if ignore:
-        labels["ignore"] = len(labels)
+    labels = _labels(names, ignore)
     suspected = suspected_structures(rows)
     ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
     known = nnunet_names([case_of(item) for item in data])
@@ -118,6 +112,16 @@ def write_nnunet_dataset(
         write_json(provenance(source) | origin, part / PROVENANCE_FILE)
 
 
+def _labels(names: Mapping[int, str], ignore: bool) -> dict[str, int]:
+    """nnU-Net's ``labels``: a number for each name, in their order from 1, ``ignore`` last."""
+    labels = {"background": 0} | {name: i for i, name in enumerate(names.values(), 1)}
+    if len(labels) <= len(names) or "ignore" in labels:
+        raise ValueError(
+            f"structures must have names of their own, none 'background' or 'ignore': {list(names.values())}"
+        )
+    return labels | ({"ignore": len(labels)} if ignore else {})
+
+
 def nnunet_names(cases: Sequence[str]) -> dict[str, str]:
     """Names of cases for nnU-Net: letters, digits, ``_``, ``-`` alone, and unique, on any file system.
 
@@ -150,9 +154,9 @@ def _all_end_plain(item: Mapping[str, Any]) -> bool:
 
 
 def _write_image(channel: nib.Nifti1Image, target: Path) -> None:
-    """One channel as a file: linked or copied as it is; else packed; a slice of a file with more axes is saved anew."""
+    """One channel as a file: linked, copied or packed as it is; with another ending or more axes, saved anew."""
     path = channel.get_filename()
-    if path is None:
+    if path is None or not str(path).endswith((".nii", ".nii.gz")):
         nib.save(channel, target)
     elif str(path).endswith(".nii.gz") == target.name.endswith(".nii.gz"):
         try:

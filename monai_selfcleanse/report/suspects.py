@@ -39,12 +39,15 @@ class Suspect:
     note: str = ""
 
 
+_SLICES_PICTURED = 3
+"""Pictures a suspect, of its worst slices."""
+
+
 def look_at_suspects(
     data: Sequence[Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],
     store: CaseStore,
     n_pictured: int,
-    slices_pictured: int = 3,
 ) -> Iterator[Suspect]:
     """The suspected labels, those of one case together, cases by their most suspect label.
 
@@ -56,7 +59,6 @@ def look_at_suspects(
         rows: of :func:`monai_selfcleanse.report.report_rows`, most suspect first.
         store: where the last sweep is.
         n_pictured: number of suspects that get pictures, the most suspect ones.
-        slices_pictured: pictures a suspect.
 
     Raises:
         KeyError: a suspected case is not in ``data``.
@@ -74,7 +76,7 @@ def look_at_suspects(
         for k in structures:
             slices = slice_rows(view, k, names[k])
             pictures = (
-                draw_slices(view, k, [row["slice"] for row in slices[:slices_pictured]], image) if k in drawn else []
+                draw_slices(view, k, [row["slice"] for row in slices[:_SLICES_PICTURED]], image) if k in drawn else []
             )
             yield Suspect(case, k, label_file_of(by_case[case]), slices, pictures, note if k in drawn else "")
 

@@ -124,6 +124,16 @@ def test_images_are_linked_or_copied_and_packed_where_endings_differ(
     assert not os.path.samefile(copy, judged.data[1]["image"])
 
 
+def test_an_image_packed_otherwise_can_be_read_in_the_export(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    image = nib.load(judged.data[0]["image"])
+    judged.data[0]["image"] = judged.data[0]["image"].replace(".nii.gz", ".nii.bz2")
+    nib.save(image, judged.data[0]["image"])
+    export(judged, tmp_path / "Dataset501_Packed")
+    copy = nib.load(tmp_path / "Dataset501_Packed" / "imagesTr" / "a_0000.nii.gz")
+    np.testing.assert_array_equal(np.asarray(copy.dataobj), np.asarray(image.dataobj))
+
+
 def test_names_are_legal_unique_and_never_a_channel_of_another() -> None:
     cases = ["BRATS_0001", "BRATS", "A b", "A_b", "a_B", "a.b", "../x", "é", "", "plain-name_2", "x_0001", "x"]
     names = nnunet_names(cases)
