@@ -51,7 +51,8 @@ class LabelCleanser:
 
     Args:
         store: the filter's folder or store.
-        min_confidence: see :func:`monai_selfcleanse.cleansing.cleanse_label`.
+        min_confidence: of the targets for training; see :func:`monai_selfcleanse.cleansing.cleanse_label`, whose
+            default labels on disk, report and pictures keep.
     """
 
     def __init__(self, store: CaseStore | str, min_confidence: float = 0.8) -> None:
