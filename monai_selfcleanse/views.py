@@ -35,6 +35,7 @@ class CaseView:
         predicted: most probable class, int64; 0 outside of what the network has seen.
         confidence: its probability in [0, 1], float32; 0 outside of what the network has seen.
         suspected: the suspected structures.
+        min_confidence: confidence from which on the prediction may redraw the label.
     """
 
     data: Mapping[str, Any]
@@ -43,6 +44,7 @@ class CaseView:
     predicted: np.ndarray
     confidence: np.ndarray
     suspected: tuple[int, ...]
+    min_confidence: float
 
     @property
     def case(self) -> str:
@@ -57,7 +59,7 @@ class CaseView:
     @cached_property
     def cleansed(self) -> np.ndarray:
         """The cleansed label, by the rule of training (:func:`monai_selfcleanse.cleansing.cleanse_label`)."""
-        return cleanse_label(self.given, self.predicted, self.confidence, self.suspected)[0]
+        return cleanse_label(self.given, self.predicted, self.confidence, self.suspected, self.min_confidence)[0]
 
     def read_image(self) -> np.ndarray:
         """The first channel of the image, of the label's shape.
@@ -83,7 +85,7 @@ def view_case(data: Mapping[str, Any], seen: SeenCase, suspected: Sequence[int] 
     file = load_nifti(data["label"])
     given = np.rint(np.asanyarray(file.dataobj)).astype(np.int64)
     predicted, confidence = _on_grid(seen, given.shape, file.affine)
-    return CaseView(data, file, given, predicted, confidence, tuple(suspected))
+    return CaseView(data, file, given, predicted, confidence, tuple(suspected), seen.min_confidence)
 
 
 def image_channels(image: Any, ndim: int) -> list[nib.Nifti1Image]:

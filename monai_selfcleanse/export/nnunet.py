@@ -188,5 +188,6 @@ def _cleansed(
     for structure, number in value.items():
         out[label == structure] = number
     if ignore is not None and structures:
-        out[untrusted_voxels(view.given, view.predicted, view.confidence, structures)] = ignore
+        untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, structures, view.min_confidence)
+        out[untrusted] = ignore
     return out

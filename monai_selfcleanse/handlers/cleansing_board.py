@@ -76,7 +76,7 @@ class CleansingBoard:
     def _picture(self, index: int, structure: int, suspected: list[int]) -> np.ndarray:
         data = self.cases[index]
         seen = self.store.read_seen(case_of(data))
-        proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, suspected)
+        proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, suspected, seen.min_confidence)
         image = np.asarray(data["image"])[0]
         masks = seen.given == structure, proposed == structure
         if image.ndim == 3:

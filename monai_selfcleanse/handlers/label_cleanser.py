@@ -50,16 +50,12 @@ class LabelCleanser:
     rank writes a share of the targets, and they come into force when all are written.
 
     Args:
-        store: the filter's folder or store.
-        min_confidence: of the targets for training; see :func:`monai_selfcleanse.cleansing.cleanse_label`, whose
-            default labels on disk, report and pictures keep.
+        store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
+            (``min_confidence``).
     """
 
-    def __init__(self, store: CaseStore | str, min_confidence: float = 0.8) -> None:
-        if not 0 <= min_confidence <= 1:
-            raise ValueError(f"min_confidence must lie in [0, 1], got {min_confidence}")
+    def __init__(self, store: CaseStore | str) -> None:
         self.store = CaseStore(store) if isinstance(store, str) else store
-        self.min_confidence = min_confidence
         self.version = 0
         self.cases: tuple[str, ...] = ()
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
@@ -81,7 +77,7 @@ class LabelCleanser:
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
             seen = self.store.read_seen(case)
             target, weight = cleanse_label(
-                seen.given, seen.predicted, seen.confidence, suspects[case], self.min_confidence
+                seen.given, seen.predicted, seen.confidence, suspects[case], seen.min_confidence
             )
             self.store.write_target(self.version, case, target, weight)
             changed[case] = int(np.count_nonzero(target != seen.given))
