@@ -12,7 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from ..cleansing import cleanse_label
-from ..distributed import dealt_out, gathered, on_rank_zero
+from ..distributed import blind_ranks, dealt_out, gathered, on_rank_zero
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
@@ -47,7 +47,7 @@ class LabelCleanser:
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
     epoch starts from the given labels: older targets in the store are put out of force. In a distributed training each
-    rank writes a share of the targets, and they come into force when all are written.
+    rank writes a share of the targets, and training goes on when all of them are written and every rank sees them.
 
     Args:
         store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
@@ -82,7 +82,7 @@ class LabelCleanser:
             self.store.write_target(self.version, case, target, weight)
             changed[case] = int(np.count_nonzero(target != seen.given))
         changed = dealt_out(gathered(changed))
-        on_rank_zero(lambda: self.store.publish(self.version))
+        self._publish()
         done = LabelCleanserResult(result.epoch, self.version, self.cases, tuple(changed[case] for case in self.cases))
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
         self.logger.info(
@@ -107,4 +107,19 @@ class LabelCleanser:
                 f"cannot resume: {len(lost)} targets of cleansing {self.version} are not in {self.store.directory} "
                 f"({lost[0]!r}, ...): resume with the output_dir of the interrupted run, or start afresh"
             )
+        self._publish()
+
+    def _publish(self) -> None:
+        """Put the targets into force, for all ranks in the same step."""
         on_rank_zero(lambda: self.store.publish(self.version))
+        blind = blind_ranks(
+            lambda: (
+                self.store.version == self.version
+                and all(self.store.has_target(self.version, case) for case in self.cases)
+            )
+        )
+        if blind:
+            raise RuntimeError(
+                f"rank {blind} does not see cleansing {self.version} in {self.store.directory}: the file system that "
+                "all processes share keeps showing an earlier one"
+            )
