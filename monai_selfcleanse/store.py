@@ -131,6 +131,8 @@ class CaseStore:
 
     def _file(self, folder: str, case: str, ending: str) -> Path:
         name = quote(case, safe="")
+        if case != case.lower():  # some file systems hold A and a for one; no quoted id has a plus
+            name += "+" + hashlib.sha256(case.encode()).hexdigest()[:8]
         if len(name) > 120:  # file systems end at 255 bytes
             name = name[:80] + hashlib.sha256(case.encode()).hexdigest()[:32]
         return self.directory / folder / (name + ending)

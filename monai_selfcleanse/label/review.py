@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..mixture import VERDICTS, FilterDecision, filter_labels
+from ..mixture import VERDICTS, FilterDecision, Verdict, filter_labels
 from ..scoring import reason_for, structure_evidence
 
 __all__ = ["KEY", "TAG", "Datastore", "Doubt", "Predict", "ReviewQueue", "judge_labels", "review_queue"]
@@ -151,7 +151,7 @@ class ReviewQueue:
     """
 
     waiting: Mapping[str, Sequence[Doubt]]
-    verdicts: Mapping[str, str]
+    verdicts: Mapping[str, Verdict]
     n_judged: int
     n_reviewed: int
     unjudged: Sequence[str]
@@ -189,7 +189,7 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
         elif not record:
             unjudged.append(image)
     doubts: dict[str, list[Doubt]] = {}
-    verdicts: dict[str, str] = {}
+    verdicts: dict[str, Verdict] = {}
     for k, name in structures.items():
         cases = [(image, r["structures"][str(k)]) for image, r in records.items() if str(k) in r["structures"]]
         decision = _decide(tuple(e["score"] for _, e in cases), tuple(e["expected_dice"] - e["dice"] for _, e in cases))
