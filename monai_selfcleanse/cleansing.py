@@ -11,7 +11,10 @@ import numpy as np
 
 from .scoring import debatable_slices
 
-__all__ = ["cleanse_label", "untrusted_voxels"]
+__all__ = ["MIN_CONFIDENCE", "cleanse_label", "untrusted_voxels"]
+
+MIN_CONFIDENCE = 0.8
+"""Confidence from which on a prediction may redraw a label, where nothing else is asked for."""
 
 
 def cleanse_label(
@@ -19,7 +22,7 @@ def cleanse_label(
     predicted: np.ndarray,
     confidence: np.ndarray,
     suspected: Sequence[int],
-    min_confidence: float = 0.8,
+    min_confidence: float = MIN_CONFIDENCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-label of one case, and how much each of its voxels may count.
 
@@ -64,7 +67,7 @@ def untrusted_voxels(
     predicted: np.ndarray,
     confidence: np.ndarray,
     suspected: Sequence[int],
-    min_confidence: float = 0.8,
+    min_confidence: float = MIN_CONFIDENCE,
 ) -> np.ndarray:
     """Voxels on which neither the annotator nor the network can be trusted: what an ``ignore`` label is for.
 

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 import ignite.distributed as idist
 
-__all__ = ["RankZeroError", "check_shared", "dealt_out", "gathered", "on_rank_zero"]
+__all__ = ["RankZeroError", "blind_ranks", "check_shared", "dealt_out", "gathered", "on_rank_zero"]
 
 T = TypeVar("T")
 
@@ -75,12 +75,33 @@ def dealt_out(shards: Sequence[Mapping[str, T]]) -> dict[str, T]:
     return merged
 
 
+def blind_ranks(sees: Callable[[], bool], wait: float = 90.0) -> str:
+    """Wait until every rank sees on a shared file system what one of them has written there.
+
+    A rank may be shown an earlier state for a while: NFS remembers for up to a minute what it has looked at. Call it on
+    every rank.
+
+    Args:
+        sees: whether this rank sees it.
+        wait: seconds that a rank gives the file system.
+
+    Returns:
+        The ranks that do not see it, for a message; empty if all do. In one process there are none.
+    """
+    if idist.get_world_size() == 1:
+        return ""
+    end = time.monotonic() + wait
+    while not sees() and time.monotonic() < end:
+        time.sleep(0.5)
+    return ", ".join(str(rank) for rank, seen in enumerate(gathered(sees())) if not seen)
+
+
 def check_shared(directory: str | os.PathLike, wait: float = 90.0) -> None:
     """See that all ranks share a folder, which is made where it is missing.
 
     Args:
         directory: the folder.
-        wait: seconds that a rank gives the file system; NFS may remember for a minute that a folder is not there.
+        wait: see :func:`blind_ranks`.
 
     Raises:
         RuntimeError: some do not see what rank 0 has written there; the message names them.
@@ -95,14 +116,11 @@ def check_shared(directory: str | os.PathLike, wait: float = 90.0) -> None:
         return path.name
 
     path = Path(directory) / on_rank_zero(write)
-    end = time.monotonic() + wait
-    while not path.exists() and time.monotonic() < end:
-        time.sleep(0.5)
-    blind = [rank for rank, sees in enumerate(gathered(path.exists())) if not sees]
+    blind = blind_ranks(path.exists, wait)
     if idist.get_rank() == 0:
         path.unlink()
     if blind:
         raise RuntimeError(
-            f"rank {', '.join(map(str, blind))} cannot see what rank 0 writes to {directory}: a distributed training "
+            f"rank {blind} cannot see what rank 0 writes to {directory}: a distributed training "
             "needs an output_dir on a file system that all its processes share"
         )

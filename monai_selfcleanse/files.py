@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -42,7 +43,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lambda folder: False) -> Iterator[Path]:
     """Temporary folder beside ``path`` that becomes ``path`` as a whole if the block ends well, and vanishes if not.
 
-    A folder that was there before is deleted when its successor is in its place.
+    A folder that was there before is deleted when its successor is in its place. Where a process was killed between the
+    two, when the earlier folder had just been moved aside, the next one to ask for this path brings it back first.
 
     Args:
         path: the folder.
@@ -52,6 +54,9 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lam
         ValueError: something else is in the way; nothing is written then.
     """
     target = Path(os.path.abspath(path))
+    if not os.path.lexists(target) and (aside := _moved_aside(target)):
+        (aside[0] / "folder").rename(target)
+        aside[0].rmdir()
     if os.path.lexists(target) and (
         target.is_symlink() or not target.is_dir() or (any(target.iterdir()) and not is_ours(target))
     ):
@@ -72,12 +77,20 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lam
                 (old / "folder").rename(target)
                 old.rmdir()
                 raise
-            shutil.rmtree(old, ignore_errors=True)
+            for folder in _moved_aside(target):
+                shutil.rmtree(folder, ignore_errors=True)
         else:
             part.rename(target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def _moved_aside(target: Path) -> list[Path]:
+    """Where :func:`atomic_folder` keeps what was at a path before, ``FOLDER/folder``."""
+    name = re.compile(rf"\.old-\w+-{re.escape(target.name)}")
+    beside = target.parent.iterdir() if target.parent.is_dir() else ()
+    return [path for path in beside if name.fullmatch(path.name) and (path / "folder").is_dir()]
 
 
 def umask() -> int:

@@ -17,19 +17,23 @@ differ from the usual recipe:
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-__all__ = ["VERDICTS", "FilterDecision", "ScoreMixture", "filter_labels", "fit_score_mixture"]
+__all__ = ["VERDICTS", "FilterDecision", "ScoreMixture", "Verdict", "filter_labels", "fit_score_mixture"]
 
 SCORE_FLOOR = 1e-3
 """Added to a score before its logarithm: differences below it are rounding, not evidence."""
 
+Verdict = Literal["suspects", "clean", "too few", "not ready"]
+"""What the filter says of a structure's labels, see :class:`FilterDecision`."""
 
-VERDICTS = {
+VERDICTS: Mapping[Verdict, str] = {
     "clean": "labels look clean",
     "too few": "too few cases to tell",
     "not ready": "the network does not know it well enough to judge",
@@ -92,19 +96,18 @@ class FilterDecision:
 
     clean_probability: np.ndarray
     suspected: np.ndarray
-    verdict: str
+    verdict: Verdict
     mixture: ScoreMixture | None
     gap: float
     threshold: float
 
 
-def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0, n_init: int = 3) -> ScoreMixture | None:
+def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixture | None:
     """Fit the mixture to the logarithms of scores with ``sklearn.mixture.GaussianMixture``.
 
     Args:
         scores: shape ``(n,)``, finite, at least 0 (checked by :func:`filter_labels`).
-        random_state: seed of the k-means start.
-        n_init: number of starts, of which the likeliest fit is taken.
+        random_state: seed of the k-means starts, three of them, of which the likeliest fit is taken.
 
     Returns:
         The mixture, or None where there are not two groups to find: fewer than four scores, or all of them alike.
@@ -113,7 +116,7 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0, n_init: int 
     if len(x) < 4 or np.ptp(x) < 1e-6:
         return None
     model = GaussianMixture(
-        2, covariance_type="tied", n_init=n_init, random_state=random_state, reg_covar=1e-4 * float(x.var())
+        2, covariance_type="tied", n_init=3, random_state=random_state, reg_covar=1e-4 * float(x.var())
     )
     with warnings.catch_warnings():
         # A hundred steps are enough for two Gaussians; where they are not, the groups overlap and the gate says so.
@@ -174,7 +177,7 @@ def filter_labels(
     mixture = fit_score_mixture(scores[known], random_state=random_state)
     if mixture is None:
         probability[known] = 1.0
-        verdict = "too few" if known.sum() < min_cases else "clean"
+        verdict: Verdict = "too few" if known.sum() < min_cases else "clean"
         return FilterDecision(probability, nobody, verdict, None, 0.0, threshold)
     probability[known] = mixture.clean_probability(scores[known])
     suspected = known & (probability < threshold)

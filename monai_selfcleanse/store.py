@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from .cleansing import MIN_CONFIDENCE
 from .files import atomic_path
 
 __all__ = ["CaseStore", "SeenCase"]
@@ -35,12 +36,14 @@ class SeenCase:
         predicted: most probable class, same shape.
         confidence: its probability in [0, 1], same shape, float32 in steps of 1/255.
         affine: voxel to world, ``(4, 4)``.
+        min_confidence: the store's.
     """
 
     given: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
     affine: np.ndarray
+    min_confidence: float = MIN_CONFIDENCE
 
 
 class CaseStore:
@@ -48,10 +51,19 @@ class CaseStore:
 
     Args:
         directory: the folder.
+        min_confidence: confidence, in [0, 1], from which on a prediction may redraw a label
+            (:func:`monai_selfcleanse.cleansing.cleanse_label`). It is the store's, so that targets for training, labels
+            on disk, report, pictures and exports, which all read predictions here, show one and the same label.
+
+    Raises:
+        ValueError: ``min_confidence`` is out of range.
     """
 
-    def __init__(self, directory: str | os.PathLike) -> None:
+    def __init__(self, directory: str | os.PathLike, min_confidence: float = MIN_CONFIDENCE) -> None:
+        if not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence must lie in [0, 1], got {min_confidence}")
         self.directory = Path(directory)
+        self.min_confidence = min_confidence
 
     def write_seen(self, case: str, given: np.ndarray, probabilities: np.ndarray, affine: np.ndarray) -> None:
         """Keep what a sweep saw, in two bytes a voxel and the given label.
@@ -79,7 +91,7 @@ class CaseStore:
         """
         with np.load(self._file("seen", case, ".npz")) as file:
             confidence = file["confidence"].astype(np.float32) / 255
-            return SeenCase(file["given"], file["predicted"], confidence, file["affine"])
+            return SeenCase(file["given"], file["predicted"], confidence, file["affine"], self.min_confidence)
 
     def write_target(self, version: int, case: str, target: np.ndarray, weight: np.ndarray) -> None:
         """Add a case's target (index map) and voxel weights (in [0, 1], kept in steps of 1/255) to a cleansing."""
@@ -119,6 +131,8 @@ class CaseStore:
 
     def _file(self, folder: str, case: str, ending: str) -> Path:
         name = quote(case, safe="")
+        if case != case.lower():  # some file systems hold A and a for one; no quoted id has a plus
+            name += "+" + hashlib.sha256(case.encode()).hexdigest()[:8]
         if len(name) > 120:  # file systems end at 255 bytes
             name = name[:80] + hashlib.sha256(case.encode()).hexdigest()[:32]
         return self.directory / folder / (name + ending)

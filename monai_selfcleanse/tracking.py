@@ -11,6 +11,8 @@ import numpy as np
 from monai.utils import optional_import
 from scipy.ndimage import binary_erosion
 
+from .views import grey_levels
+
 __all__ = ["draw_outlines", "summary_writer"]
 
 logger = logging.getLogger(__name__)
@@ -42,16 +44,14 @@ def draw_outlines(image: np.ndarray, given: np.ndarray, proposed: np.ndarray, sc
     """Picture of a structure in a slice: outlined as given (orange) and as proposed (blue, on top).
 
     Args:
-        image: ``(H, W)``, any range; the 1st and 99th percentile become black and white.
+        image: ``(H, W)``, any range (:func:`monai_selfcleanse.views.grey_levels`).
         given, proposed: masks of the same shape.
         scale: pixels of the picture along either side of a pixel of the image.
 
     Returns:
         ``(H * scale, W * scale, 3)`` uint8.
     """
-    low, high = np.percentile(image, (1, 99))
-    grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
-    picture = np.repeat(_enlarged(grey, scale)[..., None], 3, axis=2).astype(np.uint8)
+    picture = np.repeat(_enlarged(grey_levels(image), scale)[..., None], 3, axis=2)
     for mask, colour in ((given, GIVEN), (proposed, PROPOSED)):
         large = _enlarged(np.asarray(mask, dtype=bool), scale)
         picture[large & ~binary_erosion(large)] = colour

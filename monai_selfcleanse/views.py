@@ -1,4 +1,7 @@
-"""A judged case on the grid of its label's own file: where its user looks at it, and where labels are written."""
+"""A judged case on the grid of its label's own file: where its user looks at it, and where labels are written.
+
+Also what all pictures of slices share: how they are turned, and their grey levels.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from .cleansing import cleanse_label
 from .files import load_nifti
 from .store import SeenCase
 
-__all__ = ["CaseView", "image_channels", "view_case"]
+__all__ = ["CaseView", "ScreenTurn", "grey_levels", "image_channels", "view_case"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class CaseView:
         predicted: most probable class, int64; 0 outside of what the network has seen.
         confidence: its probability in [0, 1], float32; 0 outside of what the network has seen.
         suspected: the suspected structures.
+        min_confidence: confidence from which on the prediction may redraw the label.
     """
 
     data: Mapping[str, Any]
@@ -43,6 +47,7 @@ class CaseView:
     predicted: np.ndarray
     confidence: np.ndarray
     suspected: tuple[int, ...]
+    min_confidence: float
 
     @property
     def case(self) -> str:
@@ -57,7 +62,7 @@ class CaseView:
     @cached_property
     def cleansed(self) -> np.ndarray:
         """The cleansed label, by the rule of training (:func:`monai_selfcleanse.cleansing.cleanse_label`)."""
-        return cleanse_label(self.given, self.predicted, self.confidence, self.suspected)[0]
+        return cleanse_label(self.given, self.predicted, self.confidence, self.suspected, self.min_confidence)[0]
 
     def read_image(self) -> np.ndarray:
         """The first channel of the image, of the label's shape.
@@ -83,7 +88,7 @@ def view_case(data: Mapping[str, Any], seen: SeenCase, suspected: Sequence[int] 
     file = load_nifti(data["label"])
     given = np.rint(np.asanyarray(file.dataobj)).astype(np.int64)
     predicted, confidence = _on_grid(seen, given.shape, file.affine)
-    return CaseView(data, file, given, predicted, confidence, tuple(suspected))
+    return CaseView(data, file, given, predicted, confidence, tuple(suspected), seen.min_confidence)
 
 
 def image_channels(image: Any, ndim: int) -> list[nib.Nifti1Image]:
@@ -115,3 +120,48 @@ def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tupl
     moved = resample(MetaTensor(stacked, affine=torch.as_tensor(seen.affine)), torch.as_tensor(affine), shape)
     array = moved.numpy()
     return array[:-1].argmax(0), array[-1]
+
+
+_OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
+
+
+class ScreenTurn:
+    """From a slice ``(axis 0, axis 1)`` to rows and columns of a screen, as viewers of medical images show it.
+
+    Columns run to the patient's left, in sagittal slices to posterior; rows run to posterior, else to inferior. Oblique
+    slices are turned by their nearest axes.
+
+    Args:
+        affine: of the volume, voxel to world (RAS, mm), ``(4, 4)``.
+
+    Attributes:
+        spacing: distance of two rows and of two columns in mm.
+        edges: what lies beyond the left and the top edge, as letters (R, L, A, P, S, I).
+    """
+
+    _COLUMNS, _ROWS = ("L", "P"), ("P", "I")
+
+    def __init__(self, affine: np.ndarray) -> None:
+        codes, spacing = nib.aff2axcodes(affine)[:2], nib.affines.voxel_sizes(affine)
+        self.transpose = codes[0] in ("L", "R") or (codes[0] in ("A", "P") and codes[1] in ("S", "I"))
+        row, column = (codes[1], codes[0]) if self.transpose else codes
+        self.flip = tuple(
+            slice(None, None, 1 if code in wanted else -1)
+            for code, wanted in ((row, self._ROWS), (column, self._COLUMNS))
+        )
+        self.spacing = (spacing[1], spacing[0]) if self.transpose else (spacing[0], spacing[1])
+        to_right, to_bottom = (
+            code if code in wanted else _OPPOSITE[code] for code, wanted in ((column, self._COLUMNS), (row, self._ROWS))
+        )
+        self.edges = (_OPPOSITE[to_right], _OPPOSITE[to_bottom])
+
+    def __call__(self, plane: np.ndarray) -> np.ndarray:
+        """Turn an array ``(axis 0, axis 1)``."""
+        return (plane.T if self.transpose else plane)[self.flip]
+
+
+def grey_levels(image: np.ndarray) -> np.ndarray:
+    """Intensities as uint8, of the same shape: the 0.5th percentile is black, the 99.5th white, NaN black."""
+    low, high = np.nanpercentile(image, [0.5, 99.5])
+    scaled = np.nan_to_num((image - low) / max(float(high - low), 1e-12), nan=0.0)
+    return np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)

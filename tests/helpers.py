@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+import pytest
 
 from monai_selfcleanse.mixture import FilterDecision, filter_labels
 from monai_selfcleanse.report import report_rows
@@ -68,6 +71,17 @@ def write_decathlon(root: Path, n: int, folders: tuple[str, str] = ("imagesTr", 
         write_nifti(root / folders[0] / f"case_{i}.nii.gz", tiny_image(i))
         write_nifti(root / folders[1] / f"case_{i}.nii.gz", tiny_label(i % 8))
     return root
+
+
+@contextmanager
+def refused(match: str) -> Iterator[None]:
+    """Bad input: an error that says so, which MONAI wraps in its own if a config's expression has raised it."""
+    with pytest.raises((RuntimeError, ValueError, OSError)) as caught:
+        yield
+    error: BaseException | None = caught.value
+    while error is not None and not isinstance(error, (ValueError, OSError)):
+        error = error.__cause__
+    assert re.search(match, str(error)), caught.getrepr()
 
 
 def files_below(folder: Path) -> list[str]:

@@ -21,9 +21,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from helpers import read_nifti, write_nifti
+from helpers import read_nifti, refused, write_nifti
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.metrics import compute_hausdorff_distance
+from monai.transforms import Transform
 from scipy.spatial.transform import Rotation
 
 import monai_selfcleanse
@@ -533,6 +534,26 @@ def test_position_and_units_have_no_influence(one: str, other: str, share: float
     assert (first != second).mean() <= share
 
 
+def settings(value: Any) -> Any:
+    """All attributes of a transform and of the transforms in it."""
+    if isinstance(value, (list, tuple)):
+        return [settings(item) for item in value]
+    return {k: settings(v) for k, v in vars(value).items()} if isinstance(value, Transform) else repr(value)
+
+
+def test_an_image_leaves_no_trace_in_the_transforms_that_all_requests_share(
+    images: dict[str, nib.Nifti1Image], bundle: Path, tmp_path: Path
+) -> None:
+    """MONAI Label answers requests in threads: what one image sets, another one in the same moment would get."""
+    preprocessing = parser_of(bundle, "inference.json").get_parsed_content("preprocessing")
+    seen = []
+    for name in ("original", "quarter_turned", "upside_down"):
+        nib.save(images[name], tmp_path / f"{name}.nii.gz")
+        preprocessing({"image": str(tmp_path / f"{name}.nii.gz")})
+        seen.append(settings(preprocessing))
+    assert seen[1] == seen[2] == seen[0]
+
+
 # Bad input: one clear error.
 
 
@@ -554,22 +575,31 @@ def write_weights(path: Path, kind: str, weights: dict[str, torch.Tensor]) -> No
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
-        ("missing", r"model\.pt' cannot be read as a state dict of tensors \(FileNotFoundError\).*--ckpt_path"),
-        ("text", r"model\.pt' cannot be read as a state dict of tensors \(UnpicklingError\)"),
-        ("whole network", r"cannot be read as a state dict of tensors \(UnpicklingError\)"),
+        ("missing", r"model\.pt' (is missing|cannot be read as a state dict).*--ckpt_path"),
+        ("text", r"model\.pt' (is missing, or no state dict|cannot be read as a state dict)"),
+        ("whole network", r"model\.pt' (is missing, or no state dict|cannot be read as a state dict)"),
         ("tensor", r"does not fit network_def: 131 entries are missing, unknown or of another shape"),
         ("nested", r"does not fit network_def: 133 entries .* such as epoch, model, .* flat state dict"),
         ("of DataParallel", r"does not fit network_def: 262 entries"),
         ("other shape", r"does not fit network_def: \d+ entries"),
     ],
 )
-@pytest.mark.parametrize("run", [infer, evaluate])
+@pytest.mark.parametrize(
+    ("run", "refusal"), [(infer, lambda match: pytest.raises(SystemExit, match=match)), (evaluate, refused)]
+)
 def test_weights_that_do_not_fit_are_refused(
-    run: Any, kind: str, match: str, bundle: Path, weights: dict[str, torch.Tensor], phantom: Path, tmp_path: Path
+    run: Any,
+    refusal: Any,
+    kind: str,
+    match: str,
+    bundle: Path,
+    weights: dict[str, torch.Tensor],
+    phantom: Path,
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / "model.pt"
     write_weights(path, kind, weights)
-    with pytest.raises(SystemExit, match=match):
+    with refusal(match):
         run(bundle, phantom, tmp_path / "out", ckpt_path=str(path))
     assert not list(tmp_path.glob("out/**/*.*"))
 
@@ -616,9 +646,9 @@ def test_files_that_are_no_volumes_are_all_named(bundle: Path, frame: nib.Nifti1
         infer(bundle, tmp_path, tmp_path / "out")
     message = str(caught.value)
     assert "3 images are no 3-D NIfTI volumes" in message
-    assert re.search(r"cine\.nii\.gz: has shape \(\d+, \d+, \d+, 2\)", message)
-    assert re.search(r"slice\.nii\.gz: has shape \(\d+, \d+\)", message)
-    assert "photo.nii" in message
+    assert re.search(r"cine\.nii\.gz: \(\d+, \d+, \d+, 2\)", message)
+    assert re.search(r"slice\.nii\.gz: \(\d+, \d+\)", message)
+    assert "photo.nii: no NIfTI file" in message
     assert "good.nii" not in message
     assert not (tmp_path / "out").exists()
 
@@ -627,5 +657,5 @@ def test_labels_out_of_range_are_named_in_evaluation(bundle: Path, phantom: Path
     shutil.copytree(phantom, tmp_path / "data")
     label = tmp_path / "data" / "patient001" / "patient001_frame01_gt.nii.gz"
     write_nifti(label, read_nifti(label) + 2, nib.load(label).affine)
-    with pytest.raises(SystemExit, match=r"patient001_frame01_gt\.nii\.gz: holds the values \[4, 5\]"):
+    with refused(r"patient001_frame01_gt\.nii\.gz: holds the values \[4, 5\]"):
         evaluate(bundle, tmp_path / "data", tmp_path / "out")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -145,3 +147,36 @@ def test_an_error_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_half()
     assert files_below(tmp_path) == ["out", "out/old"]
+
+
+KILLED_BETWEEN_THE_RENAMES = """
+import os, sys
+from pathlib import Path
+from monai_selfcleanse.files import atomic_folder
+
+rename = Path.rename
+def once(self, target):
+    rename(self, target)
+    os._exit(9)
+
+with atomic_folder(sys.argv[1], lambda folder: True) as part:
+    (part / "new").write_text("")
+    Path.rename = once
+"""
+
+
+def test_what_a_killed_process_had_moved_aside_comes_back(tmp_path: Path) -> None:
+    target = tmp_path / "b"
+    for name in ("a-b", "b"):  # one ends as the other is called
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old").write_text(name)
+        command = [sys.executable, "-c", KILLED_BETWEEN_THE_RENAMES, str(tmp_path / name)]
+        assert subprocess.run(command, check=False).returncode == 9
+        assert not (tmp_path / name).exists()
+    with pytest.raises(RuntimeError), atomic_folder(target, lambda folder: (folder / "old").exists()):
+        raise RuntimeError
+    assert (target / "old").read_text() == "b"
+    assert not (tmp_path / "a-b").exists()
+    with atomic_folder(target, lambda folder: (folder / "old").exists()) as part:
+        (part / "new").write_text("")
+    assert files_below(target) == ["new"]

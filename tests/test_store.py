@@ -15,7 +15,7 @@ from monai_selfcleanse.store import CaseStore
 
 TARGET = np.array([[0, 1], [2, 3]])
 WEIGHT = np.array([[1.0, 0.0], [1.0, 1.0]], dtype=np.float32)
-ODD_IDS = ["a/b", "../up", "..", "a b", "ä%2F", "c:\\d", "x.nii.gz", "*"]
+ODD_IDS = ["a/b", "../up", "..", "a b", "ä%2F", "c:\\d", "x.nii.gz", "*", "a", "A", "É", "é"]
 
 
 @pytest.fixture
@@ -151,6 +151,7 @@ def test_odd_ids_stay_apart_and_within_the_folder(store: CaseStore) -> None:
         found = store.read_target(case)
         assert found is not None
         np.testing.assert_array_equal(found[0], TARGET + i)
-    assert len(list((store.directory / "seen").iterdir())) == len(ODD_IDS)
+    names = [path.name for path in (store.directory / "seen").iterdir()]
+    assert len({name.lower() for name in names}) == len(ODD_IDS)  # some file systems hold A and a for one
     assert files_below(store.directory.parent)[0] == "cases"
     assert len(list(store.directory.parent.iterdir())) == 1

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -47,8 +46,8 @@ def write_nnunet_dataset(
 ) -> None:
     """Write images and cleansed labels as nnU-Net takes them.
 
-    Images are hard links where the file system has them and nothing is to be changed, else copies. Labels are new files
-    of 8 bits on their image's grid, numbered 1, 2, ... in the order of ``names``, for nnU-Net wants no gaps.
+    Images are copies. Labels are new files of 8 bits on their image's grid, numbered 1, 2, ... in the order of
+    ``names``, for nnU-Net wants no gaps.
 
     Args:
         data: the cases' dictionaries; ``image`` may be a list of paths, one a channel, or a file with the channels
@@ -154,15 +153,12 @@ def _all_end_plain(item: Mapping[str, Any]) -> bool:
 
 
 def _write_image(channel: nib.Nifti1Image, target: Path) -> None:
-    """One channel as a file: linked, copied or packed as it is; with another ending or more axes, saved anew."""
+    """One channel as a file: copied or packed as it is; with another ending or more axes, saved anew."""
     path = channel.get_filename()
     if path is None or not str(path).endswith((".nii", ".nii.gz")):
         nib.save(channel, target)
     elif str(path).endswith(".nii.gz") == target.name.endswith(".nii.gz"):
-        try:
-            os.link(Path(path).resolve(), target)
-        except OSError:
-            shutil.copyfile(path, target)
+        shutil.copyfile(path, target)
     else:
         with open(path, "rb") as plain, gzip.open(target, "wb") as packed:
             shutil.copyfileobj(plain, packed)
@@ -188,5 +184,6 @@ def _cleansed(
     for structure, number in value.items():
         out[label == structure] = number
     if ignore is not None and structures:
-        out[untrusted_voxels(view.given, view.predicted, view.confidence, structures)] = ignore
+        untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, structures, view.min_confidence)
+        out[untrusted] = ignore
     return out

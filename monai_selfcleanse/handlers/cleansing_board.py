@@ -13,6 +13,7 @@ from ..cleansing import cleanse_label
 from ..report import report_rows
 from ..store import CaseStore
 from ..tracking import draw_outlines
+from ..views import ScreenTurn
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
 
@@ -23,9 +24,10 @@ class CleansingBoard:
     """After each round of the filter, show how clean the labels look, and the worst suspects as pictures.
 
     TensorBoard gets, by epoch: a histogram ``clean_probability/STRUCTURE`` and a number ``suspected/STRUCTURE`` a
-    structure, and under ``suspects`` a picture of the worst ones side by side, each in the slice where given and
-    proposed label differ most, with a text that names them in the same order. What is proposed follows the label
-    cleanser's rule (:func:`monai_selfcleanse.cleansing.cleanse_label`), as in the cleansed labels on disk.
+    structure, and under ``suspects`` a picture of the worst ones side by side, turned as in the report, each in the
+    slice where given and proposed label differ most, with a text that names them in the same order. What is proposed
+    follows the label cleanser's rule (:func:`monai_selfcleanse.cleansing.cleanse_label`), as in the cleansed labels on
+    disk.
 
     Attach it last: what all handlers have written by the end of an epoch or of training then reaches the disk.
 
@@ -76,14 +78,15 @@ class CleansingBoard:
     def _picture(self, index: int, structure: int, suspected: list[int]) -> np.ndarray:
         data = self.cases[index]
         seen = self.store.read_seen(case_of(data))
-        proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, suspected)
+        proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, suspected, seen.min_confidence)
         image = np.asarray(data["image"])[0]
         masks = seen.given == structure, proposed == structure
         if image.ndim == 3:
             differing = (masks[0] != masks[1]).sum((0, 1))
             shown = int(np.argmax(differing if differing.any() else (masks[0] | masks[1]).sum((0, 1))))
             image, masks = image[..., shown], (masks[0][..., shown], masks[1][..., shown])
-        return draw_outlines(image.T, masks[0].T, masks[1].T)
+        turn = ScreenTurn(seen.affine)
+        return draw_outlines(turn(image), turn(masks[0]), turn(masks[1]))
 
 
 def _side_by_side(pictures: list[np.ndarray]) -> np.ndarray:

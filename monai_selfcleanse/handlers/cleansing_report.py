@@ -12,6 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
+from ..distributed import on_rank_zero
 from ..export import write_cleansed_labels
 from ..mixture import VERDICTS
 from ..report import REPORT_FILES, TruthSummary, compare_with_truth, report_rows, write_report
@@ -30,7 +31,7 @@ class CleansingReport:
     Those that an earlier run left in the folder are moved to ``earlier/N`` when a training starts afresh.
 
     Without a result (no filter attached, or no round held) the table has the validation figures alone. In a distributed
-    training all ranks validate, and rank 0 does the rest.
+    training all ranks validate, and rank 0 does the rest while the others wait.
 
     Args:
         data: the training cases' dictionaries, see :mod:`monai_selfcleanse.cases`.
@@ -60,43 +61,50 @@ class CleansingReport:
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
         if not engine.has_event_handler(self, Events.COMPLETED):
-            engine.add_event_handler(Events.STARTED, self._set_aside)
+            engine.add_event_handler(Events.STARTED, self._started)
             engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
         """Write the files and log the table."""
-        writes = idist.get_rank() == 0
         result: LabelFilterResult | None = getattr(engine.state, "label_filter_result", None)
         rows: list[tuple[str, str]] = []
         files: list[tuple[str, str]] = []
-        if result is not None and writes:
-            names = dict(zip(result.structures, result.names, strict=True))
-            decisions = dict(zip(result.structures, result.decisions, strict=True))
-            source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
-            ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
-            write_report(self.output_dir, ranked, names, decisions, self.data, self.store, source)
-            write_cleansed_labels(self.data, ranked, self.store, self.cleansed, source)
-            truth = compare_with_truth(
-                self.data, self.cleansed, result.cases, result.structures, result.clean_probability, result.suspected
-            )
-            rows += _filter_rows(result) + ([] if truth is None else _truth_rows(truth))
+        if result is not None:
+            rows += on_rank_zero(lambda: self._write(result))
             table, slices, page = (str(self.output_dir / name) for name in REPORT_FILES)
             files += [("suspects, with pictures", page), ("suspects, ranked", table), ("slices to look at", slices)]
             files += [("cleansed labels", str(self.cleansed))]
         rows += self._validation_rows(engine.state.epoch)
         if self.model_file is not None:
             files.append(("trained weights", self.model_file))
-        if writes and (rows or files):
+        if idist.get_rank() == 0 and (rows or files):
             width = max(len(name) for name, _ in rows + files)
             lines = [f"  {name:<{width}}  {value}" for name, value in rows]
             lines += [""] * bool(lines and files) + [f"  {name:<{width}}  {value}" for name, value in files]
             self.logger.info("\n".join(["training has ended", "", *lines, ""]))
 
-    def _set_aside(self, engine: Engine) -> None:
+    def _write(self, result: LabelFilterResult) -> list[tuple[str, str]]:
+        """Write the files; rows of the table."""
+        names = dict(zip(result.structures, result.names, strict=True))
+        decisions = dict(zip(result.structures, result.decisions, strict=True))
+        source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
+        ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
+        write_report(self.output_dir, ranked, names, decisions, self.data, self.store, source)
+        write_cleansed_labels(self.data, ranked, self.store, self.cleansed, source)
+        truth = compare_with_truth(
+            self.data, self.cleansed, result.cases, result.structures, result.clean_probability, result.suspected
+        )
+        return _filter_rows(result) + ([] if truth is None else _truth_rows(truth))
+
+    def _started(self, engine: Engine) -> None:
+        if engine.state.epoch == 0:
+            on_rank_zero(self._set_aside)
+
+    def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
         results = [*(self.output_dir / name for name in REPORT_FILES), self.cleansed]
         earlier = [path for path in results if path.exists()]
-        if engine.state.epoch > 0 or not earlier or idist.get_rank() > 0:
+        if not earlier:
             return
         n = 1
         while (aside := self.output_dir / "earlier" / str(n)).exists():

@@ -12,7 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from ..cleansing import cleanse_label
-from ..distributed import dealt_out, gathered, on_rank_zero
+from ..distributed import blind_ranks, dealt_out, gathered, on_rank_zero
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
@@ -47,19 +47,15 @@ class LabelCleanser:
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
     epoch starts from the given labels: older targets in the store are put out of force. In a distributed training each
-    rank writes a share of the targets, and they come into force when all are written.
+    rank writes a share of the targets, and training goes on when all of them are written and every rank sees them.
 
     Args:
-        store: the filter's folder or store.
-        min_confidence: of the targets for training; see :func:`monai_selfcleanse.cleansing.cleanse_label`, whose
-            default labels on disk, report and pictures keep.
+        store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
+            (``min_confidence``).
     """
 
-    def __init__(self, store: CaseStore | str, min_confidence: float = 0.8) -> None:
-        if not 0 <= min_confidence <= 1:
-            raise ValueError(f"min_confidence must lie in [0, 1], got {min_confidence}")
+    def __init__(self, store: CaseStore | str) -> None:
         self.store = CaseStore(store) if isinstance(store, str) else store
-        self.min_confidence = min_confidence
         self.version = 0
         self.cases: tuple[str, ...] = ()
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
@@ -81,12 +77,12 @@ class LabelCleanser:
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
             seen = self.store.read_seen(case)
             target, weight = cleanse_label(
-                seen.given, seen.predicted, seen.confidence, suspects[case], self.min_confidence
+                seen.given, seen.predicted, seen.confidence, suspects[case], seen.min_confidence
             )
             self.store.write_target(self.version, case, target, weight)
             changed[case] = int(np.count_nonzero(target != seen.given))
         changed = dealt_out(gathered(changed))
-        on_rank_zero(lambda: self.store.publish(self.version))
+        self._publish()
         done = LabelCleanserResult(result.epoch, self.version, self.cases, tuple(changed[case] for case in self.cases))
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
         self.logger.info(
@@ -111,4 +107,19 @@ class LabelCleanser:
                 f"cannot resume: {len(lost)} targets of cleansing {self.version} are not in {self.store.directory} "
                 f"({lost[0]!r}, ...): resume with the output_dir of the interrupted run, or start afresh"
             )
+        self._publish()
+
+    def _publish(self) -> None:
+        """Put the targets into force, for all ranks in the same step."""
         on_rank_zero(lambda: self.store.publish(self.version))
+        blind = blind_ranks(
+            lambda: (
+                self.store.version == self.version
+                and all(self.store.has_target(self.version, case) for case in self.cases)
+            )
+        )
+        if blind:
+            raise RuntimeError(
+                f"rank {blind} does not see cleansing {self.version} in {self.store.directory}: the file system that "
+                "all processes share keeps showing an earlier one"
+            )

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EMAHandler
@@ -24,7 +23,7 @@ class TrainingCheckpoint:
     MONAI's ``CheckpointSaver`` names its files by epoch and cannot keep just one under a fixed name; here the file is
     always the same, so that ``resume`` needs no path. Attach it *first*: it loads before the other handlers look at
     their state, and it takes its place for saving, behind all of them, only when training starts. In a distributed
-    training rank 0 saves, and every rank loads. What is kept must be the same on all of them.
+    training rank 0 saves while the others wait, and every rank loads. What is kept must be the same on all of them.
 
     Args:
         path: the file.
@@ -54,8 +53,9 @@ class TrainingCheckpoint:
 
     def __call__(self, engine: Engine) -> None:
         """Save."""
-        if idist.get_rank() > 0:
-            return
+        on_rank_zero(lambda: self._save(engine))
+
+    def _save(self, engine: Engine) -> None:
         state = {name: _state_of(value) for name, value in self.objects.items()}
         state["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
         with atomic_path(self.path) as part:

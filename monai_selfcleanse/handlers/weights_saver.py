@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.networks.utils import get_state_dict
 
+from ..distributed import on_rank_zero
 from ..files import atomic_path
 
 __all__ = ["WeightsSaver"]
@@ -19,7 +19,8 @@ class WeightsSaver:
     """Write a flat, tensor-only state dict, as ``monai.bundle.load`` takes it, when training completes.
 
     MONAI's ``CheckpointSaver`` also writes when training breaks off, over weights that may be in use, and not
-    atomically. Here a file is replaced by a whole one or not at all. In a distributed training rank 0 writes.
+    atomically. Here a file is replaced by a whole one or not at all. In a distributed training rank 0 writes while
+    the others wait.
 
     Args:
         path: the file; folders are made.
@@ -38,8 +39,9 @@ class WeightsSaver:
 
     def __call__(self, engine: Engine) -> None:
         """Write."""
-        if idist.get_rank() > 0:
-            return
+        on_rank_zero(self._save)
+
+    def _save(self) -> None:
         weights = get_state_dict(self.model)  # of what DistributedDataParallel wraps, without its prefix
         with atomic_path(self.path) as part:
             torch.save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part)

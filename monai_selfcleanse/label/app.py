@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Activationsd, Invertd, LoadImage, SpatialResample
+from monai.transforms import Activationsd, Invertd, Lambdad, LoadImage, SpatialResample
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
@@ -73,7 +73,7 @@ class LabelCleanserTask(BundleInferTask):
 
     def post_transforms(self, data: Any = None) -> Sequence[Callable]:
         """The bundle's postprocessing as far as it leaves probabilities, on the image's own grid."""
-        return [t for t in super().post_transforms(data) if isinstance(t, (Activationsd, Invertd, Restored))]
+        return [t for t in super().post_transforms(data) if isinstance(t, (Activationsd, Invertd, Lambdad, Restored))]
 
     def predict(self, image: str, label: str) -> tuple[np.ndarray, np.ndarray, Sequence[float]]:
         """A :data:`monai_selfcleanse.label.review.Predict`, on the image's grid."""

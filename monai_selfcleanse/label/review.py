@@ -15,12 +15,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..mixture import VERDICTS, filter_labels
+from ..mixture import VERDICTS, FilterDecision, Verdict, filter_labels
 from ..scoring import reason_for, structure_evidence
 
 __all__ = ["KEY", "TAG", "Datastore", "Doubt", "Predict", "ReviewQueue", "judge_labels", "review_queue"]
@@ -150,7 +151,7 @@ class ReviewQueue:
     """
 
     waiting: Mapping[str, Sequence[Doubt]]
-    verdicts: Mapping[str, str]
+    verdicts: Mapping[str, Verdict]
     n_judged: int
     n_reviewed: int
     unjudged: Sequence[str]
@@ -188,11 +189,10 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
         elif not record:
             unjudged.append(image)
     doubts: dict[str, list[Doubt]] = {}
-    verdicts: dict[str, str] = {}
+    verdicts: dict[str, Verdict] = {}
     for k, name in structures.items():
         cases = [(image, r["structures"][str(k)]) for image, r in records.items() if str(k) in r["structures"]]
-        score = np.array([e["score"] for _, e in cases])
-        decision = filter_labels(score, np.array([e["expected_dice"] - e["dice"] for _, e in cases]))
+        decision = _decide(tuple(e["score"] for _, e in cases), tuple(e["expected_dice"] - e["dice"] for _, e in cases))
         verdicts[name] = decision.verdict
         for i, (image, e) in enumerate(cases):
             if image not in reviewed and (decision.suspected[i] or decision.verdict == "too few"):
@@ -202,6 +202,12 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
         found.sort(key=_suspicion)
     order = sorted(doubts, key=lambda image: (*_suspicion(doubts[image][0]), image))
     return ReviewQueue({i: doubts[i] for i in order}, verdicts, len(records), len(reviewed), unjudged)
+
+
+@lru_cache(maxsize=32)
+def _decide(scores: tuple[float, ...], surprise: tuple[float, ...]) -> FilterDecision:
+    """The filter's decision on a structure, which every proposal asks for, and only new evidence changes."""
+    return filter_labels(np.array(scores), np.array(surprise))
 
 
 def _suspicion(doubt: Doubt) -> tuple[float, float]:

@@ -29,6 +29,8 @@ from .words import headline, reason_in_words, verdict_in_words
 
 __all__ = ["write_html"]
 
+_TITLE = "Label report"
+
 _SLICES_NAMED = 6
 """Slices named for a suspect, worst first; slices.csv has all."""
 
@@ -41,7 +43,6 @@ def write_html(
     suspects: Iterable[Suspect],
     provenance: Mapping[str, Any],
     n_pictured: int,
-    title: str = "Label report",
 ) -> None:
     """Write the page.
 
@@ -53,13 +54,12 @@ def write_html(
         suspects: what to show of each suspected row, in any order; taken one at a time, and not kept.
         provenance: what judged the labels, shown as it is: names and plain values.
         n_pictured: number of suspects that get pictures, to be stated.
-        title: heading of the page.
     """
     rank_of = {(row["case"], row["structure"]): rank for rank, row in enumerate(rows)}
     style, script = _asset("report.css"), _asset("report.js")
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(_head(title, style, script))
-        file.write(_summary(title, rows, names, decisions, provenance))
+        file.write(_head(style, script))
+        file.write(_summary(rows, names, decisions, provenance))
         file.write(_table(rows, n_pictured))
         details: dict[int, Any] = {}
         for suspect in suspects:
@@ -76,14 +76,14 @@ def write_html(
 
 
 def _asset(name: str) -> str:
-    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-def _head(title: str, style: str, script: str) -> str:
+def _head(style: str, script: str) -> str:
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; "
         "form-action 'none'"
@@ -95,7 +95,7 @@ def _head(title: str, style: str, script: str) -> str:
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{html.escape(title)}</title>
+<title>{_TITLE}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
@@ -104,7 +104,6 @@ def _head(title: str, style: str, script: str) -> str:
 
 
 def _summary(
-    title: str,
     rows: Sequence[Mapping[str, Any]],
     names: Mapping[int, str],
     decisions: Mapping[int, FilterDecision],
@@ -134,7 +133,7 @@ def _summary(
             f"{histogram_svg(name, scores, suspected, decisions[structure])}</section>"
         )
     return f"""<header>
-<h1>{html.escape(title)}</h1>
+<h1>{_TITLE}</h1>
 <p class="headline">{html.escape(headline(decisions))}</p>
 <ul class="figures">{tiles}</ul>
 </header>

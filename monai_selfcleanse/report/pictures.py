@@ -10,10 +10,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
-from ..views import CaseView
+from ..views import CaseView, ScreenTurn, grey_levels
 
 __all__ = ["Picture", "draw_slices", "encode_png", "outline_path"]
 
@@ -59,13 +58,11 @@ def draw_slices(view: CaseView, structure: int, slices: Sequence[int], image: np
     masks = [label == structure for label in (view.given, view.predicted, view.cleansed)]
     volumes = [v if v.ndim == 3 else v[..., None] for v in masks]
     box = _around((volumes[0] | volumes[1]).any(2), view.spacing)
-    turn = _Turn(view.file.affine, view.spacing)
+    turn = ScreenTurn(view.file.affine)
     windows: list[np.ndarray] = []
     if image is not None and slices:
         grey = (image if image.ndim == 3 else image[..., None])[box][..., list(slices)]
-        low, high = np.nanpercentile(grey, [0.5, 99.5])
-        scaled = np.nan_to_num((grey - low) / max(float(high - low), 1e-12), nan=0.0)
-        windows = list(np.moveaxis(np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8), -1, 0))
+        windows = list(np.moveaxis(grey_levels(grey), -1, 0))
     out = []
     for i, z in enumerate(slices):
         given, predicted, cleansed = (turn(volume[..., z][box]) for volume in volumes)
@@ -78,35 +75,6 @@ def draw_slices(view: CaseView, structure: int, slices: Sequence[int], image: np
         aspect = width * turn.spacing[1] / (height * turn.spacing[0])
         out.append(Picture(int(z), width, height, float(aspect), turn.edges, png, *paths))
     return out
-
-
-_OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
-
-
-class _Turn:
-    """From an array slice ``(axis 0, axis 1)`` to rows and columns of a screen.
-
-    Columns run to the patient's left, in sagittal slices to posterior; rows run to posterior, else to inferior.
-    """
-
-    _COLUMNS, _ROWS = ("L", "P"), ("P", "I")
-
-    def __init__(self, affine: np.ndarray, spacing: np.ndarray) -> None:
-        codes = nib.aff2axcodes(affine)[:2]
-        self.transpose = codes[0] in ("L", "R") or (codes[0] in ("A", "P") and codes[1] in ("S", "I"))
-        row, column = (codes[1], codes[0]) if self.transpose else codes
-        self.flip = tuple(
-            slice(None, None, 1 if code in wanted else -1)
-            for code, wanted in ((row, self._ROWS), (column, self._COLUMNS))
-        )
-        self.spacing = (spacing[1], spacing[0]) if self.transpose else (spacing[0], spacing[1])
-        to_right, to_bottom = (
-            code if code in wanted else _OPPOSITE[code] for code, wanted in ((column, self._COLUMNS), (row, self._ROWS))
-        )
-        self.edges = (_OPPOSITE[to_right], _OPPOSITE[to_bottom])
-
-    def __call__(self, plane: np.ndarray) -> np.ndarray:
-        return (plane.T if self.transpose else plane)[self.flip]
 
 
 def _around(mask: np.ndarray, spacing: np.ndarray) -> tuple[slice, slice]:

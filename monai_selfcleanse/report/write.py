@@ -31,7 +31,6 @@ def write_report(
     store: CaseStore,
     source: Mapping[str, Any],
     n_pictured: int = 200,
-    title: str = "Label report",
 ) -> None:
     """Write ``label_report.csv``, ``slices.csv`` and ``report.html``.
 
@@ -48,7 +47,6 @@ def write_report(
         source: what judged the labels, such as ``{"epoch": 60}`` or ``{"model": "models/model.pt"}``; shown in the
             page.
         n_pictured: number of suspects with pictures in the page, the most suspect ones; some 30 kB each.
-        title: heading of the page.
     """
     report, slices, page = (Path(directory) / name for name in REPORT_FILES)
     with atomic_path(report) as report_part, atomic_path(slices) as slices_part, atomic_path(page) as page_part:
@@ -56,7 +54,7 @@ def write_report(
         with open_csv(slices_part) as file:
             suspects = _through_csv(look_at_suspects(data, rows, store, n_pictured), file)
             about = provenance(source)
-            write_html(page_part, rows, names, decisions, suspects, about, n_pictured, title)
+            write_html(page_part, rows, names, decisions, suspects, about, n_pictured)
 
 
 def _through_csv(suspects: Iterable[Suspect], file: TextIO) -> Iterator[Suspect]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
 from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.handlers import CleansingBoard, LabelFilter
@@ -40,10 +42,21 @@ class Recorder:
         self.flushed += 1
 
 
-def trained(ndim: int, spoilt: tuple[int, ...], path: Path) -> Recorder:
+def mirrored(case: dict[str, Any]) -> None:
+    """Store a case with its first two axes backwards, at the same place in space."""
+    for key in ("image", "label"):
+        affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+        affine[:2, 3] = np.array(case[key].shape[1:3]) - 1
+        case[key] = MetaTensor(case[key].flip((1, 2)).as_tensor(), affine=torch.as_tensor(affine))
+
+
+def trained(ndim: int, spoilt: tuple[int, ...], path: Path, mirror: bool = False) -> Recorder:
     cases = make_cases(16, ndim)
-    for i in spoilt:
-        spoil(cases[i], structure=2)
+    for i, case in enumerate(cases):
+        if i in spoilt:
+            spoil(case, structure=2)
+        if mirror:
+            mirrored(case)
     trainer, sweep = make_trainer(cases, None, 3, [])
     store, board = CaseStore(path), Recorder()
     LabelFilter(sweep, store, {1: "outer", 2: "inner"}, warmup_epochs=2, interval=1).attach(trainer)
@@ -70,6 +83,13 @@ def test_every_round_shows_probabilities_and_the_worst_suspects(ndim: int, tmp_p
         assert coloured == {(0, 190, 255)}
     text = board.texts["suspects", 2]
     assert sum(f"case{i:02d}, inner: missing" in text for i in (3, 7, 11)) == 2
+
+
+def test_pictures_are_turned_alike_however_the_axes_are_stored(tmp_path: Path) -> None:
+    plain, other = (trained(3, (3, 7), tmp_path / str(mirror), mirror) for mirror in (False, True))
+    picture = plain.images["suspects", 2]
+    np.testing.assert_array_equal(other.images["suspects", 2], picture)
+    assert not np.array_equal(picture[::-1], picture)  # upside down it would look otherwise
 
 
 def test_clean_labels_show_no_picture(tmp_path: Path) -> None:

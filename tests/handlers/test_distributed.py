@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -48,12 +50,24 @@ class RecordingStore(CaseStore):
         super().write_target(version, case, *args)
 
 
-def self_cleanse(folder: Path, sampler: Any = None) -> dict[str, Any]:
+class CachingStore(RecordingStore):
+    """A store on a file system that shows for a second what it showed before, as NFS does."""
+
+    looked: tuple[float, int] = (-1.0, 0)
+
+    @property
+    def version(self) -> int:
+        if time.monotonic() - self.looked[0] > 1:
+            self.looked = time.monotonic(), super().version
+        return self.looked[1]
+
+
+def self_cleanse(folder: Path, sampler: Any = None, kind: type[RecordingStore] = RecordingStore) -> dict[str, Any]:
     """Two rounds of filter and cleanser on 13 cases, 4 of them spoilt, with a network that is right from the start."""
     cases = make_cases(13, 2)
     for i, structure in ((2, 1), (5, 2), (8, 2), (11, 2)):
         spoil(cases[i], structure)
-    store = RecordingStore(folder)
+    store = kind(folder)
     trainer, sweep = make_trainer(cases, store, 2, [], sweep_sampler=sampler)
     label_filter = LabelFilter(sweep, store, {1: "outer", 2: "inner"}, warmup_epochs=2)
     label_cleanser = LabelCleanser(store)
@@ -123,12 +137,22 @@ def failing_step() -> None:
     raise ValueError("the data are bad")
 
 
+def full_disk(*_: Any) -> None:
+    raise OSError("No space left on device")
+
+
 def error_of(step: Any) -> str:
     try:
         step()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def saving_fails(folder: Path) -> None:
+    training = Averaged(folder)
+    with patch("torch.save", full_disk):
+        training.run(1)
 
 
 def process(rank: int, folder: Path) -> None:
@@ -143,11 +167,13 @@ def process(rank: int, folder: Path) -> None:
         "sharded": self_cleanse(folder / "sharded", partial(sampler, even_divisible=False)),
         "padded": self_cleanse(folder / "padded", partial(sampler, even_divisible=True)),
         "everyone all": self_cleanse(folder / "everyone all"),
+        "cached": self_cleanse(folder / "cached", partial(sampler, even_divisible=False), CachingStore),
         "averaged": averaged,
         "resumed": Averaged(folder / "resumed", resume=True).run(4),
         "drawn": whole.drawn,
         "cohort": find_cohort(folder),
         "from rank 0": on_rank_zero(lambda: f"made by {rank}"),
+        "disk full": error_of(lambda: saving_fails(folder / "full")),
         "rank 0 fails": error_of(lambda: on_rank_zero(failing_step)),
         "not shared": error_of(lambda: check_shared(folder / f"disk of node {rank}", wait=0.1)),
     }
@@ -186,11 +212,14 @@ def test_all_ranks_find_what_one_process_finds(how: str, ranks: list[dict[str, A
         assert str(got["state"]) == str(alone["state"])
 
 
-def test_all_ranks_train_on_the_targets_of_one_process(ranks: list[dict[str, Any]], alone: dict[str, Any]) -> None:
+@pytest.mark.parametrize("how", ["sharded", "cached"])
+def test_all_ranks_train_on_the_targets_of_one_process(
+    how: str, ranks: list[dict[str, Any]], alone: dict[str, Any]
+) -> None:
     for rank in ranks:
         for case, (label, weight) in alone["trained_on"].items():
-            np.testing.assert_array_equal(rank["sharded"]["trained_on"][case][0], label)
-            np.testing.assert_array_equal(rank["sharded"]["trained_on"][case][1], weight)
+            np.testing.assert_array_equal(rank[how]["trained_on"][case][0], label)
+            np.testing.assert_array_equal(rank[how]["trained_on"][case][1], weight)
 
 
 def test_every_case_is_swept_and_every_target_written_once(ranks: list[dict[str, Any]], alone: dict[str, Any]) -> None:
@@ -229,6 +258,11 @@ def test_rank_zero_does_a_step_for_all(ranks: list[dict[str, Any]]) -> None:
 def test_where_rank_zero_fails_nobody_waits(ranks: list[dict[str, Any]]) -> None:
     assert ranks[0]["rank 0 fails"] == "ValueError: the data are bad"
     assert ranks[1]["rank 0 fails"].startswith(RankZeroError.__name__)
+
+
+def test_where_rank_zero_cannot_save_nobody_waits(ranks: list[dict[str, Any]]) -> None:
+    assert ranks[0]["disk full"] == "OSError: No space left on device"
+    assert ranks[1]["disk full"].startswith(RankZeroError.__name__)
 
 
 def test_a_folder_that_is_not_shared_is_refused_on_all_ranks(ranks: list[dict[str, Any]]) -> None:

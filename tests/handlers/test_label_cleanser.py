@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers import NAMES, judged_cohort, read_nifti
 from ignite.engine import Engine, Events
 from oracle import make_cases, make_trainer, spoil
 
+from monai_selfcleanse.export import write_cleansed_labels, write_nnunet_dataset
 from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
+from monai_selfcleanse.report import look_at_suspects
 from monai_selfcleanse.store import CaseStore
 
 
@@ -137,6 +141,30 @@ def test_a_checkpoint_whose_targets_are_elsewhere_is_refused(tmp_path: Path) -> 
         cleanser._take_up(engine)
 
 
-def test_min_confidence_out_of_range_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="min_confidence"):
-        LabelCleanser(CaseStore(tmp_path), min_confidence=1.5)
+def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(tmp_path: Path) -> None:
+    """Of case a's missing structure the network is sure with 0.98, in its last row with 0.61 alone."""
+    judged = judged_cohort(tmp_path / "data")
+    suspected = np.array([[case == "a"] for case in "abcdef"])
+    result = LabelFilterResult(1, tuple("abcdef"), (1,), ("one",), {}, 1.0 - suspected, suspected, ())
+    for min_confidence, rows in ((0.5, 4), (0.8, 3), (0.99, 0)):
+        store, out = CaseStore(judged.store.directory, min_confidence), tmp_path / str(min_confidence)
+        engine = Engine(lambda e, b: None)
+        cleanser = LabelCleanser(store)
+        cleanser.attach(engine)
+        engine.state.label_filter_result = result
+        cleanser(engine)
+        target, _ = store.read_target("a") or pytest.fail("case a has no target")
+        write_cleansed_labels(judged.data, judged.rows, store, out / "cleansed", {})
+        write_nnunet_dataset(judged.data, judged.rows, NAMES, store, out / "Dataset501_Mine", {}, ignore=True)
+        on_disk = read_nifti(out / "cleansed" / "labelsTr" / "0.nii.gz")
+        exported = read_nifti(out / "Dataset501_Mine" / "labelsTr" / "a.nii.gz")
+        pictured = next(iter(look_at_suspects(judged.data, judged.rows, store, 1))).pictures[0].cleansed
+        for label in (target, on_disk, exported):
+            assert (label == 1).sum() == rows * 4 * 3
+        assert (exported == 4).sum() == (4 - rows) * 4 * 3  # nnU-Net's ignore
+        assert {int(side) for side in re.findall(r"[hv]-?(\d+)", pictured)} == ({rows, 4} if rows else set())
+
+
+def test_a_confidence_out_of_range_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"min_confidence must lie in \[0, 1\], got 1.5"):
+        CaseStore(tmp_path, min_confidence=1.5)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monai_selfcleanse.label import review
 from monai_selfcleanse.label.review import KEY, TAG, judge_labels, review_queue
+from monai_selfcleanse.mixture import filter_labels
 
 STRUCTURES = {1: "liver", 2: "tumour"}
 
@@ -106,6 +108,27 @@ def test_suspects_wait_the_most_suspect_first_with_what_is_in_doubt(tmp_path: Pa
     worst = [found[0].clean_probability for found in queue.waiting.values()]
     assert worst == sorted(worst)
     assert max(d.clean_probability for found in queue.waiting.values() for d in found) < 0.1
+
+
+def test_only_new_evidence_is_fitted_again(tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each proposal asks for the queue."""
+    fits: list[int] = []
+
+    def counted(score: np.ndarray, surprise: np.ndarray) -> Any:
+        fits.append(len(score))
+        return filter_labels(score, surprise)
+
+    monkeypatch.setattr(review, "filter_labels", counted)
+    review._decide.cache_clear()
+    store = cohort(tmp_path, 16, {3: drawn(tumour=False)})
+    judge_labels(store, network, STRUCTURES, model=1.0)
+    queues = [review_queue(store, STRUCTURES) for _ in range(3)]
+    assert fits == [16, 16]  # liver and tumour
+    assert queues[0] == queues[1] == queues[2]
+    store.submit("case16", drawn(tumour=False))
+    judge_labels(store, network, STRUCTURES, model=1.0)
+    assert set(waiting(store)) == {"case03", "case16"}
+    assert fits == [16, 16, 17, 17]
 
 
 def test_a_label_leaves_the_queue_when_it_is_submitted_again_corrected_or_not(tmp_path: Path, network: Network) -> None:

@@ -247,9 +247,9 @@ def test_clean_labels_are_called_clean(browser: Page, tmp_path: Path) -> None:
     decision = FilterDecision(np.ones(20), np.zeros(20, bool), "clean", None, 0.0, 0.1)
     cases = [f"c{i}" for i in range(20)]
     rows = report_rows(cases, {1: "<b>x</b>"}, evidence, np.ones((20, 1)), np.zeros((20, 1), bool))
-    write_html(tmp_path / "r.html", rows, {1: "<b>x</b>"}, {1: decision}, [], {"data": "<i>"}, 200, "Mine & yours")
+    write_html(tmp_path / "r.html", rows, {1: "<b>x</b>"}, {1: decision}, [], {"data": "<i>"}, 200)
     page = browser.open(tmp_path / "r.html")
-    assert page.one("h1").text == page.driver.title == "Mine & yours"
+    assert page.one("h1").text == page.driver.title == "Label report"
     assert page.one(".headline").text == "The labels look clean."
     assert page.texts(".panel h3") == ["<b>x</b>"]
     assert "No label is suspected" in page.one("main").text
