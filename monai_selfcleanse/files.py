@@ -95,15 +95,20 @@ def load_nifti(path: str | os.PathLike) -> nib.Nifti1Image:
     return image
 
 
-def save_like(voxels: np.ndarray, like: nib.Nifti1Image, path: str | os.PathLike) -> None:
+def save_like(
+    voxels: np.ndarray, like: nib.Nifti1Image, path: str | os.PathLike, dtype: type[np.generic] | None = None
+) -> None:
     """Write voxels with another file's grid, header and data type, atomically.
 
     Args:
-        voxels: array of ``like``'s shape; rounded where its data type holds whole numbers.
-        like: the image whose affine, header and data type are kept.
+        voxels: array of ``like``'s spatial shape; rounded where the data type holds whole numbers.
+        like: the image whose affine and header are kept.
         path: where to; folders are made.
+        dtype: the data type; None for ``like``'s.
     """
-    header, dtype = like.header.copy(), like.get_data_dtype()
+    header = like.header.copy()
+    dtype = like.get_data_dtype() if dtype is None else dtype
+    header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     if np.issubdtype(dtype, np.integer):  # a file with a scale factor is read as 0.99999, which a cast would make 0
         voxels = np.rint(voxels)

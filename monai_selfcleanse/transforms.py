@@ -1,4 +1,4 @@
-"""The data pipeline's side of cleansing: read the current target of a case in place of its given label."""
+"""The data pipeline's side of cleansing: given labels as index maps, and a case's current target in their place."""
 
 from __future__ import annotations
 
@@ -10,11 +10,43 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.transforms.traits import RandomizableTrait
+from monai.utils import ImageMetaKey, convert_to_dst_type
 
 from .cases import case_of
+from .labels import as_index_map
 from .store import CaseStore
 
-__all__ = ["CleansedLabelD", "CleansedLabelDict", "CleansedLabeld"]
+__all__ = [
+    "CleansedLabelD",
+    "CleansedLabelDict",
+    "CleansedLabeld",
+    "IndexMapD",
+    "IndexMapDict",
+    "IndexMapd",
+]
+
+
+class IndexMapd(MapTransform):
+    """Turn given labels in any of the forms of :mod:`monai_selfcleanse.labels` into index maps ``(1, *spatial)``.
+
+    Stands right after the loading of channel-first labels, before anything resamples them. An index map keeps its
+    values, but that they become whole where they are not quite (a file that is scaled by 0.333 reads 0.999).
+
+    Args:
+        keys: keys of the labels, ``(C, *spatial)``; data type, device and metadata stay.
+        allow_missing_keys: do not raise where a label is missing.
+
+    Raises:
+        ValueError: on call, where a label has none of the forms.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            label = d[key]
+            name = getattr(label, "meta", {}).get(ImageMetaKey.FILENAME_OR_OBJ, key)
+            d[key] = convert_to_dst_type(as_index_map(label, str(name))[None], label, dtype=label.dtype)[0]
+        return d
 
 
 class CleansedLabeld(MapTransform, RandomizableTrait):
@@ -68,3 +100,4 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
 
 
 CleansedLabelD = CleansedLabelDict = CleansedLabeld
+IndexMapD = IndexMapDict = IndexMapd

@@ -16,8 +16,8 @@ from monai.utils import CommonKeys
 
 from ..cases import case_of
 from ..distributed import check_shared, dealt_out, gathered
+from ..labels import index_map
 from ..mixture import VERDICTS, FilterDecision, filter_labels
-from ..noise.base import index_map
 from ..scoring import EVIDENCE, structure_evidence
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events

@@ -46,17 +46,32 @@ DAMAGE: dict[str, tuple[Break, str]] = {
     "NaN": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.nan)), "has 1 NaN or infinite voxels"),
     "infinity": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.inf)), "has 1 NaN or infinite voxels"),
     "constant image": (lambda image, _: write_nifti(image, 0 * tiny_image() + 7), "is constant"),
-    "4-D image": (lambda image, _: write_nifti(image, tiny_image()[..., None].repeat(3, -1)), "has 4 axes"),
+    "5-D image": (lambda image, _: write_nifti(image, tiny_image()[..., None, None].repeat(3, -1)), "has 5 axes"),
+    "several channels": (
+        lambda image, _: write_nifti(image, tiny_image()[..., None].repeat(3, -1)),
+        "has 3 channels, the network takes 1: set in_channels (--in_channels 3)",
+    ),
     "unknown values": (
         lambda _, label: write_nifti(label, tiny_label() * 2),
         "holds the values [4, 6], which are none",
     ),
     "negative values": (
         lambda _, label: write_nifti(label, -tiny_label().astype(np.int16)),
-        "holds the values [-3, -2",
+        "expected structure indices of at least 0, got -3",
     ),
-    "soft label": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), 0.5)), "no whole numbers"),
-    "label of NaN": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), np.nan)), "no whole numbers"),
+    "interpolated label": (
+        lambda _, label: write_nifti(label, with_voxel(tiny_label(), 0.5)),
+        "holds 0.5, which is no whole number, and values from 0 to 3",
+    ),
+    "soft label among several structures": (
+        lambda _, label: write_nifti(label, tiny_label().astype(np.float32) / 4),
+        "is a soft label, fractions in [0, 1] of one structure, but [1, 2, 3] are the known structures",
+    ),
+    "channels that overlap": (
+        lambda _, label: write_nifti(label, np.ones((12, 12, 4, 3), np.float32)),
+        "has 3 channels with values from 1 to 1, which add up to between 3 and 3",
+    ),
+    "label of NaN": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), np.nan)), "no whole number"),
 }
 
 
