@@ -65,7 +65,7 @@ def _look_at(
     except Exception as error:  # any reader's failure is this file's problem, not the run's
         problems.append(_unreadable(label, error))
     files = [image] if isinstance(image, str) else list(image)
-    n_channels = 0
+    n_channels, grid = 0, None
     for path in files:
         try:
             file = load_nifti(path)
@@ -77,6 +77,9 @@ def _look_at(
         stack = voxels if voxels.ndim == spatial + 1 else voxels[..., None]
         n_channels += stack.shape[-1]
         problems += _look_at_voxels(path, stack, axes)
+        grid = file.affine if grid is None else grid
+        if not np.allclose(file.affine, grid):  # MONAI's loader stacks nothing else
+            problems.append(f"{path}: its affine is not that of {files[0]}; write both on one grid")
         if given is not None and stack.shape[:-1] != given.index.shape:
             problems.append(f"{label}: has shape {given.index.shape}, its image {stack.shape[:-1]}")
         elif given is not None:

@@ -16,7 +16,7 @@ from ..noise.functional import case_generator
 from ..noise.presets import make_annotator
 from .acdc import ACDC_STRUCTURES
 from .checks import check_cases
-from .layouts import find_cases
+from .layouts import check_structures, find_cases
 from .phantom import write_phantom
 
 __all__ = ["Cohort", "split_patients"]
@@ -58,8 +58,8 @@ class Cohort:
     does it for all: every rank must ask.
 
     Args:
-        dataset_dir: folder in ACDC's or the Decathlon's layout (:func:`monai_selfcleanse.data.find_cases`); None writes
-            the phantom to ``output_dir/phantom`` and takes that.
+        dataset_dir: folder in one of the layouts of :func:`monai_selfcleanse.data.find_cases`, or a JSON file; None
+            writes the phantom to ``output_dir/phantom`` and takes that.
         output_dir: where phantom and noisy labels go.
         seed: decides phantom, split and noise.
         noise_rate: share of training patients that get synthetic label noise, in [0, 1]. The labels found are then the
@@ -67,6 +67,7 @@ class Cohort:
         noise_preset: name in :data:`monai_selfcleanse.noise.PRESETS`.
         validation_share: share of patients to validate on, in (0, 1]; at 1 there is nothing to train on.
         structures: label values and their names.
+        in_channels: number of the network's input channels, which images must have.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class Cohort:
         noise_preset: str = "mixed",
         validation_share: float = 0.2,
         structures: Mapping[Any, str] = ACDC_STRUCTURES,
+        in_channels: int = 1,
     ) -> None:
         self.dataset_dir, self.output_dir = dataset_dir, output_dir
         self.seed, self.noise_rate, self.noise_preset = seed, noise_rate, noise_preset
         self.validation_share = validation_share
-        self.structures = [int(k) for k in structures]
+        self.structures = {int(k): str(name) for k, name in structures.items()}
+        self.in_channels = in_channels
 
     @cached_property
     def train(self) -> list[dict[str, Any]]:
@@ -132,7 +135,8 @@ class Cohort:
         if directory is None:
             directory = str(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
         cases, problems = find_cases(directory)
-        check_cases(cases, self.structures, problems, ndim=3)
+        check_structures(directory, self.structures)
+        check_cases(cases, list(self.structures), problems, ndim=3, channels=self.in_channels)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]
         return train, [c for c in cases if c["patient"] not in set(train_patients)]

@@ -118,6 +118,29 @@ def test_flat_images_are_in_order(tmp_path: Path) -> None:
     assert check_case(str(image), str(label), [1, 2, 3]) == []
 
 
+def test_channels_are_counted_over_files_and_fourth_axes(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    two = write_nifti(tmp_path / "two.nii.gz", np.stack([tiny_image(1), tiny_image(2)], -1))
+    for images, n in (([image, image], 2), (two, 2), ([image, two], 3)):
+        images = str(images) if isinstance(images, Path) else [str(path) for path in images]
+        assert check_case(images, str(label), [1, 2, 3], channels=n) == []
+        (problem,) = check_case(images, str(label), [1, 2, 3], channels=4)
+        assert f"the image has {n} channels, the network takes 4" in problem
+
+
+def test_every_channel_is_looked_at(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    flat = write_nifti(tmp_path / "flat.nii.gz", np.stack([tiny_image(), 0 * tiny_image() + 7], -1))
+    small = write_nifti(tmp_path / "small.nii.gz", tiny_image()[:-1])
+    off = write_nifti(tmp_path / "off.nii.gz", tiny_image(1), moved(1e-3))
+    for other, message in (
+        (flat, "flat.nii.gz: is constant in channel 1"),
+        (small, "has shape (12, 12, 4), its image (11, 12, 4)"),
+        (off, f"off.nii.gz: its affine is not that of {image}"),
+    ):
+        assert any(message in p for p in check_case([str(image), str(other)], str(label), [1, 2, 3], channels=2))
+
+
 def write_cases(folder: Path, n: int) -> list[dict[str, str]]:
     paths = [good_case(folder / f"case{i:02d}") for i in range(n)]
     return [{"case": f"case{i:02d}", "image": str(a), "label": str(b)} for i, (a, b) in enumerate(paths)]
