@@ -40,22 +40,23 @@ def check_case(
         ndim: number of spatial axes.
         channels: number of the network's input channels.
     """
-    return _check_case(image, label, structures, ndim, channels)[0]
+    problems, _, found = _check_case(image, label, structures, ndim)
+    return problems or _compare_channels({found: [image]}, channels)
 
 
 def _check_case(
-    image: str | Sequence[str], label: str, structures: Sequence[int], ndim: int | None, channels: int
-) -> tuple[list[str], set[int]]:
-    """What is wrong, and the values that the label holds."""
+    image: str | Sequence[str], label: str, structures: Sequence[int], ndim: int | None
+) -> tuple[list[str], set[int], int]:
+    """What is wrong, the values that the label holds, and the number of the image's channels."""
     try:
-        return _look_at(image, label, structures, (2, 3) if ndim is None else (ndim,), channels)
+        return _look_at(image, label, structures, (2, 3) if ndim is None else (ndim,))
     except Exception as error:  # whatever a file does to us is this case's problem, not the run's
-        return [f"{image} or its label: cannot be checked ({type(error).__name__}: {error})"], set()
+        return [f"{image} or its label: cannot be checked ({type(error).__name__}: {error})"], set(), 0
 
 
 def _look_at(
-    image: str | Sequence[str], label: str, structures: Sequence[int], axes: tuple[int, ...], channels: int
-) -> tuple[list[str], set[int]]:
+    image: str | Sequence[str], label: str, structures: Sequence[int], axes: tuple[int, ...]
+) -> tuple[list[str], set[int], int]:
     problems: list[str] = []
     given = None
     try:
@@ -84,13 +85,8 @@ def _look_at(
             problems.append(f"{label}: has shape {given.index.shape}, its image {stack.shape[:-1]}")
         elif given is not None:
             problems += _compare_affines(label, file.affine, given.file.affine, given.index.shape)
-    if not problems and n_channels != channels:
-        problems.append(
-            f"{files[0]}: the image has {n_channels} channels, the network takes {channels}: set in_channels "
-            f"(--in_channels {n_channels}), or mend the data"
-        )
     if given is None:
-        return problems, set()
+        return problems, set(), n_channels
     values = {int(v) for v in np.unique(given.index)}
     known = [0, *structures]
     if given.form == "soft label" and list(structures) != [1]:
@@ -101,7 +97,23 @@ def _look_at(
         )
     elif extra := sorted(values.difference(known))[:5]:
         problems.append(f"{label}: holds the values {extra}, which are none of the known structures {known}")
-    return problems, values
+    return problems, values, n_channels
+
+
+def _compare_channels(found: Mapping[int, Sequence[Any]], channels: int) -> list[str]:
+    """A line for each wrong number of channels.
+
+    Args:
+        found: the images by their number of channels.
+        channels: the network's number.
+    """
+    return [
+        f"{images[0] if isinstance(images[0], str) else images[0][0]}: the image has {n} channels"
+        + (f", as have {len(images) - 1} others" if len(images) > 1 else "")
+        + f", the network takes {channels}; set in_channels (--in_channels {n}), or mend the data"
+        for n, images in sorted(found.items())
+        if n != channels
+    ]
 
 
 def _unreadable(path: str, error: Exception) -> str:
@@ -163,12 +175,15 @@ def check_cases(
         check_unique_cases(cases)
     logger.info(f"checking {len(cases)} cases")
     with ThreadPoolExecutor(threads) as pool:
-        found = list(
-            pool.map(lambda c: _check_case(_paths(c["image"]), str(c["label"]), structures, ndim, channels), cases)
-        )
-    everything = [*problems, *(line for wrong, _ in found for line in wrong)]
+        found = list(pool.map(lambda c: _check_case(_paths(c["image"]), str(c["label"]), structures, ndim), cases))
+    by_channels: dict[int, list[Any]] = {}
+    for case, (wrong, _, n) in zip(cases, found, strict=True):
+        if not wrong:
+            by_channels.setdefault(n, []).append(_paths(case["image"]))
+    everything = [*problems, *(line for wrong, *_ in found for line in wrong)]
+    everything += _compare_channels(by_channels, channels)
     if not everything:
-        present = set().union(*(values for _, values in found))
+        present = set().union(*(values for _, values, _ in found))
         if absent := [k for k in structures if k not in present]:
             logger.warning(
                 f"no label has the structures {absent} of {list(structures)}: are these the right data and "

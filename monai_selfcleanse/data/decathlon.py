@@ -9,8 +9,8 @@
 
 (Antonelli et al., Nature Communications 13, 2022.) nnU-Net's raw data have the same folders; the number of the channel
 that ends its images' names, ``imagesTr/hippocampus_001_0000.nii.gz``, is no part of the case's, and several channels of
-a case are a list of images. ``.nii`` is read as well as ``.nii.gz``. Files whose names begin with a dot are passed over:
-the official archives hold a ``._NAME.nii.gz`` beside each file.
+a case are a list of images. ``.nii`` is read as well as ``.nii.gz``. Files whose names begin with a dot are passed
+over: the official archives hold a ``._NAME.nii.gz`` beside each file.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
         own = channels.get(case, {})
         if len(own) > 1 and list(own) != [f"{i:04d}" for i in range(len(own))]:
             found = ", ".join(path.name for path in own.values())
-            problems.append(
-                f"{label}: its image must be one file, or {case}_0000, _0001, ... without gaps, got {found}"
-            )
+            problems.append(f"{label}: its image must be one file, or {case}_0000, {case}_0001, ..., got {found}")
         elif own:
             paths = [str(path) for path in own.values()]
             cases.append(

@@ -24,7 +24,7 @@ __all__ = ["find_nnunet_cases", "is_nnunet", "structures_of_json"]
 
 
 def is_nnunet(directory: str | os.PathLike) -> bool:
-    """Whether a folder's ``dataset.json`` is one of nnU-Net's second version; the Decathlon's has no ``file_ending``."""
+    """Whether a folder's ``dataset.json`` is of nnU-Net's second version; the Decathlon's has no ``file_ending``."""
     return decathlon_folders(directory) is not None and "file_ending" in read_dataset_json(directory)
 
 

@@ -49,7 +49,7 @@ DAMAGE: dict[str, tuple[Break, str]] = {
     "5-D image": (lambda image, _: write_nifti(image, tiny_image()[..., None, None].repeat(3, -1)), "has 5 axes"),
     "several channels": (
         lambda image, _: write_nifti(image, tiny_image()[..., None].repeat(3, -1)),
-        "has 3 channels, the network takes 1: set in_channels (--in_channels 3)",
+        "has 3 channels, the network takes 1; set in_channels (--in_channels 3)",
     ),
     "unknown values": (
         lambda _, label: write_nifti(label, tiny_label() * 2),
@@ -126,6 +126,11 @@ def test_channels_are_counted_over_files_and_fourth_axes(tmp_path: Path) -> None
         assert check_case(images, str(label), [1, 2, 3], channels=n) == []
         (problem,) = check_case(images, str(label), [1, 2, 3], channels=4)
         assert f"the image has {n} channels, the network takes 4" in problem
+
+
+def test_channels_that_all_images_have_too_many_of_are_named_once(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"1 problem .*\n.*1 channels, as have 2 others, the network takes 2"):
+        check_cases(write_cases(tmp_path, 3), [1, 2, 3], channels=2)
 
 
 def test_every_channel_is_looked_at(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_regions_are_refused(tmp_path: Path) -> None:
 
 def test_a_cohort_of_two_channels_wants_a_network_of_two(tmp_path: Path) -> None:
     root = write_nnunet(tmp_path / "data", 4, channels=2)
-    with pytest.raises(ValueError, match=r"the image has 2 channels, the network takes 1: set in_channels \(--in_ch"):
+    with pytest.raises(ValueError, match=r"the image has 2 channels, as have 3 others, the network takes 1;"):
         Cohort(str(root), str(tmp_path / "out")).train  # noqa: B018
     cohort = Cohort(str(root), str(tmp_path / "out"), noise_rate=0.5, in_channels=2)
     noisy = [case for case in cohort.train if case["label"] != case["truth"]]
