@@ -72,12 +72,21 @@ class TrainingOptions:
 
     Args:
         options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``seed``, ``self_cleanse``,
-            ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``, ``dataset_dir``, ``output_dir``,
-            ``ckpt_dir``, ``device``.
+            ``partial_labels``, ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``, ``dataset_dir``,
+            ``output_dir``, ``ckpt_dir``, ``device``.
         checkpoint: the file that ``resume`` takes up.
     """
 
-    decisive = ("epochs", "warmup_epochs", "seed", "self_cleanse", "validation_share", "noise_rate", "noise_preset")
+    decisive = (
+        "epochs",
+        "warmup_epochs",
+        "seed",
+        "self_cleanse",
+        "partial_labels",
+        "validation_share",
+        "noise_rate",
+        "noise_preset",
+    )
     """Options that a resumed run must share with the interrupted one."""
 
     def __init__(self, options: Mapping[str, Any], checkpoint: str) -> None:
@@ -94,7 +103,7 @@ class TrainingOptions:
         for name, low in (("epochs", 1), ("warmup_epochs", 1), ("seed", 0)):
             if not isinstance(o[name], int) or isinstance(o[name], bool) or o[name] < low:
                 raise ValueError(f"{name} must be a whole number of at least {low}, got {o[name]!r}")
-        for name in ("self_cleanse", "resume"):
+        for name in ("self_cleanse", "partial_labels", "resume"):
             if not isinstance(o[name], bool):
                 raise ValueError(f"{name} must be True or False, got {o[name]!r}")
         for name, interval in (("noise_rate", "[0, 1]"), ("validation_share", "(0, 1]")):

@@ -59,6 +59,10 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         keys: key of the label, ``(1, *spatial)``.
         store: folder or store of the targets, the same as the handlers'; None never replaces anything.
         weight_key: key of the weights to add, float32 ``(1, *spatial)`` in [0, 1]; None for none.
+        num_classes: of partial labels, in which a structure that is absent was not annotated: add under ``known_key``
+            which classes the given label knows, float32 ``(num_classes,)``, 1 for background and the structures that
+            are there, else 0 (see :class:`monai_selfcleanse.engines.PrepareBatchWeighted`). None adds nothing.
+        known_key: key of these.
         allow_missing_keys: do not raise where the label is missing.
 
     Raises:
@@ -70,6 +74,8 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         keys: KeysCollection,
         store: CaseStore | str | None,
         weight_key: str | None = "label_weight",
+        num_classes: int | None = None,
+        known_key: str = "label_known",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -77,12 +83,17 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
             raise ValueError(f"CleansedLabeld replaces one label, got keys {self.keys}")
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.weight_key = weight_key
+        self.num_classes, self.known_key = num_classes, known_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             label = d[key]
             found = self.store.read_target(case_of(d)) if self.store is not None else None
+            if self.num_classes is not None:
+                present = set(torch.as_tensor(label).unique().tolist())
+                known = [float(k == 0 or k in present) for k in range(self.num_classes)]
+                d[self.known_key] = torch.tensor(known)
             weight = torch.ones(tuple(label.shape), dtype=torch.float32)
             if found is not None:
                 target = torch.as_tensor(found[0])[None].to(label.dtype)

@@ -401,6 +401,7 @@ def test_both_configs_define_the_same_network_and_preprocessing(phantom: Path) -
         ({"epochs": "many"}, "epochs must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"self_cleanse": "no"}, "self_cleanse must be True or False"),
+        ({"partial_labels": 1}, "partial_labels must be True or False"),
         ({"resume": "false"}, "resume must be True or False"),
         ({"noise_rate": "half"}, "noise_rate must be a number"),
         ({"validation_share": 1}, "validation_share 1 leaves no patient to train on"),

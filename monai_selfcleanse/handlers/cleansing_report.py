@@ -73,7 +73,8 @@ class CleansingReport:
             names = dict(zip(result.structures, result.names, strict=True))
             decisions = dict(zip(result.structures, result.decisions, strict=True))
             source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
-            ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
+            judgement = result.evidence, result.clean_probability, result.suspected, result.partial_labels
+            ranked = report_rows(result.cases, names, *judgement)
             write_report(self.output_dir, ranked, names, decisions, self.data, self.store, source)
             write_cleansed_labels(self.data, ranked, self.store, self.cleansed, source)
             truth = compare_with_truth(
@@ -121,6 +122,8 @@ def _filter_rows(result: LabelFilterResult) -> list[tuple[str, str]]:
         ("labels judged", f"{result.n_judged} ({n_cases} cases x {n_structures} structures)"),
         ("labels suspected", str(int(result.suspected.sum()))),
     ]
+    if result.partial_labels:
+        rows.insert(1, ("labels not annotated", str(n_cases * n_structures - result.n_judged)))
     for name, decision, column in zip(result.names, result.decisions, result.suspected.T, strict=True):
         rows.append((f"  {name}", VERDICTS.get(decision.verdict, str(int(column.sum())))))
     return rows

@@ -18,7 +18,7 @@ from ..cases import case_of
 from ..distributed import check_shared, dealt_out, gathered
 from ..labels import index_map
 from ..mixture import VERDICTS, FilterDecision, filter_labels
-from ..scoring import EVIDENCE, structure_evidence
+from ..scoring import EVIDENCE, merge_unannotated, structure_evidence
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
 
@@ -38,6 +38,7 @@ class LabelFilterResult:
         clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
         suspected: ``(n, K)`` bool.
         decisions: one :class:`monai_selfcleanse.mixture.FilterDecision` a structure.
+        partial_labels: whether a structure that a given label lacks was taken as not annotated there.
     """
 
     epoch: int
@@ -48,6 +49,7 @@ class LabelFilterResult:
     clean_probability: np.ndarray
     suspected: np.ndarray
     decisions: tuple[FilterDecision, ...]
+    partial_labels: bool = False
 
     @property
     def n_judged(self) -> int:
@@ -89,6 +91,9 @@ class LabelFilter:
         threshold, min_gap, max_share, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
+        partial_labels: a structure that a given label lacks was not annotated there, rather than missed. It is neither
+            judged nor redrawn in that case: the network's prediction of it counts as background
+            (:func:`monai_selfcleanse.scoring.merge_unannotated`). No structure is then found missing as a whole.
 
     Raises:
         TypeError: the evaluator is not a ``monai.engines.Evaluator``.
@@ -109,6 +114,7 @@ class LabelFilter:
         label_key: str = CommonKeys.LABEL,
         pred_key: str = CommonKeys.PRED,
         random_state: int = 0,
+        partial_labels: bool = False,
     ) -> None:
         if not isinstance(evaluator, Evaluator):
             raise TypeError(f"evaluator must be a monai.engines.Evaluator, got {type(evaluator).__name__}")
@@ -133,6 +139,7 @@ class LabelFilter:
             "random_state": random_state,
         }
         self.label_key, self.pred_key = label_key, pred_key
+        self.partial_labels = partial_labels
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
         self.epochs: list[int] = []
         self.cases: tuple[str, ...] = ()
@@ -198,6 +205,7 @@ class LabelFilter:
             np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0),
             np.stack([d.suspected for d in decisions], 1),
             decisions,
+            self.partial_labels,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -234,6 +242,8 @@ class LabelFilter:
             label = data[self.label_key]
             given = index_map(label, f"case {case!r}, {self.label_key}")
             probabilities = torch.as_tensor(data[self.pred_key]).detach().cpu().float().numpy()
+            if self.partial_labels:
+                probabilities = merge_unannotated(given, probabilities)
             affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
             spacing = label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * given.ndim
             self._swept[case] = structure_evidence(given, probabilities, tuple(self.names), spacing)

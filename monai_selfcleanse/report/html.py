@@ -24,6 +24,7 @@ from ..mixture import FilterDecision
 from ..scoring import EVIDENCE
 from .histogram import histogram_svg
 from .pictures import Picture
+from .rows import UNANNOTATED
 from .suspects import Suspect
 from .words import headline, reason_in_words, verdict_in_words
 
@@ -119,8 +120,13 @@ def _summary(
         (n_suspected, f"labels suspected ({n_suspected / max(judged, 1):.0%})"),
         (affected, "cases with a suspected label"),
     ]
-    if absent := len(rows) - judged:
-        figures.append((absent, "in neither label nor prediction, not judged"))
+    unannotated = sum(row["reason"] == UNANNOTATED for row in rows)
+    for n, words in (
+        (unannotated, "not annotated, not judged"),
+        (len(rows) - judged - unannotated, "in neither label nor prediction, not judged"),
+    ):
+        if n:
+            figures.append((n, words))
     tiles = "".join(f"<li><strong>{n:,}</strong> {html.escape(words)}</li>" for n, words in figures)
     about = "".join(f"<dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd>" for k, v in provenance.items())
     panels = []
