@@ -1,15 +1,16 @@
-"""What a MONAI engine needs to train on weighted labels."""
+"""What a MONAI engine needs to train on weighted labels, and what it gives."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
+from monai.data import MetaTensor, decollate_batch
 from monai.engines import PrepareBatch
 from monai.utils import CommonKeys
 
-__all__ = ["PrepareBatchWeighted"]
+__all__ = ["PrepareBatchWeighted", "per_case"]
 
 
 class PrepareBatchWeighted(PrepareBatch):
@@ -61,3 +62,8 @@ class PrepareBatchWeighted(PrepareBatch):
         if weight is None:
             weight = torch.ones_like(target[:, :1])
         return image, torch.cat([target, weight.to(target)], 1)
+
+
+def per_case(data: Any) -> list[Mapping]:
+    """An evaluator's batch or output as one dictionary a case, whether MONAI has decollated it or not."""
+    return decollate_batch(data) if isinstance(data, Mapping) else list(data)

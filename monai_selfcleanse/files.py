@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import nibabel as nib
 import numpy as np
+from filelock import FileLock, Timeout
 
-__all__ = ["atomic_folder", "atomic_path", "counted", "load_nifti", "save_like", "umask"]
+__all__ = ["atomic_folder", "atomic_path", "counted", "load_nifti", "only_process", "save_like", "staged", "umask"]
 
 T = TypeVar("T")
 
@@ -78,6 +79,48 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lam
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+@contextmanager
+def staged(directory: str | os.PathLike, before: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    """Temporary folder in ``directory`` whose files and folders move there if the block ends well, and vanish if not.
+
+    Args:
+        directory: the folder.
+        before: done when the block has ended well, before the first of them moves; takes away what is in their place.
+    """
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=directory))
+    try:
+        yield part
+        before()
+        for path in part.iterdir():
+            path.rename(Path(directory) / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def only_process(directory: str | os.PathLike) -> Iterator[None]:
+    """Keep a folder, made where it is missing, from other processes that ask for it in this way.
+
+    The operating system holds the lock, on the file ``.lock``: a process that is killed leaves none behind.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    path = Path(directory)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"{path} is in use by another run: wait for its end, or give another folder with --output_dir"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def umask() -> int:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..cases import check_unique_cases
 from ..files import load_nifti
-from ..labels import read_label
+from ..labels import GivenLabel, read_label
 
-__all__ = ["DatasetError", "check_case", "check_cases"]
+__all__ = ["DatasetError", "check_case", "check_cases", "check_values"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,17 +87,28 @@ def _look_at(
             problems += _compare_affines(label, file.affine, given.file.affine, given.index.shape)
     if given is None:
         return problems, set(), n_channels
-    values = {int(v) for v in np.unique(given.index)}
+    problems += check_values(given, label, structures)
+    return problems, {int(v) for v in np.unique(given.index)}, n_channels
+
+
+def check_values(given: GivenLabel, label: str, structures: Sequence[int]) -> list[str]:
+    """What is wrong with a label's values, as :func:`check_case` says it.
+
+    Args:
+        given: the label.
+        label: its file.
+        structures: known foreground values.
+    """
     known = [0, *structures]
     if given.form == "soft label" and list(structures) != [1]:
-        problems.append(
+        return [
             f"{label}: is a soft label, fractions in [0, 1] of one structure, but {known[1:]} are the known "
             "structures; give indices, or the probability of each class along a fourth axis; if there is but one "
             "structure, name it with --structures \"{'1': 'NAME'}\""
-        )
-    elif extra := sorted(values.difference(known))[:5]:
-        problems.append(f"{label}: holds the values {extra}, which are none of the known structures {known}")
-    return problems, values, n_channels
+        ]
+    if extra := [int(v) for v in np.unique(given.index) if v not in known][:5]:
+        return [f"{label}: holds the values {extra}, which are none of the known structures {known}"]
+    return []
 
 
 def _compare_channels(found: Mapping[int, Sequence[Any]], channels: int) -> list[str]:

@@ -53,7 +53,7 @@ def _check_share(validation_share: float) -> None:
 class Cohort:
     """Lists of cases for a run; see :mod:`monai_selfcleanse.cases` for their keys.
 
-    Nothing is read or written before :attr:`train` or :attr:`validation` is asked for, so that a config may name a
+    Nothing is read or written before one of its lists is asked for, so that a config may name a
     cohort which a caller with data of its own (MONAI Label, a federation) never uses. In a distributed training rank 0
     does it for all: every rank must ask.
 
@@ -86,6 +86,11 @@ class Cohort:
         self.validation_share = validation_share
         self.structures = {int(k): str(name) for k, name in structures.items()}
         self.in_channels = in_channels
+
+    @cached_property
+    def found(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """All cases of ``dataset_dir``, unchecked, and what is broken about its files' names."""
+        return on_rank_zero(self._look)
 
     @cached_property
     def train(self) -> list[dict[str, Any]]:
@@ -131,15 +136,18 @@ class Cohort:
         make_annotator(self.noise_preset, self.seed)
         _check_share(self.validation_share)
         check_writable(self.output_dir)
-        directory = self.dataset_dir
-        if directory is None:
-            directory = str(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
-        cases, problems = find_cases(directory)
-        check_structures(directory, self.structures)
+        cases, problems = self._look()
         check_cases(cases, list(self.structures), problems, ndim=3, channels=self.in_channels)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]
         return train, [c for c in cases if c["patient"] not in set(train_patients)]
+
+    def _look(self) -> tuple[list[dict[str, Any]], list[str]]:
+        if self.dataset_dir is None:
+            return find_cases(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
+        found = find_cases(self.dataset_dir)
+        check_structures(self.dataset_dir, self.structures)
+        return found
 
 
 def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> None:

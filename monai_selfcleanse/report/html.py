@@ -43,6 +43,7 @@ def write_html(
     provenance: Mapping[str, Any],
     n_pictured: int,
     title: str = "Label report",
+    unreadable: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page.
 
@@ -55,12 +56,13 @@ def write_html(
         provenance: what judged the labels, shown as it is: names and plain values.
         n_pictured: number of suspects that get pictures, to be stated.
         title: heading of the page.
+        unreadable: cases that could not be judged, and why.
     """
     rank_of = {(row["case"], row["structure"]): rank for rank, row in enumerate(rows)}
     style, script = _asset("report.css"), _asset("report.js")
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(_head(title, style, script))
-        file.write(_summary(title, rows, names, decisions, provenance))
+        file.write(_summary(title, rows, names, decisions, provenance, unreadable))
         file.write(_table(rows, n_pictured))
         details: dict[int, Any] = {}
         for suspect in suspects:
@@ -110,6 +112,7 @@ def _summary(
     names: Mapping[int, str],
     decisions: Mapping[int, FilterDecision],
     provenance: Mapping[str, Any],
+    unreadable: Sequence[tuple[str, str]],
 ) -> str:
     n_suspected = sum(row["suspected"] for row in rows)
     judged = sum(not math.isnan(row["score"]) for row in rows)
@@ -121,14 +124,23 @@ def _summary(
         (affected, "cases with a suspected label"),
     ]
     unannotated = sum(row["reason"] == UNANNOTATED for row in rows)
-    for n, words in (
-        (unannotated, "not annotated, not judged"),
-        (len(rows) - judged - unannotated, "in neither label nor prediction, not judged"),
-    ):
-        if n:
-            figures.append((n, words))
+    figures += [
+        (n, words)
+        for n, words in (
+            (unannotated, "not annotated, not judged"),
+            (len(rows) - judged - unannotated, "in neither label nor prediction, not judged"),
+            (len(unreadable), "cases that could not be judged"),
+        )
+        if n
+    ]
     tiles = "".join(f"<li><strong>{n:,}</strong> {html.escape(words)}</li>" for n, words in figures)
     about = "".join(f"<dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd>" for k, v in provenance.items())
+    listed = "".join(f"<dt>{html.escape(case)}</dt><dd>{html.escape(reason)}</dd>" for case, reason in unreadable)
+    not_judged = (
+        f'<details class="about"><summary>Cases that could not be judged</summary><dl>{listed}</dl></details>'
+        if unreadable
+        else ""
+    )
     panels = []
     for structure, name in names.items():
         own = [row for row in rows if row["structure"] == structure]
@@ -152,7 +164,7 @@ def _summary(
 fits the network's prediction badly.</p>
 <div class="panels">{"".join(panels)}</div>
 <details class="about"><summary>What judged these labels</summary><dl>{about}</dl></details>
-</section>
+{not_judged}</section>
 """
 
 

@@ -107,7 +107,7 @@ def test_each_cleansing_starts_from_the_given_labels(tmp_path: Path) -> None:
     for suspected, expected in ((True, True), (False, False)):
         mark = np.array([[suspected]])
         engine.state.label_filter_result = LabelFilterResult(
-            1, ("a",), (1,), ("one",), {}, 1.0 - mark.astype(float), mark, ()
+            ("a",), (1,), ("one",), {}, 1.0 - mark.astype(float), mark, (), False, epoch=1
         )
         cleanser(engine)
         assert (store.read_target("a") is not None) == expected
