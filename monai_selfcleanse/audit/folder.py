@@ -134,8 +134,14 @@ class FolderPredictions:
         return probabilities, np.ones(material.given.shape, dtype=np.float32)
 
     def _read_labels(self, path: str | os.PathLike) -> tuple[nib.Nifti1Image, np.ndarray]:
-        file = load_nifti(path)
-        index = index_map(np.asanyarray(file.dataobj)[None], str(path))
+        try:
+            file = load_nifti(path)
+            voxels = np.asanyarray(file.dataobj)
+        except Exception as error:  # whatever a reader says of a broken file
+            raise ValueError(
+                f"{path}: cannot be read ({type(error).__name__}: {error}); it may be truncated"
+            ) from error
+        index = index_map(voxels[None], str(path))
         known = [0, *self.structures]
         if unknown := [int(v) for v in np.unique(index) if v not in known]:
             raise ValueError(f"{path}: holds the values {unknown[:5]}, which are none of the known structures {known}")
