@@ -62,11 +62,14 @@ def read_label(path: str | os.PathLike) -> GivenLabel:
     A fourth axis of length 1 is passed over.
 
     Raises:
-        ValueError: it holds none of the forms; the message names the file, a value and what is accepted.
-        OSError: it cannot be read (nibabel raises errors of its own as well).
+        ValueError: it cannot be read, or holds none of the forms; the message names the file, a value and what is
+            accepted.
     """
-    file = load_nifti(path)
-    voxels = np.asanyarray(file.dataobj)
+    try:
+        file = load_nifti(path)
+        voxels = np.asanyarray(file.dataobj)
+    except Exception as error:  # whatever a reader says of a broken file
+        raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error}); it may be truncated") from error
     # Channels are an axis of their own from the fourth on: with three axes, the last one counts slices.
     channel_first = np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else voxels[None]
     index, form = _read(channel_first, str(path))

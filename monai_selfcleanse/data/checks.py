@@ -63,16 +63,14 @@ def _look_at(
         given = read_label(label)
     except ValueError as error:
         problems.append(str(error))
-    except Exception as error:  # any reader's failure is this file's problem, not the run's
-        problems.append(_unreadable(label, error))
     files = [image] if isinstance(image, str) else list(image)
     n_channels, grid = 0, None
     for path in files:
         try:
             file = load_nifti(path)
             voxels = np.asanyarray(file.dataobj)
-        except Exception as error:
-            problems.append(_unreadable(path, error))
+        except Exception as error:  # any reader's failure is this file's problem, not the run's
+            problems.append(f"{path}: cannot be read ({type(error).__name__}: {error}); it may be truncated")
             continue
         spatial = max(axes) if given is None else given.index.ndim
         stack = voxels if voxels.ndim == spatial + 1 else voxels[..., None]
@@ -125,10 +123,6 @@ def _compare_channels(found: Mapping[int, Sequence[Any]], channels: int) -> list
         for n, images in sorted(found.items())
         if n != channels
     ]
-
-
-def _unreadable(path: str, error: Exception) -> str:
-    return f"{path}: cannot be read ({type(error).__name__}: {error}); it may be truncated"
 
 
 def _look_at_voxels(path: str, stack: np.ndarray, axes: tuple[int, ...]) -> list[str]:

@@ -116,12 +116,7 @@ def _write_noisy(
     for item in counted(data, "labels", progress):
         item = item | {"truth": item["label"]}
         if case_of(item) in noisy_cases:
-            try:
-                label = read_label(item["label"])
-            except ValueError:
-                raise
-            except Exception as error:  # whatever a reader says of a damaged file
-                raise ValueError(f"{item['label']}: cannot be read ({type(error).__name__}: {error})") from error
+            label = read_label(item["label"])
             truth = label.index
             spacing = [float(s) for s in label.file.header.get_zooms()[: truth.ndim]]
             noisy, records = corrupt(item, truth, spacing)
