@@ -11,6 +11,7 @@ import numpy as np
 from .export import write_cleansed_labels
 from .judgement import Judgement
 from .mixture import VERDICTS
+from .raters import RATERS_FILE, raters_of, write_raters
 from .report import REPORT_FILES, UNREADABLE_FILE, TruthSummary, compare_with_truth, report_rows, write_report
 from .store import CaseStore
 
@@ -18,7 +19,7 @@ __all__ = ["RESULTS", "closing_table", "result_files", "set_aside", "write_resul
 
 _CLEANSED = "cleansed_labels"
 
-RESULTS = (*REPORT_FILES, UNREADABLE_FILE, _CLEANSED)
+RESULTS = (*REPORT_FILES, UNREADABLE_FILE, RATERS_FILE, _CLEANSED)
 """What :func:`write_results` leaves in a folder."""
 
 Rows = list[tuple[str, str]]
@@ -33,7 +34,7 @@ def write_results(
     source: Mapping[str, Any],
     unreadable: Sequence[tuple[str, str]] = (),
 ) -> Rows:
-    """Write report and ``cleansed_labels/``.
+    """Write report and ``cleansed_labels/``, and ``raters.csv`` where cases have raters.
 
     Args:
         directory: the folder.
@@ -63,12 +64,21 @@ def write_results(
         data, cleansed, judgement.cases, judgement.structures, judgement.clean_probability, judgement.suspected
     )
     rows = _judgement_rows(judgement) + ([] if truth is None else _truth_rows(truth))
+    if raters_of(data):
+        rows += write_raters(directory, judgement, data)
     return rows + ([("not judged", f"{len(unreadable)} (see {UNREADABLE_FILE})")] if unreadable else [])
 
 
 def result_files(directory: str | Path) -> Rows:
     """The paths of what there is in a folder, as lines of the closing table."""
-    words = ("suspects, ranked", "slices to look at", "suspects, with pictures", "cases not judged", "cleansed labels")
+    words = (
+        "suspects, ranked",
+        "slices to look at",
+        "suspects, with pictures",
+        "cases not judged",
+        "raters compared",
+        "cleansed labels",
+    )
     paths = {name: (what, str(Path(directory) / name)) for name, what in zip(RESULTS, words, strict=True)}
     page = paths.pop("report.html")
     return [(what, path) for what, path in (page, *paths.values()) if Path(path).exists()]

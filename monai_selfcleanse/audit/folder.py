@@ -79,8 +79,11 @@ class FolderPredictions:
         for path in found:
             by_name.setdefault(strip_nifti(path.name), []).append(path)
         names = {case_of(case): _names(case) for case in cases}
-        shared = [name for one in names.values() for name in one]
-        shared_names = {name for name in shared if shared.count(name) > 1}
+        images: dict[str, set[str]] = {}
+        for case in cases:
+            for name in names[case_of(case)]:
+                images.setdefault(name, set()).add(str(case["image"]))
+        shared_names = {name for name, of in images.items() if len(of) > 1}  # raters of one image share its prediction
         for case in cases:
             exact = [p for p in _relative_paths(case, self.directory) if p in set(found)]
             own = [p for name in names[case_of(case)] - shared_names for p in by_name.get(name, ())]
@@ -225,10 +228,11 @@ def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
     """Paths in a folder of predictions where the label or the image lies in the data set, ending ``.nii`` or not."""
     out = []
     if "file" in case:
-        out.append(directory / case["file"])
-        root = Path(str(case["label"])[: -len(str(case["file"]))])
+        file = Path(case["file"]).relative_to(case.get("rater", ""))
+        out.append(directory / file)
+        root = Path(str(case["label"])[: -len(str(file))])
         image = case["image"][0] if isinstance(case["image"], (list, tuple)) else case["image"]
-        if Path(root / case["file"]) == Path(case["label"]) and Path(image).is_relative_to(root):
+        if root / file == Path(case["label"]) and Path(image).is_relative_to(root):
             out.append(directory / Path(image).relative_to(root))
     return [path.with_name(strip_nifti(path.name) + ending) for path in out for ending in (".nii.gz", ".nii")]
 
