@@ -70,12 +70,10 @@ def test_the_better_rater_of_every_structure_is_named(source: str, dataset: Path
     assert (missed["agreement"], missed["anna_suspected"], missed["ben_suspected"]) == ("0", "1", "0")
     assert float(missed["anna_dice"]) == 0 < 0.9 < float(missed["ben_dice"])
     assert float(missed["anna_clean_probability"]) < 0.1 < 0.9 < float(missed["ben_clean_probability"])
-    assert list(rows)[0] == ("case_03", "2")  # they agree least there
+    assert next(iter(rows)) == ("case_03", "2")  # they agree least there
     alone = rows["case_13", "1"]
     assert (alone["better"], alone["agreement"], alone["ben_dice"]) == ("", "nan", "nan")
     assert alone["anna_suspected"] == "0"
-    written = {path.parts[0] for path in (p.relative_to(output) for p in (output / "cleansed_labels").iterdir())}
-    assert written == {"cleansed_labels"}
     assert files_below(output / "cleansed_labels")[:2] == ["anna", "anna/labelsTr"]
     assert len(list((output / "cleansed_labels").rglob("*.nii.gz"))) == 14 + 13
     with open(output / "unreadable.csv", newline="") as file:
