@@ -242,6 +242,20 @@ def test_predictions_lie_at_the_labels_path_or_the_images(dataset: Path, segment
     assert reasons(tmp_path / "out") == CULPRITS
 
 
+def test_of_nnunets_merged_predictions_and_those_by_fold_one_is_taken(
+    dataset: Path, nnunet: Path, audited: Path, tmp_path: Path
+) -> None:
+    """``nnUNetv2_find_best_configuration`` puts copies without probabilities beside the folds."""
+    shutil.copytree(nnunet, tmp_path / "results")
+    for path in nnunet.rglob("*.nii.gz"):
+        for folder in ("crossval_results_folds_0_1_2_3_4", "crossval_results_folds_0_1_2_3_4/postprocessed"):
+            write_nifti(tmp_path / "results" / folder / path.name, read_nifti(path))
+    judgement(dataset, tmp_path / "results", tmp_path / "by probabilities")
+    assert tables(tmp_path / "by probabilities") == tables(audited)
+    judgement(dataset, tmp_path / "results" / "crossval_results_folds_0_1_2_3_4", tmp_path / "out")
+    assert reasons(tmp_path / "out") == CULPRITS
+
+
 def test_where_some_probabilities_are_missing_all_are_judged_by_segmentations(
     dataset: Path, nnunet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -289,8 +303,10 @@ def broken(dataset: Path, segmentations: Path, tmp_path: Path) -> tuple[Path, Pa
     write_nifti(predictions / "case_05.nii.gz", read_nifti(segmentations / "case_05.nii.gz"), shifted)
     (predictions / "case_06.nii.gz").unlink()
     (predictions / "case_06.nii.gz").symlink_to(data / "labelsTr" / "case_06.nii.gz")
-    (predictions / "again").mkdir()
-    shutil.copy(predictions / "case_08.nii.gz", predictions / "again")
+    for folder in ("one", "other"):
+        (predictions / folder).mkdir()
+        shutil.copy(predictions / "case_08.nii.gz", predictions / folder)
+    (predictions / "case_08.nii.gz").unlink()
     write_nifti(data / "imagesTr" / "<script>.nii.gz", np.zeros((2, 2, 2), np.uint8))
     return (
         data,
@@ -302,7 +318,7 @@ def broken(dataset: Path, segmentations: Path, tmp_path: Path) -> tuple[Path, Pa
             "case_04": r"case_04\.nii\.gz: has shape \(12, 12, 5\), the label \(12, 12, 4\)",
             "case_05": r"case_05\.nii\.gz: its affine differs from its label's",
             "case_06": "is the label itself",
-            "case_08": r"has predictions in .*again.* and .*: leave one of them",
+            "case_08": r"has predictions in .*one/.* and .*other/.*: leave one of them",
             "": r"<script>\.nii\.gz: has no label",
         },
     )

@@ -39,9 +39,10 @@ class FolderPredictions:
     """Read each case's prediction from a folder, and judge its label on its own grid.
 
     A case's prediction is a NIfTI file, anywhere below the folder: at the label's path within the data set, at the
-    image's, or of the name of one of them (without nnU-Net's number of a channel) or of the case's id. It holds an
-    index map in the label's numbers, of the label's shape. Axes that are turned or mirrored against the label's are
-    turned back; a file that does not say where it lies (affine 1) is taken as it is.
+    image's, or of the name of one of them (without nnU-Net's number of a channel) or of the case's id. Of several of
+    the name, one with probabilities goes first, then the one nearest to the folder; where there are still two, the case
+    is not judged. A prediction is an index map in the label's numbers, of the label's shape. Axes that are turned or
+    mirrored against the label's are turned back; a file that does not say where it lies (affine 1) is taken as it is.
 
     Where nnU-Net has written class probabilities beside *every* case's prediction (``NAME.npz`` with the array
     ``probabilities`` or, of version 1, ``softmax``: ``(C, z, y, x)``), these are judged by. Otherwise
@@ -86,8 +87,9 @@ class FolderPredictions:
         shared_names = {name for name, of in images.items() if len(of) > 1}  # raters of one image share its prediction
         for case in cases:
             exact = [p for p in _relative_paths(case, self.directory) if p in set(found)]
-            own = [p for name in names[case_of(case)] - shared_names for p in by_name.get(name, ())]
-            self._files[case_of(case)] = exact[:1] or sorted(own)
+            own = {p for name in names[case_of(case)] - shared_names for p in by_name.get(name, ())}
+            first = min(map(_preference, own), default=None)
+            self._files[case_of(case)] = exact[:1] or sorted(p for p in own if _preference(p) == first)
         files = [paths[0] for paths in self._files.values() if len(paths) == 1]
         if not any(self._files.values()):
             example = sorted(names[case_of(cases[0])])[0]
@@ -235,6 +237,11 @@ def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
         if root / file == Path(case["label"]) and Path(image).is_relative_to(root):
             out.append(directory / Path(image).relative_to(root))
     return [path.with_name(strip_nifti(path.name) + ending) for path in out for ending in (".nii.gz", ".nii")]
+
+
+def _preference(path: Path) -> tuple[bool, int]:
+    """Which of several predictions of a case is taken: smaller is better."""
+    return not _npz(path).exists(), len(path.parts)
 
 
 def _npz(path: Path) -> Path:
