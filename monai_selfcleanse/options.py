@@ -170,17 +170,25 @@ class AuditOptions:
     """Top-level options of ``audit.json``, looked at by :meth:`check` in the first step of ``run``.
 
     Args:
-        dataset_dir, output_dir, ckpt_path, predictions_dir, device: by their names there.
+        dataset_dir, output_dir, ckpt_path, predictions_dir, partial_labels, device: by their names there.
     """
 
-    def __init__(self, dataset_dir: Any, output_dir: Any, ckpt_path: Any, predictions_dir: Any, device: Any) -> None:
+    def __init__(
+        self,
+        dataset_dir: Any,
+        output_dir: Any,
+        ckpt_path: Any,
+        predictions_dir: Any,
+        partial_labels: Any,
+        device: Any,
+    ) -> None:
         self.paths = {
             "dataset_dir": dataset_dir,
             "output_dir": output_dir,
             "ckpt_path": ckpt_path,
             "predictions_dir": predictions_dir,
         }
-        self.device = device
+        self.partial_labels, self.device = partial_labels, device
 
     def check(self) -> None:
         """Look at the options.
@@ -202,6 +210,8 @@ class AuditOptions:
                 f"predictions_dir {str(paths['predictions_dir'])!r} is not a folder: give the one that holds the "
                 "predictions"
             )
+        if not isinstance(self.partial_labels, bool):
+            raise ValueError(f"partial_labels must be True or False, got {self.partial_labels!r}")
         _check_device(self.device)
         check_writable(paths["output_dir"])
 
