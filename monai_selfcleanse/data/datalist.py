@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,14 @@ from .nnunet import structures_of_json
 
 __all__ = ["datalist_structures", "find_datalist_cases"]
 
+_CHANNEL = re.compile(r"_\d{4}$")
+
 
 def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
     """Cases of a datalist, in its order, and what is broken about its entries.
 
-    A case's id is its own ``case``, else the name of its (first) image's file. Where names are not unique, all entries
+    A case's id is its own ``case``, else the name of its image's file, of several the first without nnU-Net's number of
+    a channel. Where names are not unique, all entries
     without ``case`` take the image's path instead. Cleansed labels are written under the label's path. Such paths are
     relative to the datalist's folder if all lie in it, else to the folder that they have in common, so that none leads
     out of the output's folder and no two meet.
@@ -62,7 +66,10 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
         problems += [f"{path}, entry {i}: {p} is not there" for p in absent]
         if not absent:
             found.append((entry, images, label))
-    names = [strip_nifti(images[0]) for _, images, _ in found]
+    names = [
+        strip_nifti(images[0]) if len(images) == 1 else _CHANNEL.sub("", strip_nifti(images[0]))
+        for _, images, _ in found
+    ]
     if len(set(names)) < len(names):
         firsts = _relative([images[0] for _, images, _ in found], folder)
         names = [(first.parent / strip_nifti(first.name)).as_posix() for first in firsts]

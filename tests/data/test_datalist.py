@@ -88,6 +88,14 @@ def test_files_out_of_the_lists_folder_do_not_escape_or_collide(tmp_path: Path) 
     check_unique_cases(cases)
 
 
+def test_the_number_of_a_channel_is_no_part_of_the_case(tmp_path: Path) -> None:
+    entries = [write_pair(tmp_path, "a_0000.nii.gz", "a.nii.gz"), write_pair(tmp_path, "b_0007.nii.gz", "b.nii.gz")]
+    write_pair(tmp_path, "a_0001.nii.gz", "a.nii.gz")
+    entries[0]["image"] = ["a_0000.nii.gz", "a_0001.nii.gz"]
+    cases, _ = find_cases(write_list(tmp_path / "list.json", entries))
+    assert [case["case"] for case in cases] == ["a", "b_0007"]
+
+
 def test_broken_entries_are_named_and_the_others_read(tmp_path: Path) -> None:
     good = write_pair(tmp_path, "a.nii.gz", "a_seg.nii.gz")
     entries = [
