@@ -40,7 +40,8 @@ def check_case(
         ndim: number of spatial axes.
         channels: number of the network's input channels.
     """
-    problems, _, found = _check_case(image, label, structures, ndim)
+    image = _paths(image)
+    problems, _, found = _check_case(image, str(label), structures, ndim)
     return problems or _compare_channels({found: [image]}, channels)
 
 
@@ -117,7 +118,7 @@ def _compare_channels(found: Mapping[int, Sequence[Any]], channels: int) -> list
         channels: the network's number.
     """
     return [
-        f"{images[0] if isinstance(images[0], str) else images[0][0]}: the image has {n} channels"
+        f"{images[0] if isinstance(images[0], str) else images[0][0]}: the image has {n} channel{'s' * (n != 1)}"
         + (f", as have {len(images) - 1} others" if len(images) > 1 else "")
         + f", the network takes {channels}; set in_channels (--in_channels {n}), or mend the data"
         for n, images in sorted(found.items())

@@ -32,10 +32,9 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
     """Cases of a datalist, in its order, and what is broken about its entries.
 
     A case's id is its own ``case``, else the name of its image's file, of several the first without nnU-Net's number of
-    a channel. Where names are not unique, all entries
-    without ``case`` take the image's path instead. Cleansed labels are written under the label's path. Such paths are
-    relative to the datalist's folder if all lie in it, else to the folder that they have in common, so that none leads
-    out of the output's folder and no two meet.
+    a channel. Where names are not unique, all entries without ``case`` take the image's path instead. Cleansed labels
+    are written under the label's path. Such paths are relative to the datalist's folder if all lie in it, else to the
+    folder that they have in common, so that none leads out of the output's folder and no two meet.
 
     Args:
         path: the JSON file.

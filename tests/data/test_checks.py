@@ -129,7 +129,7 @@ def test_channels_are_counted_over_files_and_fourth_axes(tmp_path: Path) -> None
 
 
 def test_channels_that_all_images_have_too_many_of_are_named_once(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"1 problem .*\n.*1 channels, as have 2 others, the network takes 2"):
+    with pytest.raises(DatasetError, match=r"1 problem .*\n.*1 channel, as have 2 others, the network takes 2"):
         check_cases(write_cases(tmp_path, 3), [1, 2, 3], channels=2)
 
 
