@@ -86,10 +86,13 @@ def staged(directory: str | os.PathLike, before: Callable[[], object] = lambda: 
     """Temporary folder in ``directory`` whose files and folders move there if the block ends well, and vanish if not.
 
     Args:
-        directory: the folder.
+        directory: the folder; one process at a time may do this in it (:func:`only_process`). What a killed one has
+            left of its temporary folder is deleted.
         before: done when the block has ended well, before the first of them moves; takes away what is in their place.
     """
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=directory))
+    part = Path(directory) / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
     try:
         yield part
         before()

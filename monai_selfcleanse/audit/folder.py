@@ -10,6 +10,7 @@ import glob
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,23 +72,21 @@ class FolderPredictions:
         Raises:
             ValueError: the folder has none of any case.
         """
-        found = sorted(
+        found = {
             Path(path)
-            for path in glob.glob(str(self.directory / "**" / "*.nii*"), recursive=True)
+            for path in glob.glob(os.path.join(glob.escape(str(self.directory)), "**", "*.nii*"), recursive=True)
             if path.endswith((".nii", ".nii.gz"))
-        )
+        }
         by_name: dict[str, list[Path]] = {}
         for path in found:
             by_name.setdefault(strip_nifti(path.name), []).append(path)
         names = {case_of(case): _names(case) for case in cases}
-        images: dict[str, set[str]] = {}
+        # Raters of one image share its prediction; a name that several images have is nobody's.
+        images = {(name, str(case["image"])) for case in cases for name in names[case_of(case)]}
+        owners = Counter(name for name, _ in images)
         for case in cases:
-            for name in names[case_of(case)]:
-                images.setdefault(name, set()).add(str(case["image"]))
-        shared_names = {name for name, of in images.items() if len(of) > 1}  # raters of one image share its prediction
-        for case in cases:
-            exact = [p for p in _relative_paths(case, self.directory) if p in set(found)]
-            own = {p for name in names[case_of(case)] - shared_names for p in by_name.get(name, ())}
+            exact = [path for path in _relative_paths(case, self.directory) if path in found]
+            own = {p for name in names[case_of(case)] if owners[name] == 1 for p in by_name.get(name, ())}
             first = min(map(_preference, own), default=None)
             self._files[case_of(case)] = exact[:1] or sorted(p for p in own if _preference(p) == first)
         files = [paths[0] for paths in self._files.values() if len(paths) == 1]
