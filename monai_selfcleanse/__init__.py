@@ -2,7 +2,7 @@
 
 The names to use in Python and, as ``_target_``, in config files live in the subpackages: :mod:`.handlers` (the label
 filter and the label cleanser), :mod:`.noise` (synthetic label noise), :mod:`.transforms`, :mod:`.losses`,
-:mod:`.engines` and :mod:`.data`. The mathematics stands apart in :mod:`.scoring`, :mod:`.mixture` and
+:mod:`.engines`, :mod:`.data` and :mod:`.audit`. The mathematics stands apart in :mod:`.scoring`, :mod:`.mixture` and
 :mod:`.cleansing`.
 """
 

@@ -10,6 +10,7 @@ key        meaning
 ``case``   optional: the id, unique in the cohort; without it the image's file name is the id
 ``patient`` optional: what is split and corrupted as one; without it every case is its own patient
 ``truth``  optional: path of a label known to be right (synthetic noise), used by reports alone
+``rater``  optional: who drew the label, where several did (:mod:`monai_selfcleanse.raters`)
 ``file``   optional: the label's path relative to the data set, under which a cleansed label is written; without
            it the id and the label's ending
 ========== ==========================================================================================

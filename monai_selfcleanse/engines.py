@@ -1,15 +1,16 @@
-"""What a MONAI engine needs to train on weighted labels."""
+"""What a MONAI engine needs to train on weighted labels, and what it gives."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
+from monai.data import MetaTensor, decollate_batch
 from monai.engines import PrepareBatch
 from monai.utils import CommonKeys
 
-__all__ = ["PrepareBatchWeighted"]
+__all__ = ["PrepareBatchWeighted", "per_case"]
 
 
 class PrepareBatchWeighted(PrepareBatch):
@@ -18,13 +19,23 @@ class PrepareBatchWeighted(PrepareBatch):
     The label ``(B, 1, *spatial)`` of class indices becomes one-hot, followed by the weights: ``(B, C + 1, *spatial)``,
     float32. Without weights in the batch every voxel weighs 1.
 
+    Where the batch says which classes a case's label knows, ``(B, C)``, a background voxel may be of any class that it
+    does not, and gets 1 in each of these channels as well.
+
     Args:
         num_classes: ``C``, background included.
-        label_key, weight_key: keys of the batch.
+        label_key, weight_key, known_key: keys of the batch.
     """
 
-    def __init__(self, num_classes: int, label_key: str = CommonKeys.LABEL, weight_key: str = "label_weight") -> None:
-        self.num_classes, self.label_key, self.weight_key = num_classes, label_key, weight_key
+    def __init__(
+        self,
+        num_classes: int,
+        label_key: str = CommonKeys.LABEL,
+        weight_key: str = "label_weight",
+        known_key: str = "label_known",
+    ) -> None:
+        self.num_classes, self.label_key = num_classes, label_key
+        self.weight_key, self.known_key = weight_key, known_key
 
     def __call__(
         self,
@@ -43,7 +54,16 @@ class PrepareBatchWeighted(PrepareBatch):
                 f"labels must lie in 0 ... {self.num_classes - 1}, got {int(index.min())} ... {int(index.max())}"
             )
         target = torch.nn.functional.one_hot(index, self.num_classes).movedim(-1, 1).float()
+        known = batchdata.get(self.known_key)
+        if known is not None:
+            unknown = (1 - known.to(target)).reshape(*known.shape, *[1] * (target.ndim - 2))
+            target = target + target[:, :1] * unknown
         weight = batchdata.get(self.weight_key)
         if weight is None:
             weight = torch.ones_like(target[:, :1])
         return image, torch.cat([target, weight.to(target)], 1)
+
+
+def per_case(data: Any) -> list[Mapping]:
+    """An evaluator's batch or output as one dictionary a case, whether MONAI has decollated it or not."""
+    return decollate_batch(data) if isinstance(data, Mapping) else list(data)

@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import nibabel as nib
 import numpy as np
+from filelock import FileLock, Timeout
 
-__all__ = ["atomic_folder", "atomic_path", "counted", "load_nifti", "save_like", "umask"]
+__all__ = ["atomic_folder", "atomic_path", "counted", "load_nifti", "only_process", "save_like", "staged", "umask"]
 
 T = TypeVar("T")
 
@@ -93,6 +94,51 @@ def _moved_aside(target: Path) -> list[Path]:
     return [path for path in beside if name.fullmatch(path.name) and (path / "folder").is_dir()]
 
 
+@contextmanager
+def staged(directory: str | os.PathLike, before: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    """Temporary folder in ``directory`` whose files and folders move there if the block ends well, and vanish if not.
+
+    Args:
+        directory: the folder; one process at a time may do this in it (:func:`only_process`). What a killed one has
+            left of its temporary folder is deleted.
+        before: done when the block has ended well, before the first of them moves; takes away what is in their place.
+    """
+    part = Path(directory) / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        before()
+        for path in part.iterdir():
+            path.rename(Path(directory) / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def only_process(directory: str | os.PathLike) -> Iterator[None]:
+    """Keep a folder, made where it is missing, from other processes that ask for it in this way.
+
+    The operating system holds the lock, on the file ``.lock``: a process that is killed leaves none behind.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    path = Path(directory)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"{path} is in use by another run: wait for its end, or give another folder with --output_dir"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def umask() -> int:
     """Permissions that new files and folders are not to have."""
     mask = os.umask(0)
@@ -108,15 +154,20 @@ def load_nifti(path: str | os.PathLike) -> nib.Nifti1Image:
     return image
 
 
-def save_like(voxels: np.ndarray, like: nib.Nifti1Image, path: str | os.PathLike) -> None:
+def save_like(
+    voxels: np.ndarray, like: nib.Nifti1Image, path: str | os.PathLike, dtype: type[np.generic] | None = None
+) -> None:
     """Write voxels with another file's grid, header and data type, atomically.
 
     Args:
-        voxels: array of ``like``'s shape; rounded where its data type holds whole numbers.
-        like: the image whose affine, header and data type are kept.
+        voxels: array of ``like``'s spatial shape; rounded where the data type holds whole numbers.
+        like: the image whose affine and header are kept.
         path: where to; folders are made.
+        dtype: the data type; None for ``like``'s.
     """
-    header, dtype = like.header.copy(), like.get_data_dtype()
+    header = like.header.copy()
+    dtype = like.get_data_dtype() if dtype is None else dtype
+    header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     if np.issubdtype(dtype, np.integer):  # a file with a scale factor is read as 0.99999, which a cast would make 0
         voxels = np.rint(voxels)

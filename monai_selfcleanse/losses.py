@@ -24,6 +24,8 @@ def split_target(target: torch.Tensor, n_classes: int) -> tuple[torch.Tensor, to
     ``C + 1``              class probabilities followed by the voxel's weight, at least 0
     ====================== =================================================================
 
+    In place of class probabilities a voxel may have 1 for each of several classes, "one of these, not known which".
+
     Raises:
         ValueError: any other number of channels.
     """
@@ -58,6 +60,10 @@ class WeightedDiceCELoss(nn.Module):
     term reach its minimum at :math:`p = t` for a soft one (Dice semimetric losses, Wang et al., MICCAI 2023,
     arXiv 2303.16296). Sums run over the whole batch, so that slices without a structure give no step of their own.
 
+    A voxel that is one of several classes :math:`S`, not known which (a partial label's background), has the
+    cross-entropy of their union, :math:`-\log \sum_{c \in S} p_{ic}` (marginal loss, Shi et al., Medical Image Analysis
+    70, 2021, arXiv 2007.03868), and no part in the Dice of the classes in :math:`S`.
+
     Args:
         include_background: count class 0 in the Dice term.
         lambda_dice: weight of the Dice term.
@@ -85,11 +91,18 @@ class WeightedDiceCELoss(nn.Module):
             raise ValueError(f"input {tuple(input.shape)} and target {tuple(target.shape)} differ in batch or space")
         log_p = logits.log_softmax(1)
         p = log_p.exp()
-        ce = -(weight * (probabilities * log_p).sum(1, keepdim=True)).sum() / weight.sum().clamp(min=1e-6)
-        over = [0, *range(2, logits.ndim)]
+        log_likelihood = (probabilities * log_p).sum(1, keepdim=True)
         first = 0 if self.include_background else 1
+        in_dice = weight
+        several = probabilities.sum(1, keepdim=True) > 1.5
+        if several.any():
+            union = log_p.masked_fill(several & (probabilities == 0), -torch.inf).logsumexp(1, keepdim=True)
+            log_likelihood = torch.where(several, union, log_likelihood)
+            in_dice = (weight * ~(several & (probabilities > 0)))[:, first:]
+        ce = -(weight * log_likelihood).sum() / weight.sum().clamp(min=1e-6)
+        over = [0, *range(2, logits.ndim)]
         p, t = p[:, first:], probabilities[:, first:]
-        overlap = (weight * (p + t - (p - t).abs())).sum(over)
-        size = (weight * (p + t)).sum(over)
+        overlap = (in_dice * (p + t - (p - t).abs())).sum(over)
+        size = (in_dice * (p + t)).sum(over)
         dice = 1.0 - ((overlap + self.smooth) / (size + self.smooth)).mean()
         return self.lambda_dice * dice + self.lambda_ce * ce

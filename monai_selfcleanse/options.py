@@ -15,7 +15,7 @@ import torch
 from .data.cohort import check_writable
 from .distributed import RankZeroError
 
-__all__ = ["TrainingOptions", "check_weights", "exit_on_bad_input", "part_of"]
+__all__ = ["AuditOptions", "TrainingOptions", "check_weights", "exit_on_bad_input", "load_weights", "part_of"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -74,6 +74,16 @@ def check_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
         )
 
 
+def load_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
+    """Give a network the weights of a file, all of them or none.
+
+    Raises:
+        ValueError: see :func:`check_weights`.
+    """
+    check_weights(path, network)
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
 class TrainingOptions:
     """Top-level options of ``train.json`` that must be of the right kind and fit together.
 
@@ -83,12 +93,21 @@ class TrainingOptions:
 
     Args:
         options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``seed``, ``self_cleanse``,
-            ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``, ``dataset_dir``, ``output_dir``,
-            ``ckpt_dir``, ``device``.
+            ``partial_labels``, ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``, ``dataset_dir``,
+            ``output_dir``, ``ckpt_dir``, ``device``.
         checkpoint: the file that ``resume`` takes up.
     """
 
-    decisive = ("epochs", "warmup_epochs", "seed", "self_cleanse", "validation_share", "noise_rate", "noise_preset")
+    decisive = (
+        "epochs",
+        "warmup_epochs",
+        "seed",
+        "self_cleanse",
+        "partial_labels",
+        "validation_share",
+        "noise_rate",
+        "noise_preset",
+    )
     """Options that a resumed run must share with the interrupted one."""
 
     def __init__(self, options: Mapping[str, Any], checkpoint: str) -> None:
@@ -105,7 +124,7 @@ class TrainingOptions:
         for name, low in (("epochs", 1), ("warmup_epochs", 1), ("seed", 0)):
             if not isinstance(o[name], int) or isinstance(o[name], bool) or o[name] < low:
                 raise ValueError(f"{name} must be a whole number of at least {low}, got {o[name]!r}")
-        for name in ("self_cleanse", "resume"):
+        for name in ("self_cleanse", "partial_labels", "resume"):
             if not isinstance(o[name], bool):
                 raise ValueError(f"{name} must be True or False, got {o[name]!r}")
         for name, interval in (("noise_rate", "[0, 1]"), ("validation_share", "(0, 1]")):
@@ -120,9 +139,7 @@ class TrainingOptions:
                 "--self_cleanse False"
             )
         _check_device(o["device"])
-        for name in ("dataset_dir", "output_dir", "ckpt_dir"):
-            if not isinstance(o[name], (str, os.PathLike)) and not (name == "dataset_dir" and o[name] is None):
-                raise ValueError(f"{name} must be a path, got {o[name]!r}")
+        _check_paths(o, ("dataset_dir", "output_dir", "ckpt_dir"), optional=("dataset_dir",))
         for name in ("output_dir", "ckpt_dir"):
             check_writable(o[name], name)
         if o["resume"] and Path(self.checkpoint).exists():
@@ -158,6 +175,63 @@ class TrainingOptions:
                 f"({type(error).__name__}); delete it or start afresh without --resume"
             ) from error
         self.load_state_dict(state)
+
+
+class AuditOptions:
+    """Top-level options of ``audit.json``, looked at by :meth:`check` in the first step of ``run``.
+
+    Args:
+        dataset_dir, output_dir, ckpt_path, predictions_dir, partial_labels, device: by their names there.
+    """
+
+    def __init__(
+        self,
+        dataset_dir: Any,
+        output_dir: Any,
+        ckpt_path: Any,
+        predictions_dir: Any,
+        partial_labels: Any,
+        device: Any,
+    ) -> None:
+        self.paths = {
+            "dataset_dir": dataset_dir,
+            "output_dir": output_dir,
+            "ckpt_path": ckpt_path,
+            "predictions_dir": predictions_dir,
+        }
+        self.partial_labels, self.device = partial_labels, device
+
+    def check(self) -> None:
+        """Look at the options.
+
+        Raises:
+            ValueError: one is missing, of the wrong kind, or does not fit another; the message names it.
+        """
+        paths = self.paths
+        _check_paths(paths, tuple(paths), optional=("ckpt_path", "predictions_dir", "dataset_dir"))
+        if paths["dataset_dir"] is None:
+            raise ValueError("dataset_dir is missing: say which data set to audit with --dataset_dir")
+        if (paths["ckpt_path"] is None) == (paths["predictions_dir"] is None):
+            raise ValueError(
+                "labels are judged by a network (--ckpt_path) or by predictions (--predictions_dir): give one of the "
+                f"two, not {'both' if paths['ckpt_path'] else 'none'}"
+            )
+        if paths["predictions_dir"] is not None and not os.path.isdir(paths["predictions_dir"]):
+            raise ValueError(
+                f"predictions_dir {str(paths['predictions_dir'])!r} is not a folder: give the one that holds the "
+                "predictions"
+            )
+        if not isinstance(self.partial_labels, bool):
+            raise ValueError(f"partial_labels must be True or False, got {self.partial_labels!r}")
+        _check_device(self.device)
+        check_writable(paths["output_dir"])
+
+
+def _check_paths(options: Mapping[str, Any], names: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    for name in names:
+        value = options[name]
+        if not isinstance(value, (str, os.PathLike)) and not (name in optional and value is None):
+            raise ValueError(f"{name} must be a path, got {value!r}")
 
 
 def _check_device(device: Any) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["EVIDENCE", "debatable_slices", "reason_for", "structure_evidence"]
+__all__ = ["EVIDENCE", "debatable_slices", "merge_unannotated", "reason_for", "structure_evidence"]
 
 EVIDENCE = (
     "score",
@@ -121,6 +121,26 @@ def structure_evidence(
             if counts.any():
                 out["swapped_with"][i], out["swapped"][i] = counts.argmax(), counts.max() / n_has
     return out
+
+
+def merge_unannotated(given: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Class probabilities in a partial label's terms, in which a structure that it lacks is background.
+
+    So nothing is said of a structure that was not annotated: there is no evidence about it, and a cleansed label gets
+    none of it.
+
+    Args:
+        given: index map, shape ``spatial``.
+        probabilities: the network's, shape ``(C, *spatial)``.
+
+    Returns:
+        Of the same shape: classes that ``given`` lacks have 0, and background their sum in addition to its own.
+    """
+    absent = np.setdiff1d(np.arange(1, len(probabilities)), given)
+    merged = probabilities.copy()
+    merged[0] += merged[absent].sum(0)
+    merged[absent] = 0
+    return merged
 
 
 def _around(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[slice, ...] | None:

@@ -2,7 +2,8 @@
 
 Layout of the folder::
 
-    seen/CASE.npz          the last sweep's view of the case: given label, prediction, confidence, affine
+    seen/CASE.npz          the last sweep's view of the case: given label, prediction, confidence, affine; of an audit
+                           the evidence, too, and the fingerprint of what it rests on
     targets/3/CASE.npy     the third cleansing's targets; cases without one train on their given label
     targets/CURRENT        number of the cleansing in force; 0 or no file: given labels everywhere
 
@@ -15,8 +16,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -25,6 +30,9 @@ from .cleansing import MIN_CONFIDENCE
 from .files import atomic_path
 
 __all__ = ["CaseStore", "SeenCase"]
+
+_EVIDENCE = "evidence_"
+"""What the names of evidence begin with in a file."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,16 @@ class CaseStore:
         self.directory = Path(directory)
         self.min_confidence = min_confidence
 
-    def write_seen(self, case: str, given: np.ndarray, probabilities: np.ndarray, affine: np.ndarray) -> None:
+    def write_seen(
+        self,
+        case: str,
+        given: np.ndarray,
+        probabilities: np.ndarray,
+        affine: np.ndarray,
+        confidence: np.ndarray | None = None,
+        evidence: Mapping[str, np.ndarray] | None = None,
+        fingerprint: str = "",
+    ) -> None:
         """Keep what a sweep saw, in two bytes a voxel and the given label.
 
         Args:
@@ -73,15 +90,37 @@ class CaseStore:
             given: index map, shape ``spatial``.
             probabilities: ``(C, *spatial)`` in [0, 1].
             affine: voxel to world, ``(4, 4)``.
+            confidence: that of the most probable class, in [0, 1], shape ``spatial``; None for its probability.
+            evidence: arrays by name, for :meth:`read_evidence`.
+            fingerprint: what the evidence rests on.
         """
+        if confidence is None:
+            confidence = probabilities.max(0)
+        kept: dict[str, Any] = {f"{_EVIDENCE}{name}": values for name, values in (evidence or {}).items()}
         with atomic_path(self._file("seen", case, ".npz")) as part:
             np.savez_compressed(
                 part,
                 given=_smallest(given),
                 predicted=_smallest(probabilities.argmax(0)),
-                confidence=np.rint(np.clip(probabilities.max(0), 0, 1) * 255).astype(np.uint8),
+                confidence=np.rint(np.clip(confidence, 0, 1) * 255).astype(np.uint8),
                 affine=np.asarray(affine, dtype=np.float64),
+                fingerprint=np.array(fingerprint),
+                **kept,
             )
+
+    def read_evidence(self, case: str, fingerprint: str) -> dict[str, np.ndarray] | None:
+        """Evidence that was kept with the last sweep's view of a case.
+
+        Returns:
+            None where there is none, where it rests on something else, or where the file is damaged.
+        """
+        try:
+            with np.load(self._file("seen", case, ".npz")) as file:
+                if "fingerprint" not in file or str(file["fingerprint"]) != fingerprint:
+                    return None
+                return {key[len(_EVIDENCE) :]: file[key] for key in file if key.startswith(_EVIDENCE)}
+        except (OSError, ValueError, zipfile.BadZipFile, zlib.error):
+            return None
 
     def read_seen(self, case: str) -> SeenCase:
         """The last sweep's view of a case.

@@ -1,4 +1,4 @@
-"""The data pipeline's side of cleansing: read the current target of a case in place of its given label."""
+"""The data pipeline's side of cleansing: given labels as index maps, and a case's current target in their place."""
 
 from __future__ import annotations
 
@@ -10,11 +10,43 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.transforms.traits import RandomizableTrait
+from monai.utils import ImageMetaKey, convert_to_dst_type
 
 from .cases import case_of
+from .labels import as_index_map
 from .store import CaseStore
 
-__all__ = ["CleansedLabelD", "CleansedLabelDict", "CleansedLabeld"]
+__all__ = [
+    "CleansedLabelD",
+    "CleansedLabelDict",
+    "CleansedLabeld",
+    "IndexMapD",
+    "IndexMapDict",
+    "IndexMapd",
+]
+
+
+class IndexMapd(MapTransform):
+    """Turn given labels in any of the forms of :mod:`monai_selfcleanse.labels` into index maps ``(1, *spatial)``.
+
+    Stands right after the loading of channel-first labels, before anything resamples them. An index map keeps its
+    values, but that they become whole where they are not quite (a file that is scaled by 0.333 reads 0.999).
+
+    Args:
+        keys: keys of the labels, ``(C, *spatial)``; data type, device and metadata stay.
+        allow_missing_keys: do not raise where a label is missing.
+
+    Raises:
+        ValueError: on call, where a label has none of the forms.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            label = d[key]
+            name = getattr(label, "meta", {}).get(ImageMetaKey.FILENAME_OR_OBJ, key)
+            d[key] = convert_to_dst_type(as_index_map(label, str(name))[None], label, dtype=label.dtype)[0]
+        return d
 
 
 class CleansedLabeld(MapTransform, RandomizableTrait):
@@ -27,6 +59,10 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         keys: key of the label, ``(1, *spatial)``.
         store: folder or store of the targets, the same as the handlers'; None never replaces anything.
         weight_key: key of the weights to add, float32 ``(1, *spatial)`` in [0, 1]; None for none.
+        num_classes: of partial labels, in which a structure that is absent was not annotated: add under ``known_key``
+            which classes the given label knows, float32 ``(num_classes,)``, 1 for background and the structures that
+            are there, else 0 (see :class:`monai_selfcleanse.engines.PrepareBatchWeighted`). None adds nothing.
+        known_key: key of these.
         allow_missing_keys: do not raise where the label is missing.
 
     Raises:
@@ -38,6 +74,8 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         keys: KeysCollection,
         store: CaseStore | str | None,
         weight_key: str | None = "label_weight",
+        num_classes: int | None = None,
+        known_key: str = "label_known",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -45,12 +83,17 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
             raise ValueError(f"CleansedLabeld replaces one label, got keys {self.keys}")
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.weight_key = weight_key
+        self.num_classes, self.known_key = num_classes, known_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             label = d[key]
             found = self.store.read_target(case_of(d)) if self.store is not None else None
+            if self.num_classes is not None:
+                present = set(torch.as_tensor(label).unique().tolist())
+                known = [float(k == 0 or k in present) for k in range(self.num_classes)]
+                d[self.known_key] = torch.tensor(known)
             weight = torch.ones(tuple(label.shape), dtype=torch.float32)
             if found is not None:
                 target = torch.as_tensor(found[0])[None].to(label.dtype)
@@ -68,3 +111,4 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
 
 
 CleansedLabelD = CleansedLabelDict = CleansedLabeld
+IndexMapD = IndexMapDict = IndexMapd

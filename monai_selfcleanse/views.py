@@ -20,6 +20,7 @@ from monai.transforms import SpatialResample
 from .cases import case_of
 from .cleansing import cleanse_label
 from .files import load_nifti
+from .labels import GivenLabel, read_label
 from .store import SeenCase
 
 __all__ = ["CaseView", "ScreenTurn", "grey_levels", "image_channels", "view_case"]
@@ -33,8 +34,7 @@ class CaseView:
 
     Attributes:
         data: the case's dictionary (:mod:`monai_selfcleanse.cases`).
-        file: the label's file, for its header, affine and data type.
-        given: given label, index map, int64.
+        label: the given label with its file.
         predicted: most probable class, int64; 0 outside of what the network has seen.
         confidence: its probability in [0, 1], float32; 0 outside of what the network has seen.
         suspected: the suspected structures.
@@ -42,8 +42,7 @@ class CaseView:
     """
 
     data: Mapping[str, Any]
-    file: nib.Nifti1Image
-    given: np.ndarray
+    label: GivenLabel
     predicted: np.ndarray
     confidence: np.ndarray
     suspected: tuple[int, ...]
@@ -55,9 +54,14 @@ class CaseView:
         return case_of(self.data)
 
     @property
+    def given(self) -> np.ndarray:
+        """The given label, an index map."""
+        return self.label.index
+
+    @property
     def spacing(self) -> np.ndarray:
         """Voxel size in mm, one number an axis of the label."""
-        return nib.affines.voxel_sizes(self.file.affine)[: self.given.ndim]
+        return nib.affines.voxel_sizes(self.label.file.affine)[: self.given.ndim]
 
     @cached_property
     def cleansed(self) -> np.ndarray:
@@ -85,10 +89,9 @@ def view_case(data: Mapping[str, Any], seen: SeenCase, suspected: Sequence[int] 
         seen: what the network saw, on the network's grid.
         suspected: the suspected structures.
     """
-    file = load_nifti(data["label"])
-    given = np.rint(np.asanyarray(file.dataobj)).astype(np.int64)
-    predicted, confidence = _on_grid(seen, given.shape, file.affine)
-    return CaseView(data, file, given, predicted, confidence, tuple(suspected), seen.min_confidence)
+    label = read_label(data["label"])
+    predicted, confidence = _on_grid(seen, label.index.shape, label.file.affine)
+    return CaseView(data, label, predicted, confidence, tuple(suspected), seen.min_confidence)
 
 
 def image_channels(image: Any, ndim: int) -> list[nib.Nifti1Image]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from monai_selfcleanse.mixture import FilterDecision, filter_labels
 from monai_selfcleanse.report import report_rows
@@ -130,3 +131,38 @@ def judged_cohort(root: Path, ids: Sequence[str] = ("a", "b", "c", "d", "e", "f"
     probability = np.stack([d.clean_probability for d in decisions.values()], 1)
     suspected = np.stack([d.suspected for d in decisions.values()], 1)
     return Judged(data, report_rows(list(ids), NAMES, arrays, probability, suspected), decisions, store)
+
+
+class IntensityNet(torch.nn.Module):
+    """Logits that favour class ``k`` of four where the intensity is near ``k``: right about images of index maps."""
+
+    def __init__(self, sharpness: float = 6.0) -> None:
+        super().__init__()
+        self.sharpness = torch.nn.Parameter(torch.tensor(sharpness))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        classes = torch.arange(4, dtype=x.dtype).reshape(1, -1, *[1] * (x.ndim - 2))
+        return -self.sharpness * (x - classes) ** 2
+
+
+def write_spoilt(root: Path, n: int = 14) -> dict[str, np.ndarray]:
+    """Write ``case_00`` ... in the Decathlon's layout, images that :class:`IntensityNet` segments rightly.
+
+    Of ``case_03`` structure 2 is missing, in ``case_07`` structure 1 is over-drawn.
+
+    Returns:
+        The true labels by case.
+    """
+    truths = {}
+    for i in range(n):
+        case = f"case_{i:02d}"
+        truths[case] = given = tiny_label(i % 8)
+        image = given + np.random.default_rng(i).normal(0, 0.08, given.shape)
+        given = given.copy()
+        if i == 3:
+            given[given == 2] = 0
+        elif i == 7:
+            given[:5, :, :3][given[:5, :, :3] == 0] = 1
+        write_nifti(root / "imagesTr" / f"{case}.nii.gz", image.astype(np.float32))
+        write_nifti(root / "labelsTr" / f"{case}.nii.gz", given)
+    return truths

@@ -130,6 +130,39 @@ def test_cleansed_labels_lie_on_the_given_labels_grid_and_change_only_where_susp
     assert changed
 
 
+def test_a_datalist_of_channels_and_partial_class_probabilities_trains_and_is_cleansed(
+    phantom: Path, tmp_path: Path
+) -> None:
+    """Every second case has no left ventricle in its label, since nobody annotated it there."""
+    entries = []
+    for i, image in enumerate(sorted(phantom.glob("*/*_frame??.nii.gz"))):
+        label = nib.load(str(image).replace(".nii.gz", "_gt.nii.gz"))
+        index = np.asarray(label.dataobj).copy()
+        if i % 2:
+            index[index == 3] = 0
+        stack = nib.Nifti1Image(np.eye(4, dtype=np.float32)[index], label.affine)
+        nib.save(stack, tmp_path / f"{i}.nii.gz")
+        entries.append(
+            {"case": f"c{i}", "image": [str(image)] * 2, "label": f"{i}.nii.gz", "patient": image.parent.name}
+        )
+    (tmp_path / "list.json").write_text(json.dumps({"training": entries}))
+    output = tmp_path / "out"
+    train(output, tmp_path / "list.json", epochs=2, in_channels=2, partial_labels=True)
+    rows = rows_of(output)
+    assert len(rows) == 6 * 3
+    unannotated = {(r["case"], r["structure"]) for r in rows if r["reason"] == "not annotated"}
+    assert unannotated == {(r["case"], "3") for r in rows if int(r["case"][1:]) % 2}
+    assert all(r["suspected"] == "0" and r["score"] == "nan" for r in rows if r["reason"] == "not annotated")
+    suspected = {r["case"] for r in rows if r["suspected"] == "1"}
+    assert suspected
+    for case in {r["case"] for r in rows}:
+        given, cleansed = (nib.load(folder / f"{case[1:]}.nii.gz") for folder in (tmp_path, output / "cleansed_labels"))
+        assert (cleansed.shape, cleansed.get_data_dtype()) == (given.shape[:3], np.uint8)
+        values = np.asarray(cleansed.dataobj)
+        assert case in suspected or np.array_equal(values, np.asarray(given.dataobj).argmax(-1))
+        assert (values == 3).any() == (int(case[1:]) % 2 == 0)
+
+
 def test_the_weights_are_flat_tensors_that_monai_loads(trained: Path, tmp_path: Path) -> None:
     weights = torch.load(trained / "models" / "model.pt", weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in weights.values())
@@ -403,6 +436,7 @@ def test_both_configs_define_the_same_network_and_preprocessing(phantom: Path) -
         ({"epochs": "many"}, "epochs must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"self_cleanse": "no"}, "self_cleanse must be True or False"),
+        ({"partial_labels": 1}, "partial_labels must be True or False"),
         ({"resume": "false"}, "resume must be True or False"),
         ({"noise_rate": "half"}, "noise_rate must be a number"),
         ({"validation_share": 1}, "validation_share 1 leaves no patient to train on"),

@@ -159,6 +159,33 @@ def test_permuting_the_batch_and_flipping_space_changes_nothing(seed: int) -> No
     torch.testing.assert_close(moved, loss(logits, index))
 
 
+def test_a_voxel_of_one_of_several_classes_is_taught_their_union() -> None:
+    index = index_of(1)
+    target, logits = one_hot(index), logits_of(0)
+    target[:, 2] += (index[:, 0] == 0).float()  # background may be class 2
+    ce = WeightedDiceCELoss(lambda_dice=0.0)(logits, target)
+    merged = torch.cat([torch.logaddexp(logits[:, 0], logits[:, 2])[:, None], logits[:, [1, 3]]], 1)
+    # where class 2 was drawn it is told from background, as ever
+    of_union = torch.nn.functional.cross_entropy(merged, torch.tensor([0, 1, 0, 2])[index[:, 0]], reduction="none")
+    alone = torch.nn.functional.cross_entropy(logits, index[:, 0], reduction="none")
+    torch.testing.assert_close(ce, torch.where(index[:, 0] == 2, alone, of_union).mean())
+
+
+def test_unknown_classes_have_no_part_in_their_dice_and_no_gradient() -> None:
+    logits = logits_of(0).requires_grad_()
+    target = torch.zeros_like(logits)
+    target[:, [0, 2]] = 1
+    loss = WeightedDiceCELoss(lambda_ce=0.0)
+    loss(logits, target).backward()
+    p = logits.detach().softmax(1)
+    expected = [1 - 1 / (p[:, k].sum() + 1) for k in (1, 3)]  # of class 2 nothing is known
+    torch.testing.assert_close(loss(logits, target), torch.stack([*expected, torch.tensor(0.0)]).mean())
+    assert torch.isfinite(logits.grad).all()
+    logits.grad = None
+    WeightedDiceCELoss()(logits, target).backward()
+    assert (logits.grad[:, [1, 3]] >= 0).all()  # these two are pushed down, and nothing else is decided
+
+
 def test_split_of_indices_probabilities_and_weights() -> None:
     index, weight = index_of(0), torch.rand(2, 1, 5, 6)
     for target, expected in (

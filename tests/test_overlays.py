@@ -127,6 +127,22 @@ def test_cleansed_labels_have_the_given_ones_path_and_grid(trained: Path, datase
     assert changed
 
 
+def test_labels_are_audited_by_the_overlays_network(name: str, trained: Path, dataset: Path, tmp_path: Path) -> None:
+    options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path), "patch_size": TASKS[name].patch_size}
+    ConfigWorkflow(
+        [*TASKS[name].train, str(CONFIGS / "audit.json")],
+        run_id="auditing",
+        logging_file=False,
+        ckpt_path=str(trained / "models" / "model.pt"),
+        **options,
+        **TINY_NETWORK,
+    ).run()
+    with open(tmp_path / "label_report.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({(row["case"], row["structure"]) for row in rows}) == len(rows) == 8 * 2
+    assert not (tmp_path / "unreadable.csv").exists()
+
+
 def test_segmentations_lie_on_the_images_own_grids(name: str, trained: Path, dataset: Path, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "out")}
     weights = str(trained / "models" / "model.pt")

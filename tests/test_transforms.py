@@ -117,6 +117,26 @@ def test_cases_must_not_share_the_file_of_their_cleansed_labels() -> None:
         check_unique_cases([one, one | {"case": "b"}])
 
 
+def test_a_given_label_says_which_classes_it_knows(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    data = {"case": "a", "label": torch.tensor([0.0, 2, 2, 0]).reshape(1, 2, 2)}
+    assert "label_known" not in CleansedLabeld("label", store)(data)
+    partial = CleansedLabeld("label", store, num_classes=4)
+    assert partial(data)["label_known"].tolist() == [1, 0, 1, 0]
+    store.write_target(1, "a", np.full((2, 2), 3), np.ones((2, 2)))
+    store.publish(1)
+    assert partial(data)["label_known"].tolist() == [1, 0, 1, 0]  # whatever the target has
+
+
+def test_background_of_a_partial_label_may_be_what_it_does_not_know() -> None:
+    label = torch.tensor([0.0, 1]).reshape(1, 1, 1, 2).repeat(2, 1, 1, 1)
+    known = torch.tensor([[1.0, 1, 0], [1, 1, 1]])
+    _, target = PrepareBatchWeighted(3)({"image": torch.zeros(2, 1, 1, 2), "label": label, "label_known": known})
+    assert target[0, :, 0, 0].tolist() == [1, 0, 1, 1]
+    assert target[1, :, 0, 0].tolist() == [1, 0, 0, 1]
+    assert target[:, :, 0, 1].tolist() == [[0, 1, 0, 1]] * 2
+
+
 def test_the_batch_becomes_one_hot_classes_and_a_weight() -> None:
     label = torch.tensor([0.0, 1, 2, 2]).reshape(1, 1, 2, 2)
     weight = torch.tensor([1.0, 0, 1, 0.5]).reshape(1, 1, 2, 2)

@@ -4,8 +4,10 @@ from .acdc import ACDC_STRUCTURES, find_acdc_cases
 from .case_dataset import CaseDataset
 from .checks import DatasetError, check_case, check_cases
 from .cohort import Cohort, split_patients
+from .datalist import find_datalist_cases
 from .decathlon import find_decathlon_cases
-from .layouts import find_cases
+from .layouts import check_structures, find_cases
+from .nnunet import find_nnunet_cases
 from .phantom import phantom_frames, write_phantom
 
 __all__ = [
@@ -15,9 +17,12 @@ __all__ = [
     "DatasetError",
     "check_case",
     "check_cases",
+    "check_structures",
     "find_acdc_cases",
     "find_cases",
+    "find_datalist_cases",
     "find_decathlon_cases",
+    "find_nnunet_cases",
     "phantom_frames",
     "split_patients",
     "write_phantom",

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from ..cases import strip_nifti
 
@@ -34,7 +35,7 @@ def read_info(path: str | os.PathLike) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines) if value}
 
 
-def find_acdc_cases(directory: str | os.PathLike) -> tuple[list[dict[str, str]], list[str]]:
+def find_acdc_cases(directory: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
     """Cases of a folder in ACDC's layout, sorted, and what is broken about its files' names.
 
     Args:

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..cases import check_unique_cases
 from ..files import load_nifti
+from ..labels import GivenLabel, read_label
 
-__all__ = ["DatasetError", "check_case", "check_cases"]
+__all__ = ["DatasetError", "check_case", "check_cases", "check_values"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,62 +22,123 @@ class DatasetError(ValueError):
     """A data set that cannot be trained on; the message names every broken case and what to do."""
 
 
-def check_case(image: str, label: str, structures: Sequence[int], ndim: int | None = None) -> list[str]:
+def check_case(
+    image: str | Sequence[str], label: str, structures: Sequence[int], ndim: int | None = None, channels: int = 1
+) -> list[str]:
     """What is wrong with one image and its label; an empty list if nothing is.
 
-    Checked are: both files can be read to the end; ``ndim`` axes (None: 2 or 3); shapes agree, and affines so far that
-    no corner of the volume is off by more than a tenth of a voxel; the image is finite and not constant; the label
-    holds whole numbers (to 1e-3) among 0 and ``structures``. An empty label is in order: all structures may have been
-    missed.
+    Checked are: all files can be read to the end; the label is in one of the forms of :mod:`monai_selfcleanse.labels`
+    and holds nothing but 0 and ``structures``; both have ``ndim`` axes (None: 2 or 3) beside that of channels, the
+    image as many ``channels`` as the network; shapes agree, and affines so far that no corner of the volume is off by
+    more than a tenth of a voxel; the image is finite and no channel constant. An empty label is in order: all
+    structures may have been missed.
+
+    Args:
+        image: its file, or a list of files, one a channel.
+        label: its file.
+        structures: known foreground values.
+        ndim: number of spatial axes.
+        channels: number of the network's input channels.
     """
-    return _check_case(image, label, structures, ndim)[0]
+    image = _paths(image)
+    problems, _, found = _check_case(image, str(label), structures, ndim)
+    return problems or _compare_channels({found: [image]}, channels)
 
 
 def _check_case(
-    image: str, label: str, structures: Sequence[int], ndim: int | None = None
-) -> tuple[list[str], set[int]]:
-    """What is wrong, and the values that the label holds."""
+    image: str | Sequence[str], label: str, structures: Sequence[int], ndim: int | None
+) -> tuple[list[str], set[int], int]:
+    """What is wrong, the values that the label holds, and the number of the image's channels."""
     try:
         return _look_at(image, label, structures, (2, 3) if ndim is None else (ndim,))
     except Exception as error:  # whatever a file does to us is this case's problem, not the run's
-        return [f"{image} or its label: cannot be checked ({type(error).__name__}: {error})"], set()
+        return [f"{image} or its label: cannot be checked ({type(error).__name__}: {error})"], set(), 0
 
 
-def _look_at(image: str, label: str, structures: Sequence[int], axes: tuple[int, ...]) -> tuple[list[str], set[int]]:
-    problems, values = [], set()
-    arrays, affines = {}, {}
-    for name, path in (("image", image), ("label", label)):
+def _look_at(
+    image: str | Sequence[str], label: str, structures: Sequence[int], axes: tuple[int, ...]
+) -> tuple[list[str], set[int], int]:
+    problems: list[str] = []
+    given = None
+    try:
+        given = read_label(label)
+    except ValueError as error:
+        problems.append(str(error))
+    files = [image] if isinstance(image, str) else list(image)
+    n_channels, grid = 0, None
+    for path in files:
         try:
             file = load_nifti(path)
-            arrays[name], affines[name] = np.asanyarray(file.dataobj), file.affine
+            voxels = np.asanyarray(file.dataobj)
         except Exception as error:  # any reader's failure is this file's problem, not the run's
             problems.append(f"{path}: cannot be read ({type(error).__name__}: {error}); it may be truncated")
-    if "image" in arrays:
-        voxels = arrays["image"]
-        if voxels.ndim not in axes:
-            expected = " or ".join(f"{n}-D" for n in axes)
-            problems.append(f"{image}: has {voxels.ndim} axes, expected a {expected} image")
-        elif not np.isfinite(voxels).all():
-            problems.append(f"{image}: has {int((~np.isfinite(voxels)).sum())} NaN or infinite voxels")
-        elif voxels.size == 0 or voxels.min() == voxels.max():
-            problems.append(f"{image}: is constant" if voxels.size else f"{image}: is empty")
-    if "label" in arrays:
-        found = np.unique(arrays["label"])
-        known = [0, *structures]
-        if not np.isfinite(found).all() or not np.allclose(found, np.rint(found), rtol=0, atol=1e-3):
-            problems.append(f"{label}: holds values that are no whole numbers; expected structure indices {known}")
-        elif not np.isin(np.rint(found), known).all():
-            extra = [int(v) for v in np.rint(found[~np.isin(np.rint(found), known)])][:5]
-            problems.append(f"{label}: holds the values {extra}, which are none of the known structures {known}")
-        else:
-            values = {int(v) for v in np.rint(found)}
-    if len(arrays) == 2:
-        shapes = arrays["image"].shape, arrays["label"].shape
-        if shapes[0] != shapes[1]:
-            problems.append(f"{label}: has shape {shapes[1]}, its image {shapes[0]}")
-        else:
-            problems += _compare_affines(label, affines["image"], affines["label"], shapes[0])
-    return problems, values
+            continue
+        spatial = max(axes) if given is None else given.index.ndim
+        stack = voxels if voxels.ndim == spatial + 1 else voxels[..., None]
+        n_channels += stack.shape[-1]
+        problems += _look_at_voxels(path, stack, axes)
+        grid = file.affine if grid is None else grid
+        if not np.allclose(file.affine, grid):  # MONAI's loader stacks nothing else
+            problems.append(f"{path}: its affine is not that of {files[0]}; write both on one grid")
+        if given is not None and stack.shape[:-1] != given.index.shape:
+            problems.append(f"{label}: has shape {given.index.shape}, its image {stack.shape[:-1]}")
+        elif given is not None:
+            problems += _compare_affines(label, file.affine, given.file.affine, given.index.shape)
+    if given is None:
+        return problems, set(), n_channels
+    problems += check_values(given, label, structures)
+    return problems, {int(v) for v in np.unique(given.index)}, n_channels
+
+
+def check_values(given: GivenLabel, label: str, structures: Sequence[int]) -> list[str]:
+    """What is wrong with a label's values, as :func:`check_case` says it.
+
+    Args:
+        given: the label.
+        label: its file.
+        structures: known foreground values.
+    """
+    known = [0, *structures]
+    if given.form == "soft label" and list(structures) != [1]:
+        return [
+            f"{label}: is a soft label, fractions in [0, 1] of one structure, but {known[1:]} are the known "
+            "structures; give indices, or the probability of each class along a fourth axis; if there is but one "
+            "structure, name it with --structures \"{'1': 'NAME'}\""
+        ]
+    if extra := [int(v) for v in np.unique(given.index) if v not in known][:5]:
+        return [f"{label}: holds the values {extra}, which are none of the known structures {known}"]
+    return []
+
+
+def _compare_channels(found: Mapping[int, Sequence[Any]], channels: int) -> list[str]:
+    """A line for each wrong number of channels.
+
+    Args:
+        found: the images by their number of channels.
+        channels: the network's number.
+    """
+    return [
+        f"{images[0] if isinstance(images[0], str) else images[0][0]}: the image has {n} channel{'s' * (n != 1)}"
+        + (f", as have {len(images) - 1} others" if len(images) > 1 else "")
+        + f", the network takes {channels}; set in_channels (--in_channels {n}), or mend the data"
+        for n, images in sorted(found.items())
+        if n != channels
+    ]
+
+
+def _look_at_voxels(path: str, stack: np.ndarray, axes: tuple[int, ...]) -> list[str]:
+    """What is wrong with an image's voxels, channels last."""
+    if stack.ndim - 1 not in axes:
+        expected = " or ".join(f"{n}-D" for n in axes)
+        return [f"{path}: has {stack.ndim - 1} axes, expected a {expected} image"]
+    if not stack.size:
+        return [f"{path}: is empty"]
+    if not np.isfinite(stack).all():
+        return [f"{path}: has {int((~np.isfinite(stack)).sum())} NaN or infinite voxels"]
+    constant = [i for i in range(stack.shape[-1]) if stack[..., i].min() == stack[..., i].max()]
+    if constant:
+        return [f"{path}: is constant" + (f" in channel {constant[0]}" if stack.shape[-1] > 1 else "")]
+    return []
 
 
 def _compare_affines(label: str, image_affine: np.ndarray, label_affine: np.ndarray, shape: tuple) -> list[str]:
@@ -91,20 +153,25 @@ def _compare_affines(label: str, image_affine: np.ndarray, label_affine: np.ndar
     return []
 
 
+def _paths(image: Any) -> str | list[str]:
+    return [str(path) for path in image] if isinstance(image, (list, tuple)) else str(image)
+
+
 def check_cases(
     cases: Sequence[Mapping[str, Any]],
     structures: Sequence[int],
     problems: Sequence[str] = (),
     ndim: int | None = None,
+    channels: int = 1,
     threads: int = 4,
 ) -> None:
     """Check all cases and report once; warn of a structure that no label has.
 
     Args:
-        cases: dictionaries with ``image`` and ``label`` paths.
+        cases: dictionaries with ``image``, a path or a list of them, and ``label``, a path.
         structures: known foreground values.
         problems: what was found wrong before, to be reported together.
-        ndim: number of axes that images must have; None for 2 or 3.
+        ndim, channels: see :func:`check_case`.
         threads: files are read by this many threads.
 
     Raises:
@@ -114,10 +181,15 @@ def check_cases(
         check_unique_cases(cases)
     logger.info(f"checking {len(cases)} cases")
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda c: _check_case(str(c["image"]), str(c["label"]), structures, ndim), cases))
-    everything = [*problems, *(line for wrong, _ in found for line in wrong)]
+        found = list(pool.map(lambda c: _check_case(_paths(c["image"]), str(c["label"]), structures, ndim), cases))
+    by_channels: dict[int, list[Any]] = {}
+    for case, (wrong, _, n) in zip(cases, found, strict=True):
+        if not wrong:
+            by_channels.setdefault(n, []).append(_paths(case["image"]))
+    everything = [*problems, *(line for wrong, *_ in found for line in wrong)]
+    everything += _compare_channels(by_channels, channels)
     if not everything:
-        present = set().union(*(values for _, values in found))
+        present = set().union(*(values for _, values, _ in found))
         if absent := [k for k in structures if k not in present]:
             logger.warning(
                 f"no label has the structures {absent} of {list(structures)}: are these the right data and "

@@ -16,7 +16,7 @@ from ..noise.functional import case_generator
 from ..noise.presets import make_annotator
 from .acdc import ACDC_STRUCTURES
 from .checks import check_cases
-from .layouts import find_cases
+from .layouts import check_structures, find_cases
 from .phantom import write_phantom
 
 __all__ = ["Cohort", "split_patients"]
@@ -53,13 +53,13 @@ def _check_share(validation_share: float) -> None:
 class Cohort:
     """Lists of cases for a run; see :mod:`monai_selfcleanse.cases` for their keys.
 
-    Nothing is read or written before :attr:`train` or :attr:`validation` is asked for, so that a config may name a
+    Nothing is read or written before one of its lists is asked for, so that a config may name a
     cohort which a caller with data of its own (MONAI Label, a federation) never uses. In a distributed training rank 0
     does it for all: every rank must ask.
 
     Args:
-        dataset_dir: folder in ACDC's or the Decathlon's layout (:func:`monai_selfcleanse.data.find_cases`); None writes
-            the phantom to ``output_dir/phantom`` and takes that.
+        dataset_dir: folder in one of the layouts of :func:`monai_selfcleanse.data.find_cases`, or a JSON file; None
+            writes the phantom to ``output_dir/phantom`` and takes that.
         output_dir: where phantom and noisy labels go.
         seed: decides phantom, split and noise.
         noise_rate: share of training patients that get synthetic label noise, in [0, 1]. The labels found are then the
@@ -67,6 +67,7 @@ class Cohort:
         noise_preset: name in :data:`monai_selfcleanse.noise.PRESETS`.
         validation_share: share of patients to validate on, in (0, 1]; at 1 there is nothing to train on.
         structures: label values and their names.
+        in_channels: number of the network's input channels, which images must have.
     """
 
     def __init__(
@@ -78,11 +79,18 @@ class Cohort:
         noise_preset: str = "mixed",
         validation_share: float = 0.2,
         structures: Mapping[Any, str] = ACDC_STRUCTURES,
+        in_channels: int = 1,
     ) -> None:
         self.dataset_dir, self.output_dir = dataset_dir, output_dir
         self.seed, self.noise_rate, self.noise_preset = seed, noise_rate, noise_preset
         self.validation_share = validation_share
-        self.structures = [int(k) for k in structures]
+        self.structures = {int(k): str(name) for k, name in structures.items()}
+        self.in_channels = in_channels
+
+    @cached_property
+    def found(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """All cases of ``dataset_dir``, unchecked, and what is broken about its files' names."""
+        return on_rank_zero(self._look)
 
     @cached_property
     def train(self) -> list[dict[str, Any]]:
@@ -128,14 +136,18 @@ class Cohort:
         make_annotator(self.noise_preset, self.seed)
         _check_share(self.validation_share)
         check_writable(self.output_dir)
-        directory = self.dataset_dir
-        if directory is None:
-            directory = str(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
-        cases, problems = find_cases(directory)
-        check_cases(cases, self.structures, problems, ndim=3)
+        cases, problems = self._look()
+        check_cases(cases, list(self.structures), problems, ndim=3, channels=self.in_channels)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]
         return train, [c for c in cases if c["patient"] not in set(train_patients)]
+
+    def _look(self) -> tuple[list[dict[str, Any]], list[str]]:
+        if self.dataset_dir is None:
+            return find_cases(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
+        found = find_cases(self.dataset_dir)
+        check_structures(self.dataset_dir, self.structures)
+        return found
 
 
 def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> None:

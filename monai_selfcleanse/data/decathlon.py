@@ -8,9 +8,9 @@
         dataset.json                          (optional)
 
 (Antonelli et al., Nature Communications 13, 2022.) nnU-Net's raw data have the same folders; the number of the channel
-that ends its images' names, ``imagesTr/hippocampus_001_0000.nii.gz``, is no part of the case's. ``.nii`` is read as
-well as ``.nii.gz``. Files whose names begin with a dot are passed over: the official archives hold a ``._NAME.nii.gz``
-beside each file.
+that ends its images' names, ``imagesTr/hippocampus_001_0000.nii.gz``, is no part of the case's, and several channels of
+a case are a list of images. ``.nii`` is read as well as ``.nii.gz``. Files whose names begin with a dot are passed
+over: the official archives hold a ``._NAME.nii.gz`` beside each file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from ..cases import strip_nifti
 
@@ -25,7 +26,7 @@ __all__ = ["decathlon_folders", "find_decathlon_cases"]
 
 _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 
-_CHANNEL = re.compile(r"_\d{4}$")
+_CHANNEL = re.compile(r"_(\d{4})$")
 
 
 def decathlon_folders(directory: str | os.PathLike) -> tuple[Path, Path] | None:
@@ -34,7 +35,7 @@ def decathlon_folders(directory: str | os.PathLike) -> tuple[Path, Path] | None:
     return next(((images, labels) for images, labels in pairs if images.is_dir() and labels.is_dir()), None)
 
 
-def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, str]], list[str]]:
+def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
     """Cases of a folder in the Decathlon's layout, sorted, and what is broken about its files' names.
 
     Args:
@@ -42,12 +43,11 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, s
 
     Returns:
         Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see :mod:`monai_selfcleanse.cases`),
-        each case its own patient, and one line for each image without a label, label without an image, or second file
-        of one name.
+        each case its own patient, and one line for each image without a label, label without an image, second file of
+        one name, or case that lacks a channel.
 
     Raises:
-        ValueError: the two folders are missing or hold no image and no label, or there are images of more than one
-            channel (nnU-Net); the message says what was expected.
+        ValueError: the two folders are missing or hold no image and no label; the message says what was expected.
     """
     root = Path(directory)
     folders = decathlon_folders(root)
@@ -58,30 +58,33 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, s
             f"dataset_dir {str(directory)!r} holds no image and no label in the Decathlon's layout: expected files "
             f"such as {root / 'imagesTr' / 'NAME.nii.gz'} and {root / 'labelsTr' / 'NAME.nii.gz'}"
         )
-    image_of: dict[str, Path] = {}
+    channels: dict[str, dict[str, Path]] = {}
     for name, image in images.items():
-        case = name if name in labels else _CHANNEL.sub("", name)
-        if case not in labels:
-            problems.append(f"{image}: has no label of that name")
-        elif case in image_of:
-            raise ValueError(
-                f"dataset_dir {str(directory)!r} has images of several channels, such as {image_of[case].name} and "
-                f"{image.name}: only one is supported; leave one file a case"
-            )
+        number = _CHANNEL.search(name)
+        if name in labels:
+            channels.setdefault(name, {})[""] = image
+        elif number and name[: number.start()] in labels:
+            channels.setdefault(name[: number.start()], {})[number[1]] = image
         else:
-            image_of[case] = image
-    problems += [f"{label}: has no image of that name" for name, label in labels.items() if name not in image_of]
-    cases = [
-        {
-            "case": case,
-            "patient": case,
-            "image": str(image_of[case]),
-            "label": str(label),
-            "file": str(label.relative_to(root)),
-        }
-        for case, label in labels.items()
-        if case in image_of
-    ]
+            problems.append(f"{image}: has no label of that name")
+    problems += [f"{label}: has no image of that name" for name, label in labels.items() if name not in channels]
+    cases = []
+    for case, label in labels.items():
+        own = channels.get(case, {})
+        if len(own) > 1 and list(own) != [f"{i:04d}" for i in range(len(own))]:
+            found = ", ".join(path.name for path in own.values())
+            problems.append(f"{label}: its image must be one file, or {case}_0000, {case}_0001, ..., got {found}")
+        elif own:
+            paths = [str(path) for path in own.values()]
+            cases.append(
+                {
+                    "case": case,
+                    "patient": case,
+                    "image": paths if len(paths) > 1 else paths[0],
+                    "label": str(label),
+                    "file": str(label.relative_to(root)),
+                }
+            )
     return cases, problems
 
 

@@ -1,29 +1,68 @@
-"""Which layout a data set has, and its cases."""
+"""Which layout a data set has, its cases, and the structures that it names itself."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from .acdc import find_acdc_cases
+from .datalist import datalist_structures, find_datalist_cases
 from .decathlon import decathlon_folders, find_decathlon_cases
+from .nnunet import find_nnunet_cases, is_nnunet, read_dataset_json, structures_of_json
 
-__all__ = ["find_cases"]
+__all__ = ["check_structures", "find_cases"]
 
 
-def find_cases(directory: str | os.PathLike) -> tuple[list[dict[str, str]], list[str]]:
-    """Cases of a folder and what is broken about its files' names, in whichever layout it has.
+def find_cases(dataset: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
+    """Cases of a data set and what is broken about its files' names, in whichever layout it has.
 
-    A folder with one of images and one of labels (:mod:`.decathlon`) is in the Decathlon's layout, any other in ACDC's
+    A file is a datalist (:mod:`.datalist`). A folder with one of images and one of labels is nnU-Net's
+    (:mod:`.nnunet`) if its ``dataset.json`` is, else in the Decathlon's layout (:mod:`.decathlon`), any other in ACDC's
     (:mod:`.acdc`).
 
     Raises:
-        ValueError: the folder is missing, or has neither layout; the message says what was expected.
+        ValueError: there is no such folder or file, or it has none of the layouts; the message says what was expected.
     """
-    if decathlon_folders(directory) is not None:
-        return find_decathlon_cases(directory)
+    if os.path.isfile(dataset):
+        return find_datalist_cases(dataset)
+    if is_nnunet(dataset):
+        return find_nnunet_cases(dataset)
+    if decathlon_folders(dataset) is not None:
+        return find_decathlon_cases(dataset)
     try:
-        return find_acdc_cases(directory)
+        return find_acdc_cases(dataset)
     except ValueError as error:
         raise ValueError(
-            f"{error}; or, in the Decathlon's layout, imagesTr/NAME.nii.gz and labelsTr/NAME.nii.gz"
+            f"{error}; or, in the layout of the Decathlon or nnU-Net, imagesTr/NAME.nii.gz and labelsTr/NAME.nii.gz; "
+            "or give a JSON file that lists the cases"
         ) from error
+
+
+def check_structures(dataset: str | os.PathLike, structures: Mapping[Any, str]) -> None:
+    """See that the structures that a data set names itself (nnU-Net, datalists with ``labels``) are those configured.
+
+    Names are compared by their letters and digits alone, in lower case.
+
+    Raises:
+        ValueError: values or names differ; the message has the option that mends it.
+    """
+    if os.path.isfile(dataset):
+        file, own = Path(dataset), datalist_structures(dataset)
+    elif is_nnunet(dataset):
+        file = Path(dataset) / "dataset.json"
+        own = structures_of_json(read_dataset_json(dataset), file)
+    else:
+        return
+    configured = {int(k): str(name) for k, name in structures.items()}
+    if own is not None and _plain(own) != _plain(configured):
+        option = {str(k): name for k, name in own.items()}
+        raise ValueError(
+            f"{file} names other structures than the configuration: {own}, not {configured}; to train on its own, give "
+            f'--structures "{option}"'
+        )
+
+
+def _plain(names: Mapping[int, str]) -> dict[int, str]:
+    return {k: "".join(c for c in name.lower() if c.isalnum()) for k, name in names.items()}

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..cases import case_of, label_file_of
-from ..files import atomic_folder, save_like
+from ..files import atomic_folder
+from ..labels import read_label, save_index_map
 from ..provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
 from ..report.rows import suspected_structures
 from ..store import CaseStore, SeenCase
@@ -28,7 +27,8 @@ def write_cleansed_labels(
 ) -> None:
     """Write every case's label, cleansed where it is suspected, under its own relative path, and ``provenance.json``.
 
-    A label without suspected structure is copied as a file. The folder is built beside its place and then put there
+    A label without suspected structure is copied as a file, if it is an index map. Soft labels and class probabilities
+    (:mod:`monai_selfcleanse.labels`) all become index maps. The folder is built beside its place and then put there
     as a whole; an earlier export that was there is replaced. Given labels are only read.
 
     Args:
@@ -48,16 +48,19 @@ def write_cleansed_labels(
             structures = suspected.get(case_of(item), [])
             if structures:
                 cleanse_file(item, store.read_seen(case_of(item)), structures, target)
-            else:
+            elif (label := read_label(item["label"])).is_index_map:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(item["label"], target)
+            else:
+                save_index_map(label.index, label, target)
         write_json(provenance(source) | {"cases": judgement_by_case(rows)}, part / PROVENANCE_FILE)
 
 
 def cleanse_file(data: Mapping[str, Any], seen: SeenCase, structures: Sequence[int], target: Path) -> None:
-    """Write the cleansed copy of one label file on that label's own grid, with its header and data type.
+    """Write the cleansed copy of one label file on that label's own grid.
 
-    What lies outside of what the network has seen keeps what was given.
+    Header and data type are its own, too, but that a soft label's index map has 8 bits. What lies outside of what the
+    network has seen keeps what was given.
 
     Args:
         data: the case's dictionary.
@@ -66,6 +69,4 @@ def cleanse_file(data: Mapping[str, Any], seen: SeenCase, structures: Sequence[i
         target: file to write.
     """
     view = view_case(data, seen, structures)
-    given = np.asanyarray(view.file.dataobj)
-    cleansed = np.where(view.cleansed != view.given, view.cleansed.astype(given.dtype), given)
-    save_like(cleansed, view.file, target)
+    save_index_map(view.cleansed, view.label, target)

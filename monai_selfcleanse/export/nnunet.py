@@ -24,7 +24,8 @@ import numpy as np
 
 from ..cases import case_of, check_unique_cases
 from ..cleansing import untrusted_voxels
-from ..files import atomic_folder, load_nifti
+from ..files import atomic_folder
+from ..labels import read_label
 from ..provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
 from ..report.rows import suspected_structures
 from ..store import CaseStore
@@ -82,7 +83,8 @@ def write_nnunet_dataset(
             (part / folder).mkdir()
         for item in data:
             case = case_of(item)
-            shape = load_nifti(item["label"]).shape
+            index = _cleansed(item, suspected.get(case, []), store, value, labels.get("ignore"))
+            shape = index.shape
             channels = image_channels(item["image"], len(shape))
             n_channels = n_channels or len(channels)
             if len(channels) != n_channels:
@@ -91,7 +93,6 @@ def write_nnunet_dataset(
                 raise ValueError(f"case {case!r}: its image has the shape {wrong[0]}, its label {shape}")
             for i, channel in enumerate(channels):
                 _write_image(channel, part / "imagesTr" / f"{known[case]}_{i:04d}{ending}")
-            index = _cleansed(item, suspected.get(case, []), store, value, labels.get("ignore"))
             # nnU-Net wants one geometry for both, and affines of label and image may differ by rounding.
             file = nib.Nifti1Image(index, channels[0].affine)
             file.set_qform(*channels[0].get_qform(coded=True))
@@ -176,7 +177,7 @@ def _cleansed(
         view = view_case(item, store.read_seen(case_of(item)), structures)
         label = view.cleansed
     else:
-        label = np.rint(np.asanyarray(load_nifti(item["label"]).dataobj)).astype(np.int64)
+        label = read_label(item["label"]).index
     unknown = np.setdiff1d(label, [0, *value])
     if unknown.size:
         raise ValueError(f"{item['label']}: holds the values {unknown[:5].tolist()}, which are none of {[0, *value]}")

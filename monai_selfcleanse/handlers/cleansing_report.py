@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-import numpy as np
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
 from ..distributed import on_rank_zero
-from ..export import write_cleansed_labels
-from ..mixture import VERDICTS
-from ..report import REPORT_FILES, TruthSummary, compare_with_truth, report_rows, write_report
+from ..results import closing_table, result_files, set_aside, write_results
 from ..store import CaseStore
 from .label_filter import LabelFilterResult
 
@@ -53,7 +50,6 @@ class CleansingReport:
         self.data = data
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.output_dir = Path(output_dir)
-        self.cleansed = self.output_dir / "cleansed_labels"
         self.validator = validator
         self.model_file = model_file
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
@@ -70,31 +66,14 @@ class CleansingReport:
         rows: list[tuple[str, str]] = []
         files: list[tuple[str, str]] = []
         if result is not None:
-            rows += on_rank_zero(lambda: self._write(result))
-            table, slices, page = (str(self.output_dir / name) for name in REPORT_FILES)
-            files += [("suspects, with pictures", page), ("suspects, ranked", table), ("slices to look at", slices)]
-            files += [("cleansed labels", str(self.cleansed))]
+            source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
+            rows += on_rank_zero(lambda: write_results(self.output_dir, result, self.data, self.store, source))
+            files += result_files(self.output_dir)
         rows += self._validation_rows(engine.state.epoch)
         if self.model_file is not None:
             files.append(("trained weights", self.model_file))
         if idist.get_rank() == 0 and (rows or files):
-            width = max(len(name) for name, _ in rows + files)
-            lines = [f"  {name:<{width}}  {value}" for name, value in rows]
-            lines += [""] * bool(lines and files) + [f"  {name:<{width}}  {value}" for name, value in files]
-            self.logger.info("\n".join(["training has ended", "", *lines, ""]))
-
-    def _write(self, result: LabelFilterResult) -> list[tuple[str, str]]:
-        """Write the files; rows of the table."""
-        names = dict(zip(result.structures, result.names, strict=True))
-        decisions = dict(zip(result.structures, result.decisions, strict=True))
-        source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
-        ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
-        write_report(self.output_dir, ranked, names, decisions, self.data, self.store, source)
-        write_cleansed_labels(self.data, ranked, self.store, self.cleansed, source)
-        truth = compare_with_truth(
-            self.data, self.cleansed, result.cases, result.structures, result.clean_probability, result.suspected
-        )
-        return _filter_rows(result) + ([] if truth is None else _truth_rows(truth))
+            self.logger.info(closing_table("training has ended", rows, files))
 
     def _started(self, engine: Engine) -> None:
         if engine.state.epoch == 0:
@@ -102,17 +81,8 @@ class CleansingReport:
 
     def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
-        results = [*(self.output_dir / name for name in REPORT_FILES), self.cleansed]
-        earlier = [path for path in results if path.exists()]
-        if not earlier:
-            return
-        n = 1
-        while (aside := self.output_dir / "earlier" / str(n)).exists():
-            n += 1
-        aside.mkdir(parents=True)
-        for path in earlier:
-            path.rename(aside / path.name)
-        self.logger.info(f"moved the results of an earlier run to {aside}")
+        if (aside := set_aside(self.output_dir)) is not None:
+            self.logger.info(f"moved the results of an earlier run to {aside}")
 
     def _validation_rows(self, epoch: int) -> list[tuple[str, str]]:
         if self.validator is None or not self.validator.state.epoch_length:
@@ -121,33 +91,3 @@ class CleansingReport:
             self.validator.run(epoch)
         metrics = self.validator.state.metrics
         return [(f"validation {name.removeprefix('val_')}", f"{float(value):.3f}") for name, value in metrics.items()]
-
-
-def _filter_rows(result: LabelFilterResult) -> list[tuple[str, str]]:
-    n_cases, n_structures = result.suspected.shape
-    rows = [
-        ("labels judged", f"{result.n_judged} ({n_cases} cases x {n_structures} structures)"),
-        ("labels suspected", str(int(result.suspected.sum()))),
-    ]
-    for name, decision, column in zip(result.names, result.decisions, result.suspected.T, strict=True):
-        rows.append((f"  {name}", VERDICTS.get(decision.verdict, str(int(column.sum())))))
-    return rows
-
-
-def _truth_rows(truth: TruthSummary) -> list[tuple[str, str]]:
-    noisy, clean, suspected = truth.noisy, truth.clean, truth.suspected
-    hits = int((suspected & noisy).sum())
-    rows = []
-    if suspected.any():
-        counted = int((suspected & (noisy | clean)).sum())
-        rows.append(("  of these truly noisy", f"{hits} of {counted} (precision {hits / max(counted, 1):.2f})"))
-    if noisy.any():
-        n_noisy = int(noisy.sum())
-        rows.append(("truly noisy labels found", f"{hits} of {n_noisy} (recall {hits / n_noisy:.2f})"))
-        if np.isfinite(truth.auroc):
-            rows.append(("AUROC of clean probability", f"{truth.auroc:.3f}"))
-    for name, group in (("all labels", np.ones_like(noisy)), ("noisy labels", noisy), ("clean labels", clean)):
-        if group.any():
-            before, after = truth.given_dice[group].mean(), truth.cleansed_dice[group].mean()
-            rows.append((f"Dice to the truth, {name}", f"given {before:.3f}, cleansed {after:.3f}"))
-    return rows

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor, decollate_batch
+from monai.data import MetaTensor
 from monai.engines import Evaluator
 from monai.utils import CommonKeys
 
 from ..cases import case_of
 from ..distributed import check_shared, dealt_out, gathered
-from ..mixture import VERDICTS, FilterDecision, filter_labels
-from ..noise.base import index_map
-from ..scoring import EVIDENCE, structure_evidence
+from ..engines import per_case
+from ..judgement import Judgement, LabelJudge
+from ..labels import index_map
+from ..mixture import VERDICTS
+from ..scoring import EVIDENCE
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
 
@@ -26,39 +28,14 @@ __all__ = ["LabelFilter", "LabelFilterResult"]
 
 
 @dataclass(frozen=True)
-class LabelFilterResult:
-    """What the filter knows after one round; ``n`` cases, ``K`` structures.
+class LabelFilterResult(Judgement):
+    """What the filter knows after one round: its judgement on every label.
 
     Attributes:
         epoch: the trainer's epoch.
-        cases: ids of the cases, in the data set's order.
-        structures: the structures judged.
-        names: a name for each structure.
-        evidence: arrays ``(n, K)`` by name; see :func:`monai_selfcleanse.scoring.structure_evidence`.
-        clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
-        suspected: ``(n, K)`` bool.
-        decisions: one :class:`monai_selfcleanse.mixture.FilterDecision` a structure.
     """
 
     epoch: int
-    cases: tuple[str, ...]
-    structures: tuple[int, ...]
-    names: tuple[str, ...]
-    evidence: Mapping[str, np.ndarray]
-    clean_probability: np.ndarray
-    suspected: np.ndarray
-    decisions: tuple[FilterDecision, ...]
-
-    @property
-    def n_judged(self) -> int:
-        """Number of labels judged: all but structures that neither label nor prediction has."""
-        return int(np.count_nonzero(~np.isnan(self.evidence["score"])))
-
-    @property
-    def suspects(self) -> dict[str, list[int]]:
-        """Suspected structures by case, of the cases that have one."""
-        structures = np.array(self.structures)
-        return {c: structures[s].tolist() for c, s in zip(self.cases, self.suspected, strict=True) if s.any()}
 
 
 class LabelFilter:
@@ -89,6 +66,7 @@ class LabelFilter:
         threshold, min_gap, max_share, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
+        partial_labels: see :class:`monai_selfcleanse.judgement.LabelJudge`.
 
     Raises:
         TypeError: the evaluator is not a ``monai.engines.Evaluator``.
@@ -109,29 +87,16 @@ class LabelFilter:
         label_key: str = CommonKeys.LABEL,
         pred_key: str = CommonKeys.PRED,
         random_state: int = 0,
+        partial_labels: bool = False,
     ) -> None:
         if not isinstance(evaluator, Evaluator):
             raise TypeError(f"evaluator must be a monai.engines.Evaluator, got {type(evaluator).__name__}")
         if warmup_epochs < 1 or interval < 1:
             raise ValueError(f"warmup_epochs and interval must be at least 1, got {warmup_epochs} and {interval}")
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
-        named = structures if isinstance(structures, Mapping) else {k: f"structure {k}" for k in structures}
-        if not named or min(int(k) for k in named) < 1:
-            raise ValueError(
-                f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}"
-            )
-        self.names = {int(k): str(name) for k, name in named.items()}
+        self.judge = LabelJudge(structures, threshold, min_gap, max_share, min_cases, random_state, partial_labels)
         self.evaluator = evaluator
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.warmup_epochs, self.interval = warmup_epochs, interval
-        self.gate: dict[str, Any] = {
-            "threshold": threshold,
-            "min_gap": min_gap,
-            "max_share": max_share,
-            "min_cases": min_cases,
-            "random_state": random_state,
-        }
         self.label_key, self.pred_key = label_key, pred_key
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
         self.epochs: list[int] = []
@@ -185,20 +150,8 @@ class LabelFilter:
         """Decide on the latest evidence; None before the first round."""
         if not self.history:
             return None
-        evidence = self.history[-1]
-        score, surprise = evidence["score"], evidence["expected_dice"] - evidence["dice"]
-        decisions = tuple(filter_labels(score[:, i], surprise[:, i], **self.gate) for i in range(len(self.names)))
-        return LabelFilterResult(
-            self.epochs[-1],
-            self.cases,
-            tuple(self.names),
-            tuple(self.names.values()),
-            evidence,
-            # Where neither label nor prediction has the structure there is nothing against the label.
-            np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0),
-            np.stack([d.suspected for d in decisions], 1),
-            decisions,
-        )
+        judgement = self.judge.judge(self.cases, self.history[-1])
+        return LabelFilterResult(**vars(judgement), epoch=self.epochs[-1])
 
     def state_dict(self) -> dict[str, Any]:
         """Evidence of all rounds, of which the last decides, as tensors and plain values (``weights_only=True``)."""
@@ -234,9 +187,10 @@ class LabelFilter:
             label = data[self.label_key]
             given = index_map(label, f"case {case!r}, {self.label_key}")
             probabilities = torch.as_tensor(data[self.pred_key]).detach().cpu().float().numpy()
+            probabilities = self.judge.comparable(given, probabilities)
             affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
             spacing = label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * given.ndim
-            self._swept[case] = structure_evidence(given, probabilities, tuple(self.names), spacing)
+            self._swept[case] = self.judge.evidence(given, probabilities, spacing)
             self.store.write_seen(case, given, probabilities, affine)
 
 
@@ -249,8 +203,3 @@ def summary_line(result: LabelFilterResult) -> str:
         else:
             parts.append(f"{name}: {VERDICTS[decision.verdict]}")
     return f"epoch {result.epoch}: judged {result.n_judged} labels of {len(result.cases)} cases; " + "; ".join(parts)
-
-
-def per_case(data: Any) -> list[Mapping]:
-    """An evaluator's batch or output as one dictionary a case, whether MONAI has decollated it or not."""
-    return decollate_batch(data) if isinstance(data, Mapping) else list(data)

@@ -32,7 +32,7 @@ from monailabel.utils.others.class_utils import module_from_file
 from monailabel.utils.others.generic import file_ext
 
 from ..cleansing import cleanse_label
-from ..noise.base import index_map
+from ..labels import index_map
 from .review import KEY, TAG, judge_labels, review_queue
 
 __all__ = ["GivenLabelTask", "LabelCleanserTask", "LabelNoiseScoring", "NoisiestLabelFirst", "SelfCleanseApp"]

@@ -19,48 +19,18 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import Transform
-from monai.utils import convert_data_type, convert_to_dst_type
+from monai.utils import convert_to_dst_type
 
+from ..labels import index_map
 from .functional import case_generator, inscribed_radius
 from .models import GRADED, NoiseRecord, apply_noise
 from .search import magnitude_for_dice
 
-__all__ = ["GradedNoise", "LabelNoise", "index_map", "low_and_high"]
+__all__ = ["GradedNoise", "LabelNoise", "low_and_high"]
 
 logger = logging.getLogger(__name__)
 
 _NEAR_ENOUGH, _DRAWS = 0.01, 16  # miss of a wanted Dice at which parameters are drawn anew, and how often at most
-
-
-def index_map(label: NdarrayOrTensor, name: str = "label") -> np.ndarray:
-    """The index map of a channel-first label ``(1, *spatial)``, as a numpy integer array without the channel axis.
-
-    Raises:
-        ValueError: more than one channel (a one-hot label), values that are negative or not whole, or NaN.
-    """
-    if isinstance(label, torch.Tensor) and label.dtype == torch.bfloat16:
-        label = label.float()  # which numpy does not know
-    array = convert_data_type(label, np.ndarray)[0]
-    if array.ndim not in (3, 4) or array.shape[0] != 1:
-        raise ValueError(
-            f"{name}: expected a channel-first index map of shape (1, *spatial) with 2 or 3 spatial axes, got "
-            f"{tuple(array.shape)}; turn a one-hot label into indices with monai.transforms.AsDiscrete(argmax=True)"
-        )
-    array = array[0]
-    if not array.size:
-        return array.astype(np.int64)
-    low, high = array.min(), array.max()
-    if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
-        whole = np.empty(array.shape, np.min_scalar_type(int(high)) if 0 <= low <= high < np.inf else np.int64)
-        for given, rounded in zip(array, whole, strict=True):  # in parts: labels loaded as float are large
-            nearest = np.rint(given)
-            if not np.isfinite(given).all() or (np.abs(given - nearest) > 1e-3).any():
-                raise ValueError(f"{name}: expected whole numbers (structure indices), got soft or NaN values")
-            rounded[...] = nearest
-        array = whole
-    if low < -0.5:
-        raise ValueError(f"{name}: expected structure indices of at least 0, got {low}")
-    return array
 
 
 class LabelNoise(Transform):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..cases import case_of, check_unique_cases, label_file_of
-from ..files import atomic_path, counted, load_nifti, save_like
-from .base import index_map
+from ..files import atomic_path, counted
+from ..labels import read_label, save_index_map
 from .functional import case_generator, dice, hausdorff95
 from .models import NoiseRecord, replay
 from .presets import make_annotator
@@ -116,19 +116,15 @@ def _write_noisy(
     for item in counted(data, "labels", progress):
         item = item | {"truth": item["label"]}
         if case_of(item) in noisy_cases:
-            try:
-                file = load_nifti(item["label"])
-                voxels = np.asanyarray(file.dataobj)
-            except Exception as error:  # whatever a reader says of a damaged file
-                raise ValueError(f"{item['label']}: cannot be read ({type(error).__name__}: {error})") from error
-            truth = index_map(voxels[None], str(item["label"]))
-            spacing = [float(s) for s in file.header.get_zooms()[: truth.ndim]]
+            label = read_label(item["label"])
+            truth = label.index
+            spacing = [float(s) for s in label.file.header.get_zooms()[: truth.ndim]]
             noisy, records = corrupt(item, truth, spacing)
             if records:
                 path = directory / label_file_of(item)
                 if path.exists() and path.samefile(item["label"]):
                     raise ValueError(f"{path} is the original label: noisy copies need a folder of their own")
-                save_like(noisy, file, path)
+                save_index_map(noisy, label, path)
                 item["label"] = str(path)
                 for record in records:
                     left = _what_is_left(noisy, truth, record["structure"], spacing)

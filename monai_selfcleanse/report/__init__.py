@@ -5,12 +5,13 @@ from .rows import REPORT_COLUMNS, report_rows, suspected_structures
 from .slices import SLICE_COLUMNS, slice_rows
 from .suspects import Suspect, look_at_suspects
 from .truth import TruthSummary, compare_with_truth
-from .write import REPORT_FILES, write_report
+from .write import REPORT_FILES, UNREADABLE_FILE, write_report
 
 __all__ = [
     "REPORT_COLUMNS",
     "REPORT_FILES",
     "SLICE_COLUMNS",
+    "UNREADABLE_FILE",
     "Suspect",
     "TruthSummary",
     "compare_with_truth",

@@ -24,6 +24,7 @@ from ..mixture import FilterDecision
 from ..scoring import EVIDENCE
 from .histogram import histogram_svg
 from .pictures import Picture
+from .rows import UNANNOTATED
 from .suspects import Suspect
 from .words import headline, reason_in_words, verdict_in_words
 
@@ -43,6 +44,7 @@ def write_html(
     suspects: Iterable[Suspect],
     provenance: Mapping[str, Any],
     n_pictured: int,
+    unreadable: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page.
 
@@ -54,12 +56,13 @@ def write_html(
         suspects: what to show of each suspected row, in any order; taken one at a time, and not kept.
         provenance: what judged the labels, shown as it is: names and plain values.
         n_pictured: number of suspects that get pictures, to be stated.
+        unreadable: cases that could not be judged, and why.
     """
     rank_of = {(row["case"], row["structure"]): rank for rank, row in enumerate(rows)}
     style, script = _asset("report.css"), _asset("report.js")
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(_head(style, script))
-        file.write(_summary(rows, names, decisions, provenance))
+        file.write(_summary(rows, names, decisions, provenance, unreadable))
         file.write(_table(rows, n_pictured))
         details: dict[int, Any] = {}
         for suspect in suspects:
@@ -108,6 +111,7 @@ def _summary(
     names: Mapping[int, str],
     decisions: Mapping[int, FilterDecision],
     provenance: Mapping[str, Any],
+    unreadable: Sequence[tuple[str, str]],
 ) -> str:
     n_suspected = sum(row["suspected"] for row in rows)
     judged = sum(not math.isnan(row["score"]) for row in rows)
@@ -118,10 +122,24 @@ def _summary(
         (n_suspected, f"labels suspected ({n_suspected / max(judged, 1):.0%})"),
         (affected, "cases with a suspected label"),
     ]
-    if absent := len(rows) - judged:
-        figures.append((absent, "in neither label nor prediction, not judged"))
+    unannotated = sum(row["reason"] == UNANNOTATED for row in rows)
+    figures += [
+        (n, words)
+        for n, words in (
+            (unannotated, "not annotated, not judged"),
+            (len(rows) - judged - unannotated, "in neither label nor prediction, not judged"),
+            (len(unreadable), "cases that could not be judged"),
+        )
+        if n
+    ]
     tiles = "".join(f"<li><strong>{n:,}</strong> {html.escape(words)}</li>" for n, words in figures)
     about = "".join(f"<dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd>" for k, v in provenance.items())
+    listed = "".join(f"<dt>{html.escape(case)}</dt><dd>{html.escape(reason)}</dd>" for case, reason in unreadable)
+    not_judged = (
+        f'<details class="about"><summary>Cases that could not be judged</summary><dl>{listed}</dl></details>'
+        if unreadable
+        else ""
+    )
     panels = []
     for structure, name in names.items():
         own = [row for row in rows if row["structure"] == structure]
@@ -145,7 +163,7 @@ def _summary(
 fits the network's prediction badly.</p>
 <div class="panels">{"".join(panels)}</div>
 <details class="about"><summary>What judged these labels</summary><dl>{about}</dl></details>
-</section>
+{not_judged}</section>
 """
 
 

@@ -11,10 +11,13 @@ import numpy as np
 
 from ..scoring import EVIDENCE, reason_for
 
-__all__ = ["REPORT_COLUMNS", "report_rows", "suspected_structures", "write_rows"]
+__all__ = ["REPORT_COLUMNS", "UNANNOTATED", "report_rows", "suspected_structures", "write_rows"]
 
 REPORT_COLUMNS = ("case", "structure", "structure_name", "clean_probability", "suspected", "reason", *EVIDENCE)
 """Columns of ``label_report.csv``; the evidence is explained in :mod:`monai_selfcleanse.scoring`."""
+
+UNANNOTATED = "not annotated"
+"""In place of a reason, where a partial label lacks the structure."""
 
 
 def report_rows(
@@ -23,6 +26,7 @@ def report_rows(
     evidence: Mapping[str, np.ndarray],
     clean_probability: np.ndarray,
     suspected: np.ndarray,
+    partial_labels: bool = False,
 ) -> list[dict[str, Any]]:
     """One row a case and structure, most suspect first.
 
@@ -32,6 +36,7 @@ def report_rows(
         evidence: arrays ``(n, K)`` by name, all of :data:`monai_selfcleanse.scoring.EVIDENCE`.
         clean_probability: ``(n, K)`` in [0, 1].
         suspected: ``(n, K)`` bool.
+        partial_labels: give labels that were not judged, for they lack the structure, the reason :data:`UNANNOTATED`.
 
     Returns:
         Dictionaries with :data:`REPORT_COLUMNS` as keys.
@@ -40,6 +45,9 @@ def report_rows(
     for i, case in enumerate(cases):
         for j, (structure, name) in enumerate(names.items()):
             values = {key: float(evidence[key][i, j]) for key in EVIDENCE}
+            reason = reason_for(values, names) if suspected[i, j] else ""
+            if partial_labels and np.isnan(values["score"]):
+                reason = UNANNOTATED
             rows.append(
                 {
                     "case": case,
@@ -47,7 +55,7 @@ def report_rows(
                     "structure_name": name,
                     "clean_probability": float(clean_probability[i, j]),
                     "suspected": int(suspected[i, j]),
-                    "reason": reason_for(values, names) if suspected[i, j] else "",
+                    "reason": reason,
                     **values,
                 }
             )

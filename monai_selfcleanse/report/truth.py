@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ..cases import case_of, label_file_of
-from ..files import load_nifti
+from ..labels import read_label
 from ..noise.functional import dice
 
 __all__ = ["TruthSummary", "compare_with_truth"]
@@ -69,13 +69,9 @@ def compare_with_truth(
     given_dice, cleansed_dice = np.zeros((2, len(cases), len(structures)))
     for i, case in enumerate(cases):
         item = by_case[case]
-        truth, given = _read(item["truth"]), _read(item["label"])
-        cleansed = _read(Path(cleansed_directory) / label_file_of(item))
+        paths = item["truth"], item["label"], Path(cleansed_directory) / label_file_of(item)
+        truth, given, cleansed = (read_label(path).index for path in paths)
         for j, k in enumerate(structures):
             given_dice[i, j] = dice(given == k, truth == k)
             cleansed_dice[i, j] = dice(cleansed == k, truth == k)
     return TruthSummary(given_dice, cleansed_dice, clean_probability, suspected)
-
-
-def _read(path: str | Path) -> np.ndarray:
-    return np.rint(np.asanyarray(load_nifti(path).dataobj)).astype(np.int64)

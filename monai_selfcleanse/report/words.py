@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..mixture import FilterDecision
+from .rows import UNANNOTATED
 
 __all__ = ["headline", "reason_in_words", "verdict_in_words"]
 
@@ -46,10 +47,12 @@ def verdict_in_words(decision: FilterDecision) -> str:
 
 
 def reason_in_words(row: Mapping[str, Any]) -> str:
-    """Why a label is suspected, from a row of :func:`monai_selfcleanse.report.report_rows`; empty if it is not."""
+    """Why a label is suspected or was not judged, from a row of :func:`monai_selfcleanse.report.report_rows`."""
     reason, name = str(row["reason"]), row["structure_name"]
     if not reason:
         return ""
+    if reason == UNANNOTATED:
+        return f"The label has no {name}, which is taken as not annotated here, and not judged."
     if reason == "missing":
         return f"The label has no {name}; the network sees {row['predicted_ml']:.3g} ml of it."
     if reason == "spurious":

@@ -46,17 +46,32 @@ DAMAGE: dict[str, tuple[Break, str]] = {
     "NaN": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.nan)), "has 1 NaN or infinite voxels"),
     "infinity": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.inf)), "has 1 NaN or infinite voxels"),
     "constant image": (lambda image, _: write_nifti(image, 0 * tiny_image() + 7), "is constant"),
-    "4-D image": (lambda image, _: write_nifti(image, tiny_image()[..., None].repeat(3, -1)), "has 4 axes"),
+    "5-D image": (lambda image, _: write_nifti(image, tiny_image()[..., None, None].repeat(3, -1)), "has 5 axes"),
+    "several channels": (
+        lambda image, _: write_nifti(image, tiny_image()[..., None].repeat(3, -1)),
+        "has 3 channels, the network takes 1; set in_channels (--in_channels 3)",
+    ),
     "unknown values": (
         lambda _, label: write_nifti(label, tiny_label() * 2),
         "holds the values [4, 6], which are none",
     ),
     "negative values": (
         lambda _, label: write_nifti(label, -tiny_label().astype(np.int16)),
-        "holds the values [-3, -2",
+        "expected structure indices of at least 0, got -3",
     ),
-    "soft label": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), 0.5)), "no whole numbers"),
-    "label of NaN": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), np.nan)), "no whole numbers"),
+    "interpolated label": (
+        lambda _, label: write_nifti(label, with_voxel(tiny_label(), 0.5)),
+        "holds 0.5, which is no whole number, and values from 0 to 3",
+    ),
+    "soft label among several structures": (
+        lambda _, label: write_nifti(label, tiny_label().astype(np.float32) / 4),
+        "is a soft label, fractions in [0, 1] of one structure, but [1, 2, 3] are the known structures",
+    ),
+    "channels that overlap": (
+        lambda _, label: write_nifti(label, np.ones((12, 12, 4, 3), np.float32)),
+        "has 3 channels with values from 1 to 1, which add up to between 3 and 3",
+    ),
+    "label of NaN": (lambda _, label: write_nifti(label, with_voxel(tiny_label(), np.nan)), "no whole number"),
 }
 
 
@@ -101,6 +116,34 @@ def test_flat_images_are_in_order(tmp_path: Path) -> None:
     image = write_nifti(tmp_path / "a.nii.gz", tiny_image()[..., 0])
     label = write_nifti(tmp_path / "a_gt.nii.gz", tiny_label()[..., 0])
     assert check_case(str(image), str(label), [1, 2, 3]) == []
+
+
+def test_channels_are_counted_over_files_and_fourth_axes(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    two = write_nifti(tmp_path / "two.nii.gz", np.stack([tiny_image(1), tiny_image(2)], -1))
+    for images, n in (([image, image], 2), (two, 2), ([image, two], 3)):
+        images = str(images) if isinstance(images, Path) else [str(path) for path in images]
+        assert check_case(images, str(label), [1, 2, 3], channels=n) == []
+        (problem,) = check_case(images, str(label), [1, 2, 3], channels=4)
+        assert f"the image has {n} channels, the network takes 4" in problem
+
+
+def test_channels_that_all_images_have_too_many_of_are_named_once(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"1 problem .*\n.*1 channel, as have 2 others, the network takes 2"):
+        check_cases(write_cases(tmp_path, 3), [1, 2, 3], channels=2)
+
+
+def test_every_channel_is_looked_at(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    flat = write_nifti(tmp_path / "flat.nii.gz", np.stack([tiny_image(), 0 * tiny_image() + 7], -1))
+    small = write_nifti(tmp_path / "small.nii.gz", tiny_image()[:-1])
+    off = write_nifti(tmp_path / "off.nii.gz", tiny_image(1), moved(1e-3))
+    for other, message in (
+        (flat, "flat.nii.gz: is constant in channel 1"),
+        (small, "has shape (12, 12, 4), its image (11, 12, 4)"),
+        (off, f"off.nii.gz: its affine is not that of {image}"),
+    ):
+        assert any(message in p for p in check_case([str(image), str(other)], str(label), [1, 2, 3], channels=2))
 
 
 def write_cases(folder: Path, n: int) -> list[dict[str, str]]:

@@ -84,12 +84,17 @@ def test_channel_in_nnunets_names_is_no_part_of_the_case(tmp_path: Path) -> None
     ]
 
 
-def test_several_channels_are_refused(tmp_path: Path) -> None:
-    for channel in (0, 1):
-        write_nifti(tmp_path / "imagesTr" / f"a_000{channel}.nii.gz", tiny_image())
-    write_nifti(tmp_path / "labelsTr" / "a.nii.gz", tiny_label())
-    with pytest.raises(ValueError, match=r"images of several channels, such as a_0000\.nii\.gz and a_0001\.nii\.gz"):
-        find_decathlon_cases(tmp_path)
+def test_several_channels_are_a_list_of_images(tmp_path: Path) -> None:
+    for name in ("a_0001", "a_0000", "b_0000", "b_0002"):
+        write_nifti(tmp_path / "imagesTr" / f"{name}.nii.gz", tiny_image())
+    for name in ("a", "b"):
+        write_nifti(tmp_path / "labelsTr" / f"{name}.nii.gz", tiny_label())
+    cases, problems = find_decathlon_cases(tmp_path)
+    assert [(case["case"], [Path(p).name for p in case["image"]]) for case in cases] == [
+        ("a", ["a_0000.nii.gz", "a_0001.nii.gz"])
+    ]
+    assert len(problems) == 1
+    assert "b_0000, b_0001, ..., got b_0000.nii.gz, b_0002.nii.gz" in problems[0]
 
 
 @pytest.mark.parametrize("empty", [False, True])

@@ -11,7 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers import files_below, judged_cohort, read_nifti
+from helpers import files_below, judged_cohort, read_nifti, write_nifti
 
 from monai_selfcleanse import __version__
 from monai_selfcleanse.export import cleanse_file, labels, write_cleansed_labels
@@ -110,6 +110,23 @@ def test_every_label_is_written_redrawn_where_it_is_suspected(tmp_path: Path) ->
         assert (out / name).read_bytes() == (tmp_path / "data" / name).read_bytes()
 
 
+def test_class_probabilities_become_index_maps_as_if_they_had_been_given(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    write_cleansed_labels(judged.data, judged.rows, judged.store, tmp_path / "expected", {"epoch": 7})
+    soft = {}
+    for item in judged.data:
+        path = Path(item["label"])
+        write_nifti(path, np.eye(4, dtype=np.float32)[read_nifti(path)] * 0.6 + 0.1)
+        soft[path] = path.read_bytes()
+    write_cleansed_labels(judged.data, judged.rows, judged.store, tmp_path / "out", {"epoch": 7})
+    assert all(path.read_bytes() == content for path, content in soft.items())
+    for item in judged.data:
+        label, expected = (nib.load(tmp_path / folder / item["file"]) for folder in ("out", "expected"))
+        assert label.get_data_dtype() == np.uint8
+        np.testing.assert_allclose(label.affine, expected.affine)
+        np.testing.assert_array_equal(np.asanyarray(label.dataobj), np.asanyarray(expected.dataobj))
+
+
 def test_provenance_names_version_source_date_and_every_judgement(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
     write_cleansed_labels(judged.data, judged.rows, judged.store, tmp_path / "out", {"epoch": 7, "model": "model.pt"})
@@ -147,7 +164,7 @@ def test_a_full_disk_leaves_the_earlier_export_whole(tmp_path: Path, monkeypatch
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(labels, "save_like", full)
+    monkeypatch.setattr(labels, "save_index_map", full)
     with pytest.raises(OSError, match="No space left"):
         write_cleansed_labels(judged.data, judged.rows, judged.store, out, {"epoch": 8})
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -19,9 +19,11 @@ from monai_selfcleanse.report import look_at_suspects
 from monai_selfcleanse.store import CaseStore
 
 
-def trained(cases: list[dict[str, Any]], store: CaseStore, epochs: int = 2) -> tuple[Any, LabelCleanser]:
+def trained(
+    cases: list[dict[str, Any]], store: CaseStore, epochs: int = 2, **options: Any
+) -> tuple[Any, LabelCleanser]:
     trainer, sweep = make_trainer(cases, store, epochs, [])
-    LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
+    LabelFilter(sweep, store, [1, 2], warmup_epochs=1, **options).attach(trainer)
     cleanser = LabelCleanser(store)
     cleanser.attach(trainer)
     trainer.run()
@@ -44,6 +46,21 @@ def test_a_dropped_structure_is_restored_and_clean_cases_have_no_target(ndim: in
     np.testing.assert_array_equal(target[sure], truth[sure])
     assert all(store.read_target(f"case{i:02d}") is None for i in range(16) if i != 4)
     assert trainer.state.label_cleanser_result.changed_voxels == (int((target != cases[4]["label"].numpy()[0]).sum()),)
+
+
+def test_a_structure_that_was_not_annotated_is_not_added(tmp_path: Path) -> None:
+    """Structure 1 of one case is over-drawn onto the place of structure 2, which nobody annotated there."""
+    cases = make_cases(16, 2)
+    truth = cases[4]["label"].numpy()[0].copy()
+    cases[4]["label"] = torch.ones_like(cases[4]["label"])
+    store = CaseStore(tmp_path)
+    trainer, _ = trained(cases, store, partial_labels=True)
+    assert trainer.state.label_filter_result.suspects == {"case04": [1]}
+    found = store.read_target("case04")
+    assert found is not None
+    target, _ = found
+    assert not (target == 2).any()
+    assert (target == (truth == 1)).mean() > 0.99  # where the network is unsure, the given label stands
 
 
 def test_the_pipeline_serves_the_target_from_the_next_epoch_on(tmp_path: Path) -> None:
@@ -94,7 +111,7 @@ def test_each_cleansing_starts_from_the_given_labels(tmp_path: Path) -> None:
     for suspected, expected in ((True, True), (False, False)):
         mark = np.array([[suspected]])
         engine.state.label_filter_result = LabelFilterResult(
-            1, ("a",), (1,), ("one",), {}, 1.0 - mark.astype(float), mark, ()
+            ("a",), (1,), ("one",), {}, 1.0 - mark.astype(float), mark, (), False, epoch=1
         )
         cleanser(engine)
         assert (store.read_target("a") is not None) == expected

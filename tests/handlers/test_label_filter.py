@@ -74,6 +74,31 @@ def test_a_structure_that_many_cases_lack_is_judged_where_it_is(tmp_path: Path) 
     assert np.isfinite(result.clean_probability).all()
 
 
+@pytest.mark.parametrize("partial_labels", [False, True])
+def test_what_partial_labels_lack_is_not_judged(partial_labels: bool, tmp_path: Path) -> None:
+    cases = make_cases(40, 2)
+    for i in range(12):
+        spoil(cases[i], structure=2)
+    for i in (5, 20, 30):
+        spoil(cases[i], structure=1)
+        label = cases[i]["label"]
+        label[..., :3] = 1  # another place
+    trainer, label_filter = filtered(cases, tmp_path, partial_labels=partial_labels)
+    result = trainer.state.label_filter_result
+    assert np.flatnonzero(result.suspected[:, 0]).tolist() == [5, 20, 30]
+    unjudged = np.flatnonzero(np.isnan(result.evidence["score"][:, 1])).tolist()
+    if partial_labels:
+        assert unjudged == list(range(12))
+        assert not result.suspected[:, 1].any()
+        assert (result.clean_probability[:12, 1] == 1).all()
+        assert result.n_judged == 80 - 12
+    else:
+        assert unjudged == []
+        assert result.suspected[:12, 1].all()
+    seen = [(label_filter.store.read_seen(f"case{i:02d}").predicted == 2).any() for i in range(40)]
+    assert seen == [not partial_labels] * 12 + [True] * 28
+
+
 def test_one_hot_labels_are_refused(tmp_path: Path) -> None:
     cases = make_cases(4, 2)
     for case in cases:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from monai_selfcleanse.report import REPORT_COLUMNS, report_rows, suspected_structures
-from monai_selfcleanse.report.rows import write_rows
+from monai_selfcleanse.report.rows import UNANNOTATED, write_rows
 from monai_selfcleanse.scoring import EVIDENCE
 
 
@@ -29,6 +29,15 @@ def test_rows_are_ranked_by_clean_probability_then_score(tmp_path: Path) -> None
     assert [float(r["clean_probability"]) for r in read] == sorted(probability.ravel())
     assert [r["suspected"] for r in read] == ["1", "1", "1", "0"]
     assert read[3]["reason"] == ""
+
+
+def test_what_partial_labels_lack_is_listed_last_as_not_annotated() -> None:
+    score = np.array([[np.nan, 2.0], [3.0, np.nan]])
+    arguments = ["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, score=score), np.nan_to_num(-score, nan=1.0), score > 2
+    rows = report_rows(*arguments, partial_labels=True)
+    assert [r["reason"] for r in rows[-2:]] == [UNANNOTATED] * 2
+    assert [(r["case"], r["suspected"]) for r in rows] == [("b", 1), ("a", 0), ("a", 0), ("b", 0)]
+    assert UNANNOTATED not in [r["reason"] for r in report_rows(*arguments)]
 
 
 def test_suspected_structures_are_listed_by_case() -> None:

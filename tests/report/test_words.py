@@ -46,6 +46,7 @@ def test_the_gate_says_why_clean_labels_look_clean() -> None:
         ("under-drawn", "20% of the liver that the network sees is not in the label"),
         ("over-drawn", "30% of the label's liver lies where the network sees none"),
         ("shifted", "7.5 mm from where"),
+        ("not annotated", "no liver, which is taken as not annotated"),
         ("border differs", "30% of the label's liver lies outside"),
         ("", ""),
     ],

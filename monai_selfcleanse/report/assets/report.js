@@ -99,7 +99,7 @@
       make("td", { class: "number" }, String(i + 1)),
       make("th", { scope: "row" }, button),
       make("td", {}, data.structures[data.structure[i]]),
-      make("td", {}, data.suspected[i] ? make("span", { class: "pill" }, reason) : "–"),
+      make("td", {}, data.suspected[i] ? make("span", { class: "pill" }, reason) : reason || "–"),
       ...[data.clean_probability[i], e.score[i], e.dice[i], e.expected_dice[i], e.given_ml[i], e.predicted_ml[i]].map(
         (value) => make("td", { class: "number" }, number(value)),
       ),

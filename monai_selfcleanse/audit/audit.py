@@ -1,0 +1,165 @@
+"""The audit: read, predict and score each case once, then decide on all of them and write what was found."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import nibabel as nib
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from .. import __version__
+from ..cases import case_of, check_unique_cases
+from ..distributed import check_shared, gathered, on_rank_zero
+from ..files import counted, only_process, staged
+from ..judgement import Judgement, LabelJudge
+from ..results import closing_table, result_files, set_aside, write_results
+from ..store import CaseStore
+from .source import Material, PredictionSource, digest
+
+__all__ = ["audit_labels"]
+
+logger = logging.getLogger(__name__)
+
+
+def audit_labels(
+    cases: Sequence[Mapping[str, Any]],
+    source: PredictionSource,
+    judge: LabelJudge,
+    store: CaseStore | str,
+    output_dir: str | os.PathLike,
+    problems: Sequence[str] = (),
+    num_workers: int = 0,
+) -> Judgement:
+    """Judge every label of a data set, and leave report and cleansed labels in a folder.
+
+    Cases are dealt out to the processes of ``torch.distributed``, if there are several; all of them must share the
+    folders. One case is in memory at a time, and as many more as workers have read ahead.
+
+    What is known of a case is written when it is done, with a fingerprint of what it rests on: the given label, the
+    image as the network sees it or the prediction as it was found, weights, network, inferer, structures, and the
+    version of this package. An audit that is started again takes up what still holds, and judges the rest. The results
+    of an earlier audit stay until those of this one are complete, and are then moved to ``earlier/N``
+    (:func:`monai_selfcleanse.results.set_aside`).
+
+    Args:
+        cases: their dictionaries, see :mod:`monai_selfcleanse.cases`.
+        source: where predictions come from.
+        judge: the structures, and when a label is suspected.
+        store: folder or store for what was seen.
+        output_dir: where the results go.
+        problems: what was found broken before, to be listed with the cases that cannot be judged.
+        num_workers: processes that read cases ahead.
+
+    Raises:
+        ValueError: no case can be judged, ids are not unique, or another audit is at work in the folder.
+    """
+    store = CaseStore(store) if isinstance(store, str) else store
+    cases = list(cases)
+    check_unique_cases(cases)
+    if not cases:
+        raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
+    identity = digest([__version__, source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))])
+    with _only_run(output_dir):
+        check_shared(store.directory)
+        share = cases[idist.get_rank() :: idist.get_world_size()]
+        loader: DataLoader = DataLoader(_Cases(share, source), batch_size=None, num_workers=num_workers)
+        found: dict[str, Mapping[str, np.ndarray] | str] = {}
+        reused = 0
+        for case, material in zip(counted(share, "cases", show=idist.get_rank() == 0), loader, strict=True):
+            if isinstance(material, str):
+                found[case_of(case)] = material
+                continue
+            fingerprint = digest([identity, material.given, material.seen, material.affine])
+            kept = store.read_evidence(case_of(case), fingerprint)
+            reused += kept is not None
+            found[case_of(case)] = kept or _judge_anew(case_of(case), material, source, judge, store, fingerprint)
+        everything = {case: outcome for shard in gathered(found) for case, outcome in shard.items()}
+        if n_reused := sum(gathered(reused)):
+            logger.info(f"{n_reused} of {len(cases)} cases had been judged before, by the same and as they are")
+        return on_rank_zero(
+            lambda: _conclude(cases, everything, source.about, judge, store, Path(output_dir), problems)
+        )
+
+
+@contextmanager
+def _only_run(output_dir: str | os.PathLike) -> Iterator[None]:
+    """Rank 0 keeps other runs out of the folder, on behalf of all ranks."""
+    with ExitStack() as stack:
+        on_rank_zero(lambda: stack.enter_context(only_process(output_dir)))
+        yield
+
+
+class _Cases(Dataset):
+    """Cases as they are read, or why they cannot be: a broken file must not end the run, in a worker or out of it."""
+
+    def __init__(self, cases: Sequence[Mapping[str, Any]], source: PredictionSource) -> None:
+        self.cases, self.source = cases, source
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> Material | str:
+        try:
+            return self.source.read(self.cases[index])
+        except Exception as error:
+            return _reason(error)
+
+
+def _judge_anew(
+    case: str, material: Material, source: PredictionSource, judge: LabelJudge, store: CaseStore, fingerprint: str
+) -> Mapping[str, np.ndarray] | str:
+    """Evidence about a case, which is kept; or why there is none."""
+    try:
+        probabilities, confidence = source.predict(material)
+        probabilities = judge.comparable(material.given, probabilities)
+        evidence = judge.evidence(material.given, probabilities, nib.affines.voxel_sizes(material.affine))
+    except Exception as error:  # the case's problem, not the run's
+        return _reason(error)
+    store.write_seen(case, material.given, probabilities, material.affine, confidence, evidence, fingerprint)
+    return evidence
+
+
+def _reason(error: Exception) -> str:
+    logger.debug("cannot be judged", exc_info=error)
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
+def _conclude(
+    cases: Sequence[Mapping[str, Any]],
+    found: Mapping[str, Mapping[str, np.ndarray] | str],
+    about: Mapping[str, Any],
+    judge: LabelJudge,
+    store: CaseStore,
+    output_dir: Path,
+    problems: Sequence[str],
+) -> Judgement:
+    """Decide on all cases, write the results, and log the closing table."""
+    evidence = {case_of(case): found[case_of(case)] for case in cases}
+    unreadable = [(case, outcome) for case, outcome in evidence.items() if isinstance(outcome, str)]
+    for case, reason in unreadable:
+        logger.warning(f"case {case!r} is not judged: {reason}")
+    judged = {case: outcome for case, outcome in evidence.items() if not isinstance(outcome, str)}
+    if not judged:
+        raise ValueError(
+            f"none of the {len(cases)} cases can be judged; the first, {unreadable[0][0]!r}: {unreadable[0][1]}"
+        )
+    names = next(iter(judged.values()))
+    judgement = judge.judge(tuple(judged), {name: np.stack([one[name] for one in judged.values()]) for name in names})
+    data = [case for case in cases if case_of(case) in judged]
+    listed = [*unreadable, *(("", problem) for problem in problems)]
+    with staged(output_dir, before=lambda: _make_room(output_dir)) as part:
+        rows = write_results(part, judgement, data, store, about, listed)
+    logger.info(closing_table("the audit has ended", rows, result_files(output_dir)))
+    return judgement
+
+
+def _make_room(output_dir: Path) -> None:
+    if (aside := set_aside(output_dir)) is not None:
+        logger.info(f"moved the results of an earlier run to {aside}")

@@ -1,0 +1,83 @@
+"""Predictions of a network, made by a MONAI evaluator one case at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor, list_data_collate
+from monai.engines import SupervisedEvaluator
+from monai.networks.utils import get_state_dict
+from monai.utils import CommonKeys
+
+from ..data.checks import check_case
+from ..engines import per_case
+from ..labels import index_map
+from .source import Material, digest
+
+__all__ = ["NetworkPredictions"]
+
+
+class NetworkPredictions:
+    """Predict each case with an evaluator, and judge its label on the grid of the preprocessing.
+
+    Args:
+        evaluator: its postprocessing turns ``pred`` into class probabilities (``Activationsd(keys="pred",
+            softmax=True)``); its data loader is not used.
+        preprocessing: deterministic transforms of a case's dictionary, those of the network's training.
+        structures: the known foreground values of labels.
+        model: name of the weights, for the reports.
+        ndim, channels: number of axes and of channels that images must have, see
+            :func:`monai_selfcleanse.data.check_case`.
+        label_key, image_key, pred_key: keys of the preprocessed case and of the evaluator's output.
+    """
+
+    def __init__(
+        self,
+        evaluator: SupervisedEvaluator,
+        preprocessing: Callable,
+        structures: Mapping[Any, str] | Sequence[int],
+        model: str | None = None,
+        ndim: int | None = None,
+        channels: int = 1,
+        label_key: str = CommonKeys.LABEL,
+        image_key: str = CommonKeys.IMAGE,
+        pred_key: str = CommonKeys.PRED,
+    ) -> None:
+        self.evaluator, self.preprocessing = evaluator, preprocessing
+        self.structures, self.ndim, self.channels = [int(k) for k in structures], ndim, channels
+        self.about = {} if model is None else {"model": str(model)}
+        self.label_key, self.image_key, self.pred_key = label_key, image_key, pred_key
+
+    def prepare(self, cases: Sequence[Mapping[str, Any]]) -> str:
+        """See that there is a network; what identifies it are its weights, its layers and the inferer's settings."""
+        weights = get_state_dict(self.evaluator.network)
+        flat = (tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for tensor in weights.values())
+        inferer = self.evaluator.inferer
+        settings = {k: v for k, v in vars(inferer).items() if isinstance(v, (int, float, str, list, tuple))}
+        parts = [*weights, str(self.evaluator.network), type(inferer).__name__, repr(sorted(settings.items()))]
+        return digest([*parts, str(self.evaluator.amp), *(tensor.numpy() for tensor in flat)])
+
+    def read(self, case: Mapping[str, Any]) -> Material:
+        """Check a case's files and preprocess them.
+
+        Raises:
+            ValueError: something is wrong with them (:func:`monai_selfcleanse.data.check_case`).
+        """
+        if wrong := check_case(case["image"], case["label"], self.structures, self.ndim, self.channels):
+            raise ValueError("; ".join(wrong))
+        data = self.preprocessing(dict(case))
+        label, image = data[self.label_key], torch.as_tensor(data[self.image_key])
+        affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
+        return Material(index_map(label, str(case["label"])), image.cpu().numpy(), affine, data)
+
+    def predict(self, material: Material) -> tuple[np.ndarray, np.ndarray]:
+        """Have the evaluator predict a case."""
+        self.evaluator.data_loader = [list_data_collate([material.batch])]
+        self.evaluator.state.epoch_length = 1
+        self.evaluator.run()
+        (output,) = per_case(self.evaluator.state.output)
+        probabilities = torch.as_tensor(output[self.pred_key]).detach().cpu().float().numpy()
+        return probabilities, probabilities.max(0)

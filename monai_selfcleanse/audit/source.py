@@ -1,0 +1,75 @@
+"""Where predictions come from, in two steps: a case's files are read first, and predicted if need be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["Material", "PredictionSource", "digest"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the files of one case hold, on the grid on which its label is judged.
+
+    Attributes:
+        given: given label, index map of shape ``spatial`` (2 or 3 axes).
+        seen: what the prediction rests on: the image as the network takes it, or the prediction as it was found.
+        affine: voxel to world, ``(4, 4)``.
+        batch: what the source needs beside that.
+    """
+
+    given: np.ndarray
+    seen: np.ndarray
+    affine: np.ndarray
+    batch: Any = None
+
+
+class PredictionSource(Protocol):
+    """A network, or a folder of predictions."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What judges the labels, for reports and exports; values that JSON holds."""
+        ...
+
+    def prepare(self, cases: Sequence[Mapping[str, Any]]) -> str:
+        """Get ready for these cases, which are all there are.
+
+        Returns:
+            A text that is another one if the same material would be predicted in another way.
+
+        Raises:
+            ValueError: there is nothing to predict with; the message says what to give.
+        """
+        ...
+
+    def read(self, case: Mapping[str, Any]) -> Material:
+        """Read and check a case's files; done in worker processes where there are any.
+
+        Raises:
+            Exception: they cannot be judged; the message says why.
+        """
+        ...
+
+    def predict(self, material: Material) -> tuple[np.ndarray, np.ndarray]:
+        """Class probabilities ``(C, *spatial)`` to judge the label by, and how far the most probable class is to be
+        trusted when a suspected label is redrawn, ``spatial`` in [0, 1]."""
+        ...
+
+
+def digest(parts: Iterable[str | np.ndarray]) -> str:
+    """SHA-256 of texts and arrays (values, shape, data type), as hexadecimal text."""
+    out = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            out.update(f"{part.shape} {part.dtype.str}".encode())
+            out.update(np.ascontiguousarray(part).data)
+        else:
+            out.update(part.encode())
+        out.update(b"\0")
+    return out.hexdigest()

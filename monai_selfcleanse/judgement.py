@@ -1,0 +1,130 @@
+"""From evidence about every label of a cohort to a judgement on each: what training and audit have in common.
+
+Knows arrays only: no files, no network, no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .mixture import FilterDecision, filter_labels
+from .scoring import merge_unannotated, structure_evidence
+
+__all__ = ["Judgement", "LabelJudge"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of every label of a cohort; ``n`` cases, ``K`` structures.
+
+    Attributes:
+        cases: ids of the cases, in the data set's order.
+        structures: the structures judged.
+        names: a name for each structure.
+        evidence: arrays ``(n, K)`` by name; see :func:`monai_selfcleanse.scoring.structure_evidence`.
+        clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
+        suspected: ``(n, K)`` bool.
+        decisions: one :class:`monai_selfcleanse.mixture.FilterDecision` a structure.
+        partial_labels: whether a structure that a given label lacks was taken as not annotated there.
+    """
+
+    cases: tuple[str, ...]
+    structures: tuple[int, ...]
+    names: tuple[str, ...]
+    evidence: Mapping[str, np.ndarray]
+    clean_probability: np.ndarray
+    suspected: np.ndarray
+    decisions: tuple[FilterDecision, ...]
+    partial_labels: bool
+
+    @property
+    def n_judged(self) -> int:
+        """Number of labels judged: all but structures that neither label nor prediction has."""
+        return int(np.count_nonzero(~np.isnan(self.evidence["score"])))
+
+    @property
+    def suspects(self) -> dict[str, list[int]]:
+        """Suspected structures by case, of the cases that have one."""
+        structures = np.array(self.structures)
+        return {c: structures[s].tolist() for c, s in zip(self.cases, self.suspected, strict=True) if s.any()}
+
+
+class LabelJudge:
+    """Score given labels against predictions, and tell clean from noisy ones over the cohort.
+
+    Args:
+        structures: the foreground classes to judge, ``{index: name}`` or indices.
+        threshold, min_gap, max_share, min_cases, random_state: see :func:`monai_selfcleanse.mixture.filter_labels`.
+        partial_labels: a structure that a given label lacks was not annotated there, rather than missed. It is neither
+            judged nor redrawn in that case. No structure is then found missing as a whole.
+
+    Attributes:
+        names: the structures and their names.
+
+    Raises:
+        ValueError: a number is out of range, or there is no structure.
+    """
+
+    def __init__(
+        self,
+        structures: Mapping[Any, str] | Sequence[int],
+        threshold: float = 0.1,
+        min_gap: float = 0.2,
+        max_share: float = 0.8,
+        min_cases: int = 12,
+        random_state: int = 0,
+        partial_labels: bool = False,
+    ) -> None:
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
+        named = structures if isinstance(structures, Mapping) else {k: f"structure {k}" for k in structures}
+        if not named or min(int(k) for k in named) < 1:
+            raise ValueError(
+                f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}"
+            )
+        self.names = {int(k): str(name) for k, name in named.items()}
+        self.partial_labels = partial_labels
+        self.gate: dict[str, Any] = {
+            "threshold": threshold,
+            "min_gap": min_gap,
+            "max_share": max_share,
+            "min_cases": min_cases,
+            "random_state": random_state,
+        }
+
+    def comparable(self, given: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """The prediction ``(C, *spatial)`` in the label's terms: what is scored, and what a cleansed label is made of.
+
+        With partial labels a structure that the label lacks is background there
+        (:func:`monai_selfcleanse.scoring.merge_unannotated`).
+        """
+        return merge_unannotated(given, probabilities) if self.partial_labels else probabilities
+
+    def evidence(self, given: np.ndarray, probabilities: np.ndarray, spacing: Sequence[float]) -> dict[str, np.ndarray]:
+        """Evidence ``(K,)`` by name about one case; see :func:`monai_selfcleanse.scoring.structure_evidence`."""
+        return structure_evidence(given, probabilities, tuple(self.names), spacing)
+
+    def judge(self, cases: Sequence[str], evidence: Mapping[str, np.ndarray]) -> Judgement:
+        """Decide on a cohort.
+
+        Args:
+            cases: the ``n`` ids, at least one.
+            evidence: arrays ``(n, K)`` by name, one row a case as from :meth:`evidence`.
+        """
+        score, surprise = evidence["score"], evidence["expected_dice"] - evidence["dice"]
+        decisions = tuple(filter_labels(score[:, i], surprise[:, i], **self.gate) for i in range(len(self.names)))
+        return Judgement(
+            tuple(cases),
+            tuple(self.names),
+            tuple(self.names.values()),
+            evidence,
+            # Where neither label nor prediction has the structure there is nothing against the label.
+            np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0),
+            np.stack([d.suspected for d in decisions], 1),
+            decisions,
+            self.partial_labels,
+        )

@@ -1,0 +1,171 @@
+"""Several raters of the same images: whose label is the better one.
+
+Each rater's labels are cases of their own, ``anna/patient001``, in one cohort, with one prediction to compare with. So
+one mixture is fitted to all raters' labels of a structure: the same score means the same for everyone. With a mixture a
+rater, the labels of a careless one would be measured against their own like.
+
+What speaks against a label is its score against the prediction (:mod:`monai_selfcleanse.scoring`); the better label is
+the one with the lower. That says who is nearer to what the network makes of the image, not who is right: a network
+trained on one rater's labels sides with that rater.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .cases import case_of, label_file_of
+from .files import atomic_path
+from .judgement import Judgement
+from .labels import read_label
+from .noise.functional import dice
+from .report.rows import write_rows
+
+__all__ = ["RATERS_FILE", "cases_of_raters", "compare_raters", "count_better", "raters_of", "write_raters"]
+
+RATERS_FILE = "raters.csv"
+
+Found = tuple[list[dict[str, Any]], list[str]]
+"""Cases and problems, as :func:`monai_selfcleanse.data.find_cases` gives them."""
+
+
+def cases_of_raters(found: Found, raters: Mapping[str, str | os.PathLike] | None) -> Found:
+    """The cases of a data set once for each rater who has a label of them.
+
+    Args:
+        found: cases of the data set, whose own labels are passed over, and what is broken.
+        raters: folders of labels by the rater's name. A label has the path that the data set's own label has in that,
+            or the same name, right in the folder. None: the cases as they are.
+
+    Returns:
+        Cases with ``rater`` beside the other keys, ``case`` and ``file`` beginning with the rater's name, and the
+        problems, with a line for each rater who lacks some labels.
+
+    Raises:
+        ValueError: there are fewer than two raters, a name or a folder is no good, a rater has no label at all, or one
+            label for several cases.
+    """
+    if raters is None:
+        return found
+    if not isinstance(raters, Mapping) or len(raters) < 2:
+        raise ValueError(f"raters must be two or more folders by name, {{'anna': 'DIR', 'ben': 'DIR'}}, got {raters!r}")
+    cases, problems = found
+    out, lacking = [], []
+    for name, folder in raters.items():
+        if not isinstance(name, str) or not name.strip(". ") or {"/", os.sep} & set(name):
+            raise ValueError(f"raters: {name!r} is no name for a rater; take letters and digits")
+        if not os.path.isdir(folder):
+            raise ValueError(f"raters: {str(folder)!r}, {name}'s, is not a folder")
+        labels = {case_of(case): _label_of(case, Path(folder)) for case in cases}
+        absent = [case for case, label in labels.items() if label is None]
+        own = [str(label) for label in labels.values() if label is not None]
+        if not own:
+            raise ValueError(
+                f"raters: {str(folder)!r}, {name}'s, holds a label of none of the {len(cases)} cases: expected files "
+                f"such as {label_file_of(cases[0])}, or {Path(label_file_of(cases[0])).name} right in the folder"
+            )
+        if len(set(own)) < len(own):
+            twice = next(label for label in own if own.count(label) > 1)
+            raise ValueError(f"raters: {twice} would be the label of several cases: keep the data set's folders")
+        if absent:
+            lacking.append(f"{folder}: {name} has no label of {len(absent)} cases, such as {absent[0]}")
+        out += [
+            dict(case)
+            | {
+                "rater": name,
+                "case": f"{name}/{case_of(case)}",
+                "label": str(labels[case_of(case)]),
+                "file": str(Path(name) / label_file_of(case)),
+            }
+            for case in cases
+            if labels[case_of(case)] is not None
+        ]
+    return out, [*problems, *lacking]
+
+
+def _label_of(case: Mapping[str, Any], folder: Path) -> Path | None:
+    file = Path(label_file_of(case))
+    return next((path for path in (folder / file, folder / file.name) if path.is_file()), None)
+
+
+def raters_of(data: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The raters of some cases, in order; empty where cases have none."""
+    return list(dict.fromkeys(item["rater"] for item in data if "rater" in item))
+
+
+def compare_raters(judgement: Judgement, data: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row a case and structure, those on which raters agree least first.
+
+    Args:
+        judgement: on all raters' labels.
+        data: the cases judged, of :func:`cases_of_raters`. Labels are read, one case of all raters at a time.
+
+    Returns:
+        Dictionaries with ``case``, ``structure``, ``structure_name``, ``better`` (the rater whose label has the lowest
+        score; empty where several have, or where less than two were judged), ``agreement`` (mean Dice of each rater's
+        label with each other's, 1 where none has the structure; NaN with one label, or grids that differ), and of each
+        rater ``NAME_clean_probability``, ``NAME_suspected`` and ``NAME_dice`` to the prediction; NaN where there is no
+        label.
+    """
+    at = {case: i for i, case in enumerate(judgement.cases)}
+    by_case: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for item in data:
+        by_case.setdefault(case_of(item).removeprefix(f"{item['rater']}/"), {})[item["rater"]] = item
+    rows = []
+    for case, items in by_case.items():
+        labels = [read_label(item["label"]).index for item in items.values()]
+        for j, (structure, name) in enumerate(zip(judgement.structures, judgement.names, strict=True)):
+            row: dict[str, Any] = {"case": case, "structure": structure, "structure_name": name}
+            scores = {rater: judgement.evidence["score"][at[case_of(item)], j] for rater, item in items.items()}
+            row["better"] = _lowest(scores, judgement.partial_labels)
+            row["agreement"] = _agreement([label == structure for label in labels])
+            for rater in raters_of(data):
+                i = at[case_of(items[rater])] if rater in items else None
+                row[f"{rater}_clean_probability"] = np.nan if i is None else float(judgement.clean_probability[i, j])
+                row[f"{rater}_suspected"] = np.nan if i is None else int(judgement.suspected[i, j])
+                row[f"{rater}_dice"] = np.nan if i is None else float(judgement.evidence["dice"][i, j])
+            rows.append(row)
+    return sorted(rows, key=lambda row: (np.nan_to_num(row["agreement"], nan=2.0), row["case"], row["structure"]))
+
+
+def _lowest(scores: Mapping[str, float], partial_labels: bool) -> str:
+    """The rater with the lowest score.
+
+    Without a score there is nothing against a label, since prediction and label both lack the structure; a partial
+    label says nothing.
+    """
+    judged = {r: np.nan_to_num(s, nan=0.0) for r, s in scores.items() if not (partial_labels and np.isnan(s))}
+    best = [rater for rater, score in judged.items() if score == min(judged.values())]
+    return best[0] if len(judged) > 1 and len(best) == 1 else ""
+
+
+def _agreement(masks: Sequence[np.ndarray]) -> float:
+    if len(masks) < 2 or len({mask.shape for mask in masks}) > 1:
+        return float("nan")
+    return float(np.mean([dice(one, other) for one, other in combinations(masks, 2)]))
+
+
+def count_better(rows: Sequence[Mapping[str, Any]], raters: Sequence[str]) -> list[tuple[str, str]]:
+    """In how many structures each rater had the better label, and how many of the rater's are suspected, in words."""
+    decided = sum(bool(row["better"]) for row in rows)
+    out = []
+    for rater in raters:
+        n = sum(row["better"] == rater for row in rows)
+        suspected = sum(row[f"{rater}_suspected"] == 1 for row in rows)
+        out.append((rater, f"better in {n} of {decided} ({n / max(decided, 1):.0%}), {suspected} suspected"))
+    return out
+
+
+def write_raters(
+    directory: str | os.PathLike, judgement: Judgement, data: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str]]:
+    """Write ``raters.csv``, the rows of :func:`compare_raters`, and return those of :func:`count_better`."""
+    rows = compare_raters(judgement, data)
+    with atomic_path(Path(directory) / RATERS_FILE) as part:
+        write_rows(rows, list(rows[0]), part)
+    return count_better(rows, raters_of(data))

@@ -1,0 +1,160 @@
+"""Data sets that are a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import NAMES, read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti
+
+from monai_selfcleanse.cases import check_unique_cases
+from monai_selfcleanse.data import Cohort, check_structures, find_cases
+
+
+def write_list(path: Path, entries: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def write_pair(folder: Path, image: str, label: str, i: int = 0) -> dict[str, Any]:
+    """Write an image and its label, and return their entry."""
+    write_nifti(Path(os.path.normpath(folder / image)), tiny_image(i))
+    write_nifti(Path(os.path.normpath(folder / label)), tiny_label(i % 8))
+    return {"image": image, "label": label}
+
+
+def test_the_decathlons_own_file_is_read(tmp_path: Path) -> None:
+    data = write_decathlon(tmp_path, 3)
+    entries = [{"image": f"./imagesTr/case_{i}.nii.gz", "label": f"./labelsTr/case_{i}.nii.gz"} for i in (2, 0)]
+    content = {"labels": {"0": "background", "1": "Anterior"}, "training": entries, "test": ["./imagesTs/x.nii.gz"]}
+    path = write_list(data / "dataset.json", content)
+    cases, problems = find_cases(path)
+    assert problems == []
+    assert [case["case"] for case in cases] == ["case_2", "case_0"]
+    assert cases[0] == {
+        "case": "case_2",
+        "patient": "case_2",
+        "image": str(tmp_path / "imagesTr" / "case_2.nii.gz"),
+        "label": str(tmp_path / "labelsTr" / "case_2.nii.gz"),
+        "file": str(Path("labelsTr") / "case_2.nii.gz"),
+    }
+    check_structures(path, {"1": "anterior"})
+    with pytest.raises(
+        ValueError, match=r"dataset\.json names other structures .* --structures \"\{'1': 'Anterior'\}\""
+    ):
+        check_structures(path, NAMES)
+
+
+def test_a_bare_list_with_channels_and_keys_of_its_own(tmp_path: Path) -> None:
+    one = write_pair(tmp_path, "a_t1.nii.gz", "a.nii.gz")
+    write_pair(tmp_path, "a_t2.nii.gz", "a.nii.gz")
+    entry = one | {"image": ["a_t1.nii.gz", "a_t2.nii.gz"], "case": 7, "patient": "p1", "file": "x/y.nii.gz", "fold": 2}
+    cases, problems = find_cases(write_list(tmp_path / "list.json", [entry]))
+    assert problems == []
+    assert cases == [
+        {
+            "case": "7",
+            "patient": "p1",
+            "image": [str(tmp_path / "a_t1.nii.gz"), str(tmp_path / "a_t2.nii.gz")],
+            "label": str(tmp_path / "a.nii.gz"),
+            "file": "x/y.nii.gz",
+        }
+    ]
+    check_structures(tmp_path / "list.json", NAMES)
+
+
+def test_equal_names_in_many_folders_become_paths(tmp_path: Path) -> None:
+    entries = [write_pair(tmp_path, f"p{i}/t1.nii.gz", f"p{i}/seg.nii.gz", i) for i in range(3)]
+    entries[2]["case"] = "third"
+    cases, _ = find_cases(write_list(tmp_path / "list.json", entries))
+    assert [case["case"] for case in cases] == ["p0/t1", "p1/t1", "third"]
+    assert [Path(case["file"]).as_posix() for case in cases] == [f"p{i}/seg.nii.gz" for i in range(3)]
+    check_unique_cases(cases)
+
+
+def test_files_out_of_the_lists_folder_do_not_escape_or_collide(tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    elsewhere = write_pair(tmp_path / "b", str(tmp_path / "b" / "i.nii.gz"), str(tmp_path / "b" / "l" / "seg.nii.gz"))
+    entries = [write_pair(lists, "../a/i.nii.gz", "../a/l/seg.nii.gz"), elsewhere]
+    cases, problems = find_cases(write_list(lists / "list.json", {"training": entries}))
+    assert problems == []
+    assert [case["case"] for case in cases] == ["a/i", "b/i"]
+    assert [Path(case["file"]).as_posix() for case in cases] == ["a/l/seg.nii.gz", "b/l/seg.nii.gz"]
+    check_unique_cases(cases)
+
+
+def test_the_number_of_a_channel_is_no_part_of_the_case(tmp_path: Path) -> None:
+    entries = [write_pair(tmp_path, "a_0000.nii.gz", "a.nii.gz"), write_pair(tmp_path, "b_0007.nii.gz", "b.nii.gz")]
+    write_pair(tmp_path, "a_0001.nii.gz", "a.nii.gz")
+    entries[0]["image"] = ["a_0000.nii.gz", "a_0001.nii.gz"]
+    cases, _ = find_cases(write_list(tmp_path / "list.json", entries))
+    assert [case["case"] for case in cases] == ["a", "b_0007"]
+
+
+def test_broken_entries_are_named_and_the_others_read(tmp_path: Path) -> None:
+    good = write_pair(tmp_path, "a.nii.gz", "a_seg.nii.gz")
+    entries = [
+        good,
+        {"image": "a.nii.gz"},
+        {"label": "a_seg.nii.gz", "image": []},
+        good | {"label": "gone.nii.gz"},
+        "a.nii.gz",
+        good | {"label": "a_seg.nrrd"},
+    ]
+    path = write_list(tmp_path / "list.json", entries)
+    cases, problems = find_cases(path)
+    assert [case["case"] for case in cases] == ["a"]
+    messages = [
+        "'label' must be a path, got None",
+        "'image' must be a path, or a list of them, got []",
+        f"{tmp_path / 'gone.nii.gz'} is not there",
+        "expected {'image': ..., 'label': ...}, got 'a.nii.gz'",
+        "labels must be .nii or .nii.gz files, got 'a_seg.nrrd'",
+    ]
+    assert problems == [f"{path}, entry {i}: {message}" for i, message in enumerate(messages, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no JSON file: "),
+        ("{}", r'holds no list of cases: expected \{"training": '),
+        ("[]", "holds no list of cases"),
+        ('{"training": 3}', "holds no list of cases"),
+    ],
+)
+def test_files_that_are_no_datalist_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        find_cases(tmp_path / "list.json")
+
+
+def test_the_same_label_twice_is_refused(tmp_path: Path) -> None:
+    entry = write_pair(tmp_path, "a.nii.gz", "seg.nii.gz")
+    entries = [entry, write_pair(tmp_path, "b.nii.gz", "seg.nii.gz")]
+    with pytest.raises(
+        ValueError, match=r"1 files would hold the cleansed labels of more than one case \(seg\.nii\.gz"
+    ):
+        check_unique_cases(find_cases(write_list(tmp_path / "list.json", entries))[0])
+
+
+def test_a_cohort_of_a_datalist_keeps_patients_together(tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    entries = [
+        write_pair(lists, f"../p{i}/{t}.nii.gz", f"../p{i}/{t}_seg.nii.gz", i) | {"patient": f"p{i}"}
+        for i in range(4)
+        for t in ("first", "second")
+    ]
+    cohort = Cohort(str(write_list(lists / "list.json", entries)), str(tmp_path / "out"), noise_rate=0.5)
+    assert (len(cohort.train), len(cohort.validation)) == (6, 2)
+    assert len({case["patient"] for case in cohort.validation}) == 1
+    noisy = [case for case in cohort.train if case["label"] != case["truth"]]
+    assert len(noisy) == 4
+    for case in noisy:
+        assert Path(case["label"]) == tmp_path / "out" / "noisy_labels" / case["file"]
+        assert (read_nifti(case["label"]) != read_nifti(case["truth"])).any()
