@@ -136,7 +136,7 @@ def merge_unannotated(given: np.ndarray, probabilities: np.ndarray) -> np.ndarra
     Returns:
         Of the same shape: classes that ``given`` lacks have 0, and background their sum in addition to its own.
     """
-    absent = np.setdiff1d(np.arange(1, len(probabilities)), given)
+    absent = [k for k in range(1, len(probabilities)) if not (given == k).any()]
     merged = probabilities.copy()
     merged[0] += merged[absent].sum(0)
     merged[absent] = 0

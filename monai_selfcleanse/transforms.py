@@ -91,9 +91,8 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
             label = d[key]
             found = self.store.read_target(case_of(d)) if self.store is not None else None
             if self.num_classes is not None:
-                present = set(torch.as_tensor(label).unique().tolist())
-                known = [float(k == 0 or k in present) for k in range(self.num_classes)]
-                d[self.known_key] = torch.tensor(known)
+                known = [k == 0 or bool((label == k).any()) for k in range(self.num_classes)]
+                d[self.known_key] = torch.tensor(known, dtype=torch.float32)
             weight = torch.ones(tuple(label.shape), dtype=torch.float32)
             if found is not None:
                 target = torch.as_tensor(found[0])[None].to(label.dtype)
