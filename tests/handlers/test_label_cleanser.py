@@ -162,7 +162,7 @@ def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(t
     """Of case a's missing structure the network is sure with 0.98, in its last row with 0.61 alone."""
     judged = judged_cohort(tmp_path / "data")
     suspected = np.array([[case == "a"] for case in "abcdef"])
-    result = LabelFilterResult(1, tuple("abcdef"), (1,), ("one",), {}, 1.0 - suspected, suspected, ())
+    result = LabelFilterResult(tuple("abcdef"), (1,), ("one",), {}, 1.0 - suspected, suspected, (), False, epoch=1)
     for min_confidence, rows in ((0.5, 4), (0.8, 3), (0.99, 0)):
         store, out = CaseStore(judged.store.directory, min_confidence), tmp_path / str(min_confidence)
         engine = Engine(lambda e, b: None)
