@@ -20,7 +20,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from helpers import AFFINE, IntensityNet, files_below, read_nifti, write_nifti, write_spoilt
+from helpers import AFFINE, IntensityNet, files_below, read_nifti, refused, write_nifti, write_spoilt
 from hypothesis import given, strategies
 from hypothesis.extra.numpy import arrays
 from monai.bundle import ConfigWorkflow
@@ -355,7 +355,7 @@ def test_a_broken_image_is_listed_where_the_network_needs_it(dataset: Path, weig
 def test_where_nothing_can_be_judged_that_is_an_error(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
     for path in segmentations.iterdir():
         write_nifti(tmp_path / "predictions" / path.name, np.full((12, 12, 4), 9, np.uint8))
-    with pytest.raises(SystemExit, match=r"none of the 14 cases can be judged; the first, 'case_00': .*values \[9\]"):
+    with refused(r"none of the 14 cases can be judged; the first, 'case_00': .*values \[9\]"):
         run_audit(dataset, tmp_path / "out", predictions_dir=str(tmp_path / "predictions"))
     assert not (tmp_path / "out" / "label_report.csv").exists()
 
@@ -460,7 +460,7 @@ def test_a_full_disk_leaves_the_earlier_report_whole(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(moment + (".copyfile" if moment.endswith("shutil") else ""), full)
-    with pytest.raises(SystemExit, match="No space left on device"):
+    with refused("No space left on device"):
         run_audit(dataset, tmp_path / "out", predictions_dir=str(segmentations))
     assert tables(tmp_path / "out") == before
     assert files_below(tmp_path / "out") == names
@@ -489,7 +489,7 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_gone(
     try:
         assert first.stdout is not None
         assert first.stdout.readline() == "has it\n"
-        with pytest.raises(SystemExit, match=f"{tmp_path} is in use by another run: .* --output_dir"):
+        with refused(f"{tmp_path} is in use by another run: .* --output_dir"):
             run_audit(dataset, tmp_path, predictions_dir=str(segmentations))
         assert not (tmp_path / "label_report.csv").exists()
     finally:
@@ -529,12 +529,15 @@ def test_two_processes_leave_what_one_does(audited: Path, dataset: Path, weights
         ({"ckpt_path": "a.pt", "predictions_dir": "."}, "give one of the two, not both"),
         ({"predictions_dir": "no/such"}, "predictions_dir 'no/such' is not a folder"),
         ({"predictions_dir": str(CONFIGS)}, r"holds a prediction of none of the 14 cases: .* case_00\.nii\.gz"),
+        ({"in_channels": "1,2"}, "in_channels must be a whole number of at least 1, got '1,2'"),
+        ({"num_workers": "two"}, "num_workers must be a whole number of at least 0, got 'two'"),
+        ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
         ({"device": "gpu"}, "device must be cpu, cuda or cuda:N, got 'gpu'"),
     ],
 )
 def test_bad_options_are_named_before_anything_is_written(
     options: Mapping[str, Any], match: str, dataset: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SystemExit, match=match):
+    with refused(match):
         run_audit(dataset, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
