@@ -19,12 +19,13 @@ key        meaning
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["case_of", "check_unique_cases", "label_file_of", "strip_nifti"]
+__all__ = ["case_of", "check_unique_cases", "label_file_of", "strip_channel", "strip_nifti"]
 
 
 def strip_nifti(name: str) -> str:
@@ -34,6 +35,11 @@ def strip_nifti(name: str) -> str:
         if base.endswith(ending):
             return base[: -len(ending)]
     return os.path.splitext(base)[0]
+
+
+def strip_channel(name: str) -> str:
+    """A name without the number of a channel that nnU-Net ends images' names with, such as ``_0000``."""
+    return re.sub(r"_\d{4}$", "", name)
 
 
 def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:

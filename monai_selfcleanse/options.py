@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -94,7 +95,7 @@ class TrainingOptions:
     Args:
         options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``seed``, ``self_cleanse``,
             ``partial_labels``, ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``, ``dataset_dir``,
-            ``output_dir``, ``ckpt_dir``, ``device``.
+            ``output_dir``, ``ckpt_dir``, ``device``, ``structures``, ``in_channels``, ``num_workers``.
         checkpoint: the file that ``resume`` takes up.
     """
 
@@ -121,9 +122,10 @@ class TrainingOptions:
             ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
-        for name, low in (("epochs", 1), ("warmup_epochs", 1), ("seed", 0)):
-            if not isinstance(o[name], int) or isinstance(o[name], bool) or o[name] < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, got {o[name]!r}")
+        lowest = {"epochs": 1, "warmup_epochs": 1, "seed": 0, "in_channels": 1, "num_workers": 0}
+        for name, low in lowest.items():
+            _check_whole(name, o[name], low)
+        _check_structures(o["structures"])
         for name in ("self_cleanse", "partial_labels", "resume"):
             if not isinstance(o[name], bool):
                 raise ValueError(f"{name} must be True or False, got {o[name]!r}")
@@ -181,7 +183,8 @@ class AuditOptions:
     """Top-level options of ``audit.json``, looked at by :meth:`check` in the first step of ``run``.
 
     Args:
-        dataset_dir, output_dir, ckpt_path, predictions_dir, partial_labels, device: by their names there.
+        dataset_dir, output_dir, ckpt_path, predictions_dir, partial_labels, device, structures, in_channels,
+            num_workers: by their names there and in ``train.json``.
     """
 
     def __init__(
@@ -192,6 +195,9 @@ class AuditOptions:
         predictions_dir: Any,
         partial_labels: Any,
         device: Any,
+        structures: Any,
+        in_channels: Any,
+        num_workers: Any,
     ) -> None:
         self.paths = {
             "dataset_dir": dataset_dir,
@@ -199,7 +205,8 @@ class AuditOptions:
             "ckpt_path": ckpt_path,
             "predictions_dir": predictions_dir,
         }
-        self.partial_labels, self.device = partial_labels, device
+        self.partial_labels, self.device, self.structures = partial_labels, device, structures
+        self.in_channels, self.num_workers = in_channels, num_workers
 
     def check(self) -> None:
         """Look at the options.
@@ -223,6 +230,9 @@ class AuditOptions:
             )
         if not isinstance(self.partial_labels, bool):
             raise ValueError(f"partial_labels must be True or False, got {self.partial_labels!r}")
+        _check_whole("in_channels", self.in_channels, 1)
+        _check_whole("num_workers", self.num_workers, 0)
+        _check_structures(self.structures)
         _check_device(self.device)
         check_writable(paths["output_dir"])
 
@@ -232,6 +242,23 @@ def _check_paths(options: Mapping[str, Any], names: tuple[str, ...], optional: t
         value = options[name]
         if not isinstance(value, (str, os.PathLike)) and not (name in optional and value is None):
             raise ValueError(f"{name} must be a path, got {value!r}")
+
+
+def _check_whole(name: str, value: Any, low: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+
+
+def _check_structures(structures: Any) -> None:
+    if (
+        not isinstance(structures, Mapping)
+        or not structures
+        or not all(re.fullmatch("[1-9][0-9]*", str(value)) for value in structures)
+    ):
+        raise ValueError(
+            "structures must be label values from 1 on and their names, such as "
+            f"--structures \"{{'1': 'liver', '2': 'tumour'}}\", got {structures!r}"
+        )
 
 
 def _check_device(device: Any) -> None:

@@ -529,6 +529,9 @@ def test_two_processes_leave_what_one_does(audited: Path, dataset: Path, weights
         ({"ckpt_path": "a.pt", "predictions_dir": "."}, "give one of the two, not both"),
         ({"predictions_dir": "no/such"}, "predictions_dir 'no/such' is not a folder"),
         ({"predictions_dir": str(CONFIGS)}, r"holds a prediction of none of the 14 cases: .* case_00\.nii\.gz"),
+        ({"in_channels": "1,2"}, "in_channels must be a whole number of at least 1, got '1,2'"),
+        ({"num_workers": "two"}, "num_workers must be a whole number of at least 0, got 'two'"),
+        ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
         ({"device": "gpu"}, "device must be cpu, cuda or cuda:N, got 'gpu'"),
     ],
 )

@@ -61,6 +61,18 @@ def test_label_that_does_not_fit_a_byte_is_refused(store: CaseStore, value: int)
     assert [path for path in files_below(store.directory) if "." in path] == []
 
 
+@pytest.mark.parametrize("length", [0, 1, 500])
+def test_evidence_in_a_damaged_file_is_none(store: CaseStore, length: int) -> None:
+    p = probabilities()
+    store.write_seen("a", p.argmax(0), p, np.eye(4), evidence={"score": np.ones(3)}, fingerprint="f")
+    kept = store.read_evidence("a", "f")
+    assert kept is not None
+    assert kept["score"].tolist() == [1, 1, 1]
+    (path,) = (store.directory / "seen").iterdir()
+    path.write_bytes(path.read_bytes()[:length])
+    assert store.read_evidence("a", "f") is None
+
+
 def test_unseen_case_is_not_found(store: CaseStore) -> None:
     with pytest.raises(FileNotFoundError, match=r"a\.npz"):
         store.read_seen("a")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,8 +19,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
-from ..cases import case_of, strip_nifti
-from ..data.checks import check_values
+from ..cases import case_of, strip_channel, strip_nifti
+from ..data.checks import check_values, same_grid
 from ..labels import read_label
 from .source import Material
 
@@ -222,7 +221,7 @@ def _names(case: Mapping[str, Any]) -> set[str]:
     """Names without ending that a case's prediction may have."""
     image = case["image"][0] if isinstance(case["image"], (list, tuple)) else case["image"]
     stem = strip_nifti(str(image))
-    return {case_of(case), strip_nifti(str(case["label"])), stem, re.sub(r"_\d{4}$", "", stem)}
+    return {case_of(case), strip_nifti(str(case["label"])), stem, strip_channel(stem)}
 
 
 def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
@@ -255,12 +254,12 @@ def _turn(
     Raises:
         ValueError: no turn brings it onto the label's grid.
     """
-    if shape == target_shape and _same_grid(affine, target, shape):
+    if shape == target_shape and same_grid(affine, target, shape):
         return None
     three = (*shape, 1)[:3]
     turn = nib.orientations.io_orientation(np.linalg.solve(target, affine))
     turned_shape = tuple(three[i] for i in np.argsort(turn[:, 0]))
-    if turned_shape[: len(shape)] == target_shape and _same_grid(
+    if turned_shape[: len(shape)] == target_shape and same_grid(
         affine @ nib.orientations.inv_ornt_aff(turn, three), target, target_shape
     ):
         return turn
@@ -270,13 +269,6 @@ def _turn(
         logger.warning(f"{path}: does not say where it lies (affine 1); its voxels are taken in the label's order")
         return None
     raise ValueError(f"{path}: its affine differs from its label's; resample one to the other")
-
-
-def _same_grid(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether no corner of the volume is off by more than a tenth of a voxel."""
-    corners = np.array(np.meshgrid(*([0, n] for n in (*shape, 1)[:3]), 1, indexing="ij")).reshape(4, -1)
-    off = np.abs((one - other) @ corners).max()
-    return bool(off <= 0.1 * nib.affines.voxel_sizes(other).min())
 
 
 def _turned(array: np.ndarray, turn: np.ndarray | None) -> np.ndarray:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 
 from ..cases import check_unique_cases
 from ..files import load_nifti
 from ..labels import GivenLabel, read_label
 
-__all__ = ["DatasetError", "check_case", "check_cases", "check_values"]
+__all__ = ["DatasetError", "check_case", "check_cases", "check_values", "same_grid"]
 
 logger = logging.getLogger(__name__)
 
@@ -145,12 +146,21 @@ def _compare_affines(label: str, image_affine: np.ndarray, label_affine: np.ndar
     for affine in (image_affine, label_affine):
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
             return [f"{label}: it or its image has an affine that is not invertible:\n{affine}"]
-    n = [*shape, 1, 1][:3]
-    corners = np.array([[i, j, k, 1] for i in (0, n[0]) for j in (0, n[1]) for k in (0, n[2])], dtype=float)
-    off = float(np.abs(corners @ (image_affine - label_affine).T).max())
-    if off > 0.1 * np.linalg.norm(image_affine[:3, :3], axis=0).min():
+    if not same_grid(label_affine, image_affine, shape):
+        off = _offset(label_affine, image_affine, shape)
         return [f"{label}: its affine differs from its image's, by up to {off:.3g} mm; resample one to the other"]
     return []
+
+
+def same_grid(affine: np.ndarray, target: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether no corner of a volume is off by more than a tenth of the target's smallest voxel size."""
+    return _offset(affine, target, shape) <= 0.1 * float(nib.affines.voxel_sizes(target).min())
+
+
+def _offset(affine: np.ndarray, target: np.ndarray, shape: tuple[int, ...]) -> float:
+    """How far a corner of a volume is off at most, along an axis, in mm."""
+    corners = np.array(np.meshgrid(*([0, n] for n in (*shape, 1)[:3]), 1, indexing="ij")).reshape(4, -1)
+    return float(np.abs((affine - target) @ corners).max())
 
 
 def _paths(image: Any) -> str | list[str]:

@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cases import strip_nifti
+from ..cases import strip_channel, strip_nifti
 from .nnunet import structures_of_json
 
 __all__ = ["datalist_structures", "find_datalist_cases"]
-
-_CHANNEL = re.compile(r"_\d{4}$")
 
 
 def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
@@ -66,8 +63,7 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
         if not absent:
             found.append((entry, images, label))
     names = [
-        strip_nifti(images[0]) if len(images) == 1 else _CHANNEL.sub("", strip_nifti(images[0]))
-        for _, images, _ in found
+        strip_nifti(images[0]) if len(images) == 1 else strip_channel(strip_nifti(images[0])) for _, images, _ in found
     ]
     if len(set(names)) < len(names):
         firsts = _relative([images[0] for _, images, _ in found], folder)
