@@ -141,7 +141,7 @@ def plot(settings: dict[str, Lines], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(settings), figsize=(4.5 * len(settings), 3.5), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(settings), figsize=(4.5 * len(settings), 3.5), squeeze=False)
     for axis, (name, arms) in zip(axes[0], sorted(settings.items()), strict=True):
         shown = [a for a in ARMS if a in arms]
         for y, arm in enumerate(shown):
