@@ -13,6 +13,7 @@ import random
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,15 @@ def infer(bundle: Path, dataset: Path, output: Path, *overlays: str, **overrides
     return run
 
 
-def evaluate(bundle: Path, dataset: Path, output: Path, **overrides: Any) -> ConfigWorkflow:
+def run_on_top(
+    overlay: str, run_id: str, bundle: Path, dataset: Path, output: Path, **overrides: Any
+) -> ConfigWorkflow:
+    """Run ``train.json`` with an overlay."""
     run = ConfigWorkflow(
-        [str(bundle / "configs" / name) for name in ("train.json", "evaluate.json")],
+        [str(bundle / "configs" / name) for name in ("train.json", overlay)],
         workflow_type="train",
         logging_file=False,
-        run_id="evaluating",
+        run_id=run_id,
         **(
             {"bundle_root": str(bundle), "dataset_dir": str(dataset), "output_dir": str(output), "device": CPU}
             | overrides
@@ -106,20 +110,8 @@ def evaluate(bundle: Path, dataset: Path, output: Path, **overrides: Any) -> Con
     return run
 
 
-def audit(bundle: Path, dataset: Path, output: Path, **overrides: Any) -> ConfigWorkflow:
-    run = ConfigWorkflow(
-        [str(bundle / "configs" / name) for name in ("train.json", "audit.json")],
-        workflow_type="train",
-        logging_file=False,
-        run_id="auditing",
-        **(
-            {"bundle_root": str(bundle), "dataset_dir": str(dataset), "output_dir": str(output), "device": CPU}
-            | overrides
-        ),
-    )
-    run.initialize()
-    run.run()
-    return run
+evaluate = partial(run_on_top, "evaluate.json", "evaluating")
+audit = partial(run_on_top, "audit.json", "auditing")
 
 
 # What the model zoo's checks ask for.
