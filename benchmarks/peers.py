@@ -22,7 +22,7 @@ from torch import nn
 from monai_selfcleanse.cases import case_of
 from monai_selfcleanse.data import split_patients
 from monai_selfcleanse.files import load_nifti
-from monai_selfcleanse.handlers import LabelCleanser, LabelFilter
+from monai_selfcleanse.handlers import LabelFilter
 from monai_selfcleanse.handlers.label_filter import LabelFilterResult, per_case
 from monai_selfcleanse.losses import split_target
 from monai_selfcleanse.noise.cohort import patient_of
@@ -33,7 +33,6 @@ softmin_scores, _ = optional_import("cleanlab.segmentation.rank", name="get_labe
 
 __all__ = [
     "CoTeachingLoss",
-    "DropSuspected",
     "PyMICLoss",
     "SoftminScores",
     "SuspectAll",
@@ -99,23 +98,6 @@ class CoTeachingLoss(nn.Module):
         kept = int((1 - self.forget * float(np.exp(-5 * (1 - progress) ** 2))) * len(losses[0]))
         chosen = [loss.detach().topk(kept, largest=False).indices for loss in losses]
         return losses[0][chosen[1]].mean() + losses[1][chosen[0]].mean()
-
-
-class DropSuspected(LabelCleanser):
-    """The filter alone: what speaks of a suspected structure weighs nothing, and nothing takes its place."""
-
-    def __call__(self, engine: Any) -> None:
-        result: LabelFilterResult = engine.state.label_filter_result
-        self.version += 1
-        structures, cases = np.array(result.structures), []
-        for case, suspected in zip(result.cases, result.suspected, strict=True):
-            if suspected.any():
-                seen = self.store.read_seen(case)
-                gone = np.isin(seen.given, structures[suspected]) | np.isin(seen.predicted, structures[suspected])
-                self.store.write_target(self.version, case, seen.given, (~gone).astype(np.float32))
-                cases.append(case)
-        self.store.publish(self.version)
-        self.cases = tuple(cases)
 
 
 class SuspectAll(LabelFilter):

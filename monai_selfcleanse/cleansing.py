@@ -13,8 +13,11 @@ from .scoring import debatable_slices
 
 __all__ = ["MIN_CONFIDENCE", "cleanse_label", "untrusted_voxels"]
 
-MIN_CONFIDENCE = 0.8
+MIN_CONFIDENCE = 0.65
 """Confidence from which on a prediction may redraw a label, where nothing else is asked for."""
+
+ONE_SIDED = 4
+"""How many times the voxels that a label lacks must outnumber those it has too many, or the other way round."""
 
 
 def cleanse_label(
@@ -31,6 +34,10 @@ def cleanse_label(
     (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So a
     suspected structure is redrawn, or restored where it is missing, whatever lies around it, and a trusted one changes
     only where the network sees a suspected one in its place.
+
+    A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
+    the prediction's voxels as it has beyond them (missing, drawn too narrow), those that it has stay; in the opposite
+    case (drawn too wide), none are added.
 
     A suspected structure that the network does not see at all is not deleted: the network may just not know it. Its
     given voxels stay and weigh 0.
@@ -92,5 +99,11 @@ def _disputed(given: np.ndarray, predicted: np.ndarray, suspected: Sequence[int]
     disputed = np.zeros(given.shape, dtype=bool)
     for k in seen:
         has, sees = given == k, predicted == k
-        disputed |= (has | sees) & ~debatable_slices(has, sees)
+        decides = (has | sees) & ~debatable_slices(has, sees)
+        lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
+        if lacks > ONE_SIDED * exceeds:
+            decides &= ~has
+        elif exceeds > ONE_SIDED * lacks:
+            decides &= has
+        disputed |= decides
     return disputed, np.isin(given, [k for k in suspected if k not in seen])

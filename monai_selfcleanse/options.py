@@ -93,15 +93,16 @@ class TrainingOptions:
     its run.
 
     Args:
-        options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``seed``, ``self_cleanse``,
-            ``partial_labels``, ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``, ``dataset_dir``,
-            ``output_dir``, ``ckpt_dir``, ``device``, ``structures``, ``in_channels``, ``num_workers``.
+        options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``redraw_epoch``, ``seed``,
+            ``self_cleanse``, ``partial_labels``, ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``,
+            ``dataset_dir``, ``output_dir``, ``ckpt_dir``, ``device``, ``structures``, ``in_channels``, ``num_workers``.
         checkpoint: the file that ``resume`` takes up.
     """
 
     decisive = (
         "epochs",
         "warmup_epochs",
+        "redraw_epoch",
         "seed",
         "self_cleanse",
         "partial_labels",
@@ -122,7 +123,7 @@ class TrainingOptions:
             ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
-        lowest = {"epochs": 1, "warmup_epochs": 1, "seed": 0, "in_channels": 1, "num_workers": 0}
+        lowest = {"epochs": 1, "warmup_epochs": 1, "redraw_epoch": 0, "seed": 0, "in_channels": 1, "num_workers": 0}
         for name, low in lowest.items():
             _check_whole(name, o[name], low)
         _check_structures(o["structures"])

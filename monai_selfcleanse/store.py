@@ -5,6 +5,7 @@ Layout of the folder::
     seen/CASE.npz          the last sweep's view of the case: given label, prediction, confidence, affine; of an audit
                            the evidence, too, and the fingerprint of what it rests on
     targets/3/CASE.npy     the third cleansing's targets; cases without one train on their given label
+    targets/3/LEFT_OUT     ids of the cases that nobody trains on meanwhile, as JSON
     targets/CURRENT        number of the cleansing in force; 0 or no file: given labels everywhere
 
 All files are written atomically, and a cleansing comes into force at once, by the one small file that names it. The one
@@ -14,9 +15,10 @@ before it is kept until the next, so that a run resumed from its last checkpoint
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +150,18 @@ class CaseStore:
     def has_target(self, version: int, case: str) -> bool:
         """Whether a cleansing has a target for the case."""
         return self._file(f"targets/{version}", case, ".npy").exists()
+
+    def write_left_out(self, version: int, cases: Collection[str]) -> None:
+        """Add to a cleansing which cases are not trained on while it is in force."""
+        with atomic_path(self.directory / "targets" / str(version) / "LEFT_OUT") as part:
+            part.write_text(json.dumps(sorted(cases)))
+
+    def read_left_out(self, version: int) -> frozenset[str]:
+        """Cases that are not trained on while that cleansing is in force."""
+        try:
+            return frozenset(json.loads((self.directory / "targets" / str(version) / "LEFT_OUT").read_text()))
+        except FileNotFoundError:
+            return frozenset()
 
     @property
     def version(self) -> int:

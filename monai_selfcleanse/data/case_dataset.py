@@ -7,9 +7,10 @@ from copy import deepcopy
 from typing import Any
 
 from monai.data import CacheDataset, Dataset
-from monai.transforms import apply_transform
+from monai.transforms import Randomizable, apply_transform
 
-from ..cases import check_unique_cases
+from ..cases import case_of, check_unique_cases
+from ..store import CaseStore
 
 __all__ = ["CaseDataset"]
 
@@ -21,11 +22,16 @@ class CaseDataset(Dataset):
     it holds. The label filter needs just that: each case whole, unaugmented and with its *given* label. Here the
     beginning is a data set of its own, :attr:`cases`, so that training and filter share one cache.
 
+    A case that the label cleanser has left out for the time being hands its place in the epoch to one of the others,
+    drawn anew each time, so that an epoch has as many steps as ever. The draws follow the data set's seed
+    (``monai.data.set_rnd``, which MONAI's ``DataLoader`` and :class:`monai_selfcleanse.handlers.EpochSeeder` call).
+
     Args:
         data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases`; ids must be unique.
         transform: deterministic transforms, whose result is cached.
         augmentation: what follows for training; starts with :class:`monai_selfcleanse.transforms.CleansedLabeld`.
         cache_rate: share of the cases held in memory, in [0, 1].
+        store: the label cleanser's folder or store; None where nothing is ever left out.
 
     Attributes:
         cases: the data set of whole cases.
@@ -37,11 +43,32 @@ class CaseDataset(Dataset):
         transform: Callable | Sequence[Callable],
         augmentation: Callable | Sequence[Callable],
         cache_rate: float = 1.0,
+        store: CaseStore | str | None = None,
     ) -> None:
         check_unique_cases(data)
         self.cases = CacheDataset(data, transform, cache_rate=cache_rate, progress=False)
         super().__init__(self.cases, augmentation)  # type: ignore[arg-type]
+        self._places = _Places([case_of(item) for item in data], CaseStore(store) if isinstance(store, str) else store)
 
     def _transform(self, index: int) -> Any:
         # CacheDataset copies what it holds only ahead of random transforms of its own. Some of MONAI's work in place.
-        return apply_transform(self.transform, deepcopy(self.data[index]))
+        return apply_transform(self.transform, deepcopy(self.data[self._places.taken_by(index)]))
+
+
+class _Places(Randomizable):
+    """Who is trained on in the place of a case that is left out."""
+
+    def __init__(self, cases: Sequence[str], store: CaseStore | None) -> None:
+        self.cases, self.store = cases, store
+        self.version, self.left_out, self.others = 0, frozenset[int](), list(range(len(cases)))
+
+    def taken_by(self, index: int) -> int:
+        """The case's own index, or that of one that is not left out."""
+        if self.store is not None and self.store.version != self.version:
+            self.version = self.store.version
+            names = self.store.read_left_out(self.version)
+            self.left_out = frozenset(i for i, case in enumerate(self.cases) if case in names)
+            self.others = [i for i in range(len(self.cases)) if i not in self.left_out]
+        if index in self.left_out and self.others:
+            return self.others[self.R.randint(len(self.others))]
+        return index

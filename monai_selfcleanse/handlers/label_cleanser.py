@@ -1,4 +1,4 @@
-"""Handler that replaces suspected labels by pseudo low-noise labels."""
+"""Handler that keeps suspected labels from teaching, and later replaces them by pseudo low-noise labels."""
 
 from __future__ import annotations
 
@@ -27,23 +27,31 @@ class LabelCleanserResult:
     Attributes:
         epoch: the trainer's epoch.
         version: number of the cleansing, from 1.
-        cases: ids of the cases with a new target; all others train on their given label.
+        cases: ids of the cases with a new target; all others but those left out train on their given label.
         changed_voxels: number of voxels that differ from the given label, one a case in ``cases``.
+        left_out: ids of the cases that are not trained on until the next round.
     """
 
     epoch: int
     version: int
     cases: tuple[str, ...]
     changed_voxels: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class LabelCleanser:
-    """After each round of the filter, give every suspected label a pseudo-label in its place.
+    """After each round of the filter, leave suspected labels out or give them pseudo-labels in their place.
 
-    Each cleansing starts from the given labels (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do
-    not build up and a label that is no longer suspected returns to what was given. The targets are files that
-    :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
-    when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
+    A network that is still learning finds wrong labels long before it draws well itself, and what it is taught early
+    stays. So until ``redraw_epoch`` nothing is redrawn: a case of whose structures a third or more are suspected is not
+    trained on, and its place is taken by others (:class:`monai_selfcleanse.data.CaseDataset`). A case goes as a whole,
+    for a structure that is left out alone pulls the borders that it shares with the others. Where that would leave no
+    case to train on, none is left out.
+
+    From ``redraw_epoch`` on every suspected label is redrawn. Each cleansing starts from the given labels
+    (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and a label that is no longer
+    suspected returns to what was given. The targets are files that :class:`monai_selfcleanse.transforms.CleansedLabeld`
+    reads. The result is in ``engine.state.label_cleanser_result`` when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
     epoch starts from the given labels: older targets in the store are put out of force. In a distributed training each
@@ -52,12 +60,20 @@ class LabelCleanser:
     Args:
         store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
             (``min_confidence``).
+        redraw_epoch: first epoch after which suspects are redrawn rather than left out; 0 for all rounds.
+
+    Raises:
+        ValueError: ``redraw_epoch`` is negative.
     """
 
-    def __init__(self, store: CaseStore | str) -> None:
+    def __init__(self, store: CaseStore | str, redraw_epoch: int = 0) -> None:
+        if redraw_epoch < 0:
+            raise ValueError(f"redraw_epoch must be at least 0, got {redraw_epoch}")
         self.store = CaseStore(store) if isinstance(store, str) else store
+        self.redraw_epoch = redraw_epoch
         self.version = 0
         self.cases: tuple[str, ...] = ()
+        self.left_out: tuple[str, ...] = ()
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
 
     def attach(self, engine: Engine) -> None:
@@ -70,9 +86,11 @@ class LabelCleanser:
     def __call__(self, engine: Engine) -> None:
         """Write and publish the targets of the filter's latest result."""
         result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
-        suspects = result.suspects
+        redraws = result.epoch >= self.redraw_epoch
+        suspects = result.suspects if redraws else {}
         self.version += 1
-        self.cases = tuple(suspects)
+        self.cases, self.left_out = tuple(suspects), () if redraws else mostly_suspected(result)
+        on_rank_zero(lambda: self.store.write_left_out(self.version, self.left_out))
         changed = {}
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
             seen = self.store.read_seen(case)
@@ -83,25 +101,29 @@ class LabelCleanser:
             changed[case] = int(np.count_nonzero(target != seen.given))
         changed = dealt_out(gathered(changed))
         self._publish()
-        done = LabelCleanserResult(result.epoch, self.version, self.cases, tuple(changed[case] for case in self.cases))
+        voxels = tuple(changed[case] for case in self.cases)
+        done = LabelCleanserResult(result.epoch, self.version, self.cases, voxels, self.left_out)
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
-        self.logger.info(
-            f"epoch {result.epoch}: {len(self.cases)} of {len(result.cases)} cases train on cleansed labels"
-        )
+        what = f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels"
+        if not redraws:
+            what = f"{len(self.left_out)} of {len(result.cases)} cases are left out until their labels are redrawn"
+        self.logger.info(f"epoch {result.epoch}: {what}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
     def state_dict(self) -> dict[str, Any]:
-        """Number of the cleansing in force, and the cases with a target."""
-        return {"version": self.version, "cases": list(self.cases)}
+        """Number of the cleansing in force, the cases with a target, and those left out."""
+        return {"version": self.version, "cases": list(self.cases), "left_out": list(self.left_out)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Put the cleansing of an interrupted run's checkpoint into force again."""
         self.version, self.cases = int(state_dict["version"]), tuple(state_dict["cases"])
+        self.left_out = tuple(state_dict["left_out"])
 
     def _take_up(self, engine: Engine) -> None:
         if engine.state.epoch == 0:
-            self.version, self.cases = 0, ()
+            self.version, self.cases, self.left_out = 0, (), ()
         lost = [case for case in self.cases if not self.store.has_target(self.version, case)]
+        lost += sorted(set(self.left_out) - self.store.read_left_out(self.version))
         if lost:
             raise RuntimeError(
                 f"cannot resume: {len(lost)} targets of cleansing {self.version} are not in {self.store.directory} "
@@ -115,6 +137,7 @@ class LabelCleanser:
         blind = blind_ranks(
             lambda: (
                 self.store.version == self.version
+                and self.store.read_left_out(self.version) == frozenset(self.left_out)
                 and all(self.store.has_target(self.version, case) for case in self.cases)
             )
         )
@@ -123,3 +146,10 @@ class LabelCleanser:
                 f"rank {blind} does not see cleansing {self.version} in {self.store.directory}: the file system that "
                 "all processes share keeps showing an earlier one"
             )
+
+
+def mostly_suspected(result: LabelFilterResult) -> tuple[str, ...]:
+    """Cases of whose judged structures a third or more are suspected; none where these are all of the cases."""
+    judged = (~np.isnan(result.clean_probability)).sum(1)
+    bad = (result.suspected.sum(1) * 3 >= np.maximum(judged, 1)) & (judged > 0)
+    return () if bad.all() else tuple(case for case, out in zip(result.cases, bad, strict=True) if out)

@@ -71,7 +71,7 @@ def make_trainer(
 ) -> tuple[SupervisedTrainer, SupervisedEvaluator]:
     """A trainer over the cases and an evaluator that sweeps them; handlers are attached by the caller."""
     network = IntensityNet()
-    dataset = CaseDataset(cases, Compose([]), Compose([CleansedLabeld("label", store)]))
+    dataset = CaseDataset(cases, Compose([]), Compose([CleansedLabeld("label", store)]), store=store)
     sweep = SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(dataset.cases, batch_size=1, sampler=sweep_sampler and sweep_sampler(dataset.cases)),

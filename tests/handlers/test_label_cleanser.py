@@ -84,6 +84,74 @@ def test_the_pipeline_serves_the_target_from_the_next_epoch_on(tmp_path: Path) -
     assert inner[2] > 0
 
 
+def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
+    """Rounds after epochs 1, 2 and 3; from 2 on labels are redrawn. 16 cases a epoch, whoever is trained on."""
+    cases = make_cases(16, 2)
+    spoil(cases[4], structure=2)
+    store = CaseStore(tmp_path)
+    trainer, sweep = make_trainer(cases, store, 3, [])
+    LabelFilter(sweep, store, [1, 2], warmup_epochs=1, interval=1).attach(trainer)
+    LabelCleanser(store, redraw_epoch=2).attach(trainer)
+    trained_on: dict[int, list[str]] = {1: [], 2: [], 3: []}
+    left_out: list[tuple[str, ...]] = []
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def note(engine: Engine) -> None:
+        trained_on[engine.state.epoch] += engine.state.batch["case"]
+
+    @trainer.on(SelfCleanseEvents.LABELS_CLEANSED)
+    def look(engine: Engine) -> None:
+        left_out.append(engine.state.label_cleanser_result.left_out)
+        assert (store.read_target("case04") is None) == (engine.state.epoch == 1)
+
+    trainer.run()
+    assert left_out == [("case04",), (), ()]
+    assert ["case04" in cases for cases in trained_on.values()] == [True, False, True]
+    assert [len(cases) for cases in trained_on.values()] == [16, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("suspected", "left_out"),
+    [
+        ([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]], ("c",)),  # one bad label of four good ones stays
+        ([[0, 0, 0], [1, 0, 0], [1, 1, 0]], ("b", "c")),
+        ([[0], [1], [0]], ("b",)),
+        ([[1], [1], [1]], ()),  # nobody would be left
+    ],
+)
+def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
+    suspected: list[list[int]], left_out: tuple[str, ...], tmp_path: Path
+) -> None:
+    mark = np.array(suspected, dtype=bool)
+    structures = tuple(range(1, mark.shape[1] + 1))
+    engine = Engine(lambda e, b: None)
+    cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
+    cleanser.attach(engine)
+    engine.state.label_filter_result = LabelFilterResult(
+        ("a", "b", "c"), structures, tuple(map(str, structures)), {}, 1.0 - mark, mark, (), False, epoch=1
+    )
+    cleanser(engine)
+    assert engine.state.label_cleanser_result.left_out == left_out
+    assert cleanser.store.read_left_out(1) == set(left_out)
+
+
+def test_labels_that_could_not_be_judged_do_not_count_in_that(tmp_path: Path) -> None:
+    engine = Engine(lambda e, b: None)
+    cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
+    cleanser.attach(engine)
+    clean = np.array([[0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, np.nan], [np.nan] * 4])
+    engine.state.label_filter_result = LabelFilterResult(
+        ("a", "b", "c"), (1, 2, 3, 4), tuple("1234"), {}, clean, clean == 0, (), False, epoch=1
+    )
+    cleanser(engine)
+    assert engine.state.label_cleanser_result.left_out == ("b",)
+
+
+def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="redraw_epoch must be at least 0, got -1"):
+        LabelCleanser(CaseStore(tmp_path), redraw_epoch=-1)
+
+
 def test_events_carry_the_result(tmp_path: Path) -> None:
     cases = make_cases(16, 2)
     spoil(cases[0], structure=1)
@@ -137,7 +205,7 @@ def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
         store.write_target(version, "a", target * version, target)
         store.publish(version)
     cleanser = LabelCleanser(store)
-    cleanser.load_state_dict({"version": 1, "cases": ["a"]})
+    cleanser.load_state_dict({"version": 1, "cases": ["a"], "left_out": []})
     engine = Engine(lambda e, b: None)
     cleanser.attach(engine)
     engine.state.epoch = 3
@@ -147,9 +215,12 @@ def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
     assert torch.equal(torch.as_tensor(found[0]), torch.ones(2, 2, dtype=torch.uint8))
 
 
-def test_a_checkpoint_whose_targets_are_elsewhere_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("cases", "left_out"), [(["a"], []), ([], ["a"])])
+def test_a_checkpoint_whose_targets_are_elsewhere_is_refused(
+    cases: list[str], left_out: list[str], tmp_path: Path
+) -> None:
     cleanser = LabelCleanser(CaseStore(tmp_path))
-    cleanser.load_state_dict({"version": 1, "cases": ["a"]})
+    cleanser.load_state_dict({"version": 1, "cases": cases, "left_out": left_out})
     engine = Engine(lambda e, b: None)
     cleanser.attach(engine)
     engine.add_event_handler(Events.EPOCH_STARTED, lambda e: None)

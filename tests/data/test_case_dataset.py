@@ -1,0 +1,74 @@
+"""A case that is left out hands its place to another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from monai.data import DataLoader
+from monai.data.utils import set_rnd
+
+from monai_selfcleanse.data import CaseDataset
+from monai_selfcleanse.store import CaseStore
+
+CASES = [{"case": name} for name in "abcdef"]
+
+
+def served(dataset: CaseDataset) -> list[str]:
+    return [dataset[i]["case"] for i in range(len(dataset))]
+
+
+def test_places_of_cases_left_out_are_shared_by_the_others(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    dataset = CaseDataset(CASES, [], [], store=str(tmp_path))
+    assert served(dataset) == list("abcdef")
+    store.write_left_out(1, ["b", "e"])
+    assert served(dataset) == list("abcdef")  # not in force yet
+    store.publish(1)
+    epochs = [served(dataset) for _ in range(300)]
+    assert all(epoch[i] == "abcdef"[i] for epoch in epochs for i in (0, 2, 3, 5))
+    taken = Counter(epoch[i] for epoch in epochs for i in (1, 4))
+    assert set(taken) == set("acdf")
+    assert all(100 < count < 200 for count in taken.values())  # 150 +- 10.6
+    store.publish(2)
+    assert served(dataset) == list("abcdef")
+    assert [item["case"] for item in dataset.cases] == list("abcdef")
+
+
+def test_who_takes_a_place_follows_the_seed(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_left_out(1, list("bcdef")[:3])
+    store.publish(1)
+    runs = []
+    for seed in (3, 3, 4):
+        dataset = CaseDataset(CASES, [], [], store=store)
+        set_rnd(dataset, seed)
+        runs.append([served(dataset) for _ in range(10)])
+    assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_workers_see_who_is_left_out(num_workers: int, tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    loader = DataLoader(
+        CaseDataset(CASES, [], [], store=store), num_workers=num_workers, persistent_workers=num_workers > 0
+    )
+    assert Counter(batch["case"][0] for batch in loader) == Counter("abcdef")
+    store.write_left_out(1, list("abcde"))
+    store.publish(1)
+    assert Counter(batch["case"][0] for batch in loader) == {"f": 6}
+
+
+def test_without_a_store_nobody_is_left_out(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_left_out(1, ["b"])
+    store.publish(1)
+    assert served(CaseDataset(CASES, [], [])) == list("abcdef")
+
+
+def test_where_nobody_would_be_left_all_stay(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_left_out(1, list("abcdef"))
+    store.publish(1)
+    assert served(CaseDataset(CASES, [], [], store=store)) == list("abcdef")
