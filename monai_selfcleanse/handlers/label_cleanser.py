@@ -19,6 +19,9 @@ from .label_filter import LabelFilterResult
 
 __all__ = ["LabelCleanser", "LabelCleanserResult"]
 
+CLEAR_GAP = 0.25
+"""From this gap between a structure's two groups on (``FilterDecision.gap``, in Dice) its suspects are left out."""
+
 
 @dataclass(frozen=True)
 class LabelCleanserResult:
@@ -149,7 +152,12 @@ class LabelCleanser:
 
 
 def mostly_suspected(result: LabelFilterResult) -> tuple[str, ...]:
-    """Cases of whose judged structures a third or more are suspected; none where these are all of the cases."""
+    """Cases of whose judged structures a third or more are suspected beyond doubt; none where these are all cases.
+
+    What is left out stays hard for the network, and so suspected: on right labels a few hard cases that the filter's
+    gate let pass would grow to many. So a structure's two groups must be further apart here (:data:`CLEAR_GAP`).
+    """
+    clear = np.array([decision.gap >= CLEAR_GAP for decision in result.decisions], dtype=bool)
     judged = (~np.isnan(result.clean_probability)).sum(1)
-    bad = (result.suspected.sum(1) * 3 >= np.maximum(judged, 1)) & (judged > 0)
+    bad = ((result.suspected & clear).sum(1) * 3 >= np.maximum(judged, 1)) & (judged > 0)
     return () if bad.all() else tuple(case for case, out in zip(result.cases, bad, strict=True) if out)

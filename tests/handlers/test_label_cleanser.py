@@ -15,6 +15,7 @@ from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.export import write_cleansed_labels, write_nnunet_dataset
 from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
+from monai_selfcleanse.mixture import FilterDecision
 from monai_selfcleanse.report import look_at_suspects
 from monai_selfcleanse.store import CaseStore
 
@@ -28,6 +29,10 @@ def trained(
     cleanser.attach(trainer)
     trainer.run()
     return trainer, cleanser
+
+
+def decisions(n: int, gap: float = 0.4) -> tuple[FilterDecision, ...]:
+    return (FilterDecision(np.zeros(3), np.zeros(3, dtype=bool), "suspects", None, gap, 0.1),) * n
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -124,11 +129,20 @@ def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
 ) -> None:
     mark = np.array(suspected, dtype=bool)
     structures = tuple(range(1, mark.shape[1] + 1))
+    names = tuple(map(str, structures))
     engine = Engine(lambda e, b: None)
     cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
     cleanser.attach(engine)
     engine.state.label_filter_result = LabelFilterResult(
-        ("a", "b", "c"), structures, tuple(map(str, structures)), {}, 1.0 - mark, mark, (), False, epoch=1
+        ("a", "b", "c"),
+        structures,
+        tuple(map(str, structures)),
+        {},
+        1.0 - mark,
+        mark,
+        decisions(len(structures)),
+        False,
+        epoch=1,
     )
     cleanser(engine)
     assert engine.state.label_cleanser_result.left_out == left_out
@@ -141,7 +155,19 @@ def test_labels_that_could_not_be_judged_do_not_count_in_that(tmp_path: Path) ->
     cleanser.attach(engine)
     clean = np.array([[0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, np.nan], [np.nan] * 4])
     engine.state.label_filter_result = LabelFilterResult(
-        ("a", "b", "c"), (1, 2, 3, 4), tuple("1234"), {}, clean, clean == 0, (), False, epoch=1
+        ("a", "b", "c"), (1, 2, 3, 4), tuple("1234"), {}, clean, clean == 0, decisions(4), False, epoch=1
+    )
+    cleanser(engine)
+    assert engine.state.label_cleanser_result.left_out == ("b",)
+
+
+def test_groups_that_are_not_clearly_apart_are_not_left_out(tmp_path: Path) -> None:
+    engine = Engine(lambda e, b: None)
+    cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
+    cleanser.attach(engine)
+    mark = np.array([[1, 0], [0, 1], [0, 0]], dtype=bool)
+    engine.state.label_filter_result = LabelFilterResult(
+        ("a", "b", "c"), (1, 2), ("one", "two"), {}, 1.0 - mark, mark, decisions(1, 0.24) + decisions(1), False, epoch=1
     )
     cleanser(engine)
     assert engine.state.label_cleanser_result.left_out == ("b",)
