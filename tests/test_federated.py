@@ -14,7 +14,9 @@ from monai.fl.utils.constants import ExtraItems, ModelType, WeightType
 from monai.fl.utils.exchange_object import ExchangeObject
 from test_bundle import BUNDLE, TINY, phantom  # noqa: F401
 
-ROUNDS, LOCAL_EPOCHS = 3, 1
+from monai_selfcleanse.handlers import LabelCleanserResult
+
+ROUNDS, LOCAL_EPOCHS = 5, 1
 
 
 class Federation:
@@ -39,6 +41,7 @@ class Federation:
         )
         self.sent: list[dict[str, torch.Tensor]] = []
         self.judged_at: list[int | None] = []
+        self.cleansed: list[LabelCleanserResult | None] = []
         self.rates: list[float] = []
         self.reported: list[bool] = []
         weights = copied(trainer.network.state_dict())
@@ -47,6 +50,7 @@ class Federation:
             self.client.train(ExchangeObject(weights=copied(weights)))
             result = trainer.state.label_filter_result
             self.judged_at.append(None if result is None else result.epoch)
+            self.cleansed.append(getattr(trainer.state, "label_cleanser_result", None))
             self.rates.append(trainer.optimizer.param_groups[0]["lr"])
             self.reported.append((bundle / "output" / "label_report.csv").exists())
             self.back = self.client.get_weights()
@@ -70,9 +74,17 @@ def federation(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Feder
 
 
 def test_warmup_is_counted_over_the_rounds(federation: Federation) -> None:
-    # Three fifths of three epochs: not at the end of round 1, though it is the last epoch that its trainer knows of.
-    assert federation.judged_at == [None, 2, 3]
-    assert federation.reported == [False, True, True]
+    # Three tenths of five epochs: not at the end of round 1, though it is the last epoch that its trainer knows of.
+    assert federation.judged_at == [None, 2, 3, 4, 5]
+    assert federation.reported == [False, True, True, True, True]
+
+
+def test_suspects_are_redrawn_when_all_rounds_together_are_far_enough(federation: Federation) -> None:
+    cleanser = federation.client.train_workflow.parser.get_parsed_content("label_cleanser")
+    assert cleanser.redraw_epoch == 3
+    assert [None if done is None else bool(done.cases) for done in federation.cleansed][:2] == [None, False]
+    assert federation.cleansed[-1].cases
+    assert not federation.cleansed[-1].left_out
 
 
 def test_the_learning_rate_falls_over_all_rounds(federation: Federation) -> None:

@@ -129,7 +129,6 @@ def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
 ) -> None:
     mark = np.array(suspected, dtype=bool)
     structures = tuple(range(1, mark.shape[1] + 1))
-    names = tuple(map(str, structures))
     engine = Engine(lambda e, b: None)
     cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
     cleanser.attach(engine)
