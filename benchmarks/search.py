@@ -1,6 +1,6 @@
 """Search for a method: many short trainings of one core each, with the package's mathematics but without its engine.
 
-    python benchmarks/search.py ACDC OUT --tag ours --set first_look=15 --set interval=8
+    python benchmarks/search.py ACDC OUT --tag ours --set first_look=18 --set redraw=36
     python benchmarks/search.py CARELESS/train OUT --held CARELESS/held --truth ACDC --tag plain
     python benchmarks/search.py --compare OUT plain ours ...
 
@@ -35,12 +35,12 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
 from monai_selfcleanse.cases import case_of
-from monai_selfcleanse.cleansing import cleanse_label
+from monai_selfcleanse.cleansing import MIN_CONFIDENCE, cleanse_label
 from monai_selfcleanse.data import find_cases
+from monai_selfcleanse.handlers.label_cleanser import mostly_suspected
+from monai_selfcleanse.judgement import LabelJudge
 from monai_selfcleanse.losses import WeightedDiceCELoss
-from monai_selfcleanse.mixture import filter_labels
 from monai_selfcleanse.noise.functional import dice
-from monai_selfcleanse.scoring import structure_evidence
 
 ROOT = Path(__file__).resolve().parent.parent
 STRUCTURES = (1, 2, 3)
@@ -63,7 +63,8 @@ class Options:
     hold: float = 0.6  # share of the schedule after which the learning rate falls; 0.1, when it has risen: pure cosine
     ema_epochs: float = 3.0
     first_look: int = 0
-    interval: int = 8
+    interval: int = 6
+    redraw: int = 0  # epoch from which suspects are redrawn; before it, their cases are left out
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
     coin: float = 1.0  # chance that a case is trained on its target this time, else on its given label
@@ -132,6 +133,8 @@ class Search:
         self.loss = WeightedDiceCELoss()
         self.given = [c["truth" if options.labels == "truth" else "given"] for c in self.train]
         self.targets: list[tuple[np.ndarray, np.ndarray | None]] = [(g, None) for g in self.given]
+        self.judge = LabelJudge(STRUCTURES)
+        self.left_out: set[int] = set()
         self.steps_an_epoch = len(self.train) // 2
         self.epoch, self.step = 0, 0
         self.looks: list[dict[str, Any]] = []
@@ -171,6 +174,8 @@ class Search:
 
     def train_epoch(self) -> None:
         order = self.rng.permutation(len(self.train))
+        others = [i for i in range(len(self.train)) if i not in self.left_out]
+        order = np.array([self.rng.choice(others) if i in self.left_out else i for i in order])
         self.network.train()
         for i in range(self.steps_an_epoch):
             image, target = self.batch(order[2 * i : 2 * i + 2])
@@ -247,22 +252,23 @@ class Search:
         """Judge and cleanse all training labels."""
         probabilities = [self.predict(c["image"]).astype(np.float16) for c in self.train]
         evidence = [
-            structure_evidence(given, p.astype(np.float32), STRUCTURES, case["spacing"])
+            self.judge.evidence(given, p.astype(np.float32), case["spacing"])
             for case, given, p in zip(self.train, self.given, probabilities, strict=True)
         ]
-        score, got, expected = (np.stack([e[n] for e in evidence]) for n in ("score", "dice", "expected_dice"))
-        decisions = [filter_labels(score[:, i], (expected - got)[:, i]) for i in range(len(STRUCTURES))]
-        suspected = np.stack([d.suspected for d in decisions], 1)
-        clean = np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0)
+        names = [case["case"] for case in self.train]
+        judged = self.judge.judge(names, {n: np.stack([e[n] for e in evidence]) for n in evidence[0]})
+        redraws = self.epoch >= self.o.redraw
+        self.left_out = set() if redraws else {names.index(case) for case in mostly_suspected(judged)}
+        suspected, clean = judged.suspected, judged.clean_probability
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
         after = before.copy()
         for i, case in enumerate(self.train):
-            structures = [k for j, k in enumerate(STRUCTURES) if suspected[i, j]]
+            structures = [k for j, k in enumerate(STRUCTURES) if suspected[i, j] and redraws]
             self.targets[i] = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
             target = self.targets[i][0]
             after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])
         noisy, right = before < 0.95, before >= 0.99
-        found: dict[str, Any] = {"epoch": self.epoch, "suspected": int(suspected.sum())}
+        found: dict[str, Any] = {"epoch": self.epoch, "suspected": int(suspected.sum()), "left_out": len(self.left_out)}
         if noisy.any():
             found["auroc"] = float(roc_auc_score(noisy[noisy | right], 1 - clean[noisy | right]))
             found["precision"] = float(noisy[suspected].mean()) if suspected.any() else None
@@ -298,10 +304,10 @@ class Search:
         if kind == "soft":
             near = spoken_of | (probabilities[suspected].sum(0) > 0.05)
             return np.where(near, probabilities, one_hot).astype(np.float16), None
-        least = {"package": 0.8, "prediction": 0.0, "ignore": 0.0}[kind]
+        least = {"package": MIN_CONFIDENCE, "prediction": 0.0, "ignore": 0.0}[kind]
         target, weight = cleanse_label(given, predicted, confidence, suspected, least)
         if kind == "ignore":
-            weight[spoken_of & (confidence < 0.8)] = 0.0
+            weight[spoken_of & (confidence < MIN_CONFIDENCE)] = 0.0
         if self.o.blend < 1:
             pseudo = np.stack([target == k for k in range(4)])
             return (self.o.blend * pseudo + (1 - self.o.blend) * one_hot).astype(np.float16), weight

@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 
 from ..cleansing import cleanse_label
 from ..distributed import blind_ranks, dealt_out, gathered, on_rank_zero
+from ..judgement import Judgement
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
@@ -151,7 +152,7 @@ class LabelCleanser:
             )
 
 
-def mostly_suspected(result: LabelFilterResult) -> tuple[str, ...]:
+def mostly_suspected(result: Judgement) -> tuple[str, ...]:
     """Cases of whose judged structures a third or more are suspected beyond doubt; none where these are all cases.
 
     What is left out stays hard for the network, and so suspected: on right labels a few hard cases that the filter's
