@@ -65,8 +65,8 @@ ARMS: dict[str, list[str]] = {
     "nr_dice": ["nr_dice"],
     "co_teaching": ["twin", "co_teaching"],
     "cleanlab": ["cleanlab"],
-    "filter_only": ["filter_only"],
     "cleanser_only": ["cleanser_only"],
+    "redrawn": ["redrawn"],
     "ours": [],
 }
 """Overlays of each arm. ``clean`` trains on the truth, ``noisy`` plainly on what the others get."""

@@ -125,7 +125,8 @@ class TrainingOptions:
         o = self.options
         lowest = {"epochs": 1, "warmup_epochs": 1, "redraw_epoch": 0, "seed": 0, "in_channels": 1, "num_workers": 0}
         for name, low in lowest.items():
-            _check_whole(name, o[name], low)
+            if not (name == "redraw_epoch" and o[name] is None):
+                _check_whole(name, o[name], low)
         _check_structures(o["structures"])
         for name in ("self_cleanse", "partial_labels", "resume"):
             if not isinstance(o[name], bool):

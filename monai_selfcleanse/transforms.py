@@ -52,6 +52,9 @@ class IndexMapd(MapTransform):
 class CleansedLabeld(MapTransform, RandomizableTrait):
     """Replace a given label by the label cleanser's current target, and add voxel weights.
 
+    A case that the cleanser has left out weighs 0 everywhere, unless its place was already given to another
+    (:class:`monai_selfcleanse.data.CaseDataset`).
+
     Stands after the deterministic transforms (its target lies on their output's grid) and before augmentation. It is
     not random, but its result changes between epochs; ``RandomizableTrait`` keeps ``CacheDataset`` from caching it.
 
@@ -104,6 +107,8 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
                     )
                 d[key] = MetaTensor(target, meta=label.meta) if isinstance(label, MetaTensor) else target
                 weight = torch.as_tensor(found[1])[None]
+            if self.store is not None and case_of(d) in self.store.read_left_out(self.store.version):
+                weight = torch.zeros_like(weight)
             if self.weight_key is not None:
                 d[self.weight_key] = weight
         return d

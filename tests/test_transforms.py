@@ -66,6 +66,17 @@ def test_caches_and_workers_see_each_new_target(workers: int, tmp_path: Path) ->
     assert seen == [[0, 0], [1, 0], [2, 0]]
 
 
+def test_a_case_that_is_left_out_weighs_nothing(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_left_out(1, ["a"])
+    store.publish(1)
+    out, other = (CleansedLabeld("label", store)(case(name)) for name in "ab")
+    assert torch.equal(torch.as_tensor(out["label"]), torch.as_tensor(case("a")["label"]))
+    assert out["label_weight"].shape == out["label"].shape
+    assert not out["label_weight"].any()
+    assert other["label_weight"].all()
+
+
 def test_a_target_of_another_shape_is_refused(tmp_path: Path) -> None:
     store = CaseStore(tmp_path)
     store.write_target(1, "a", np.zeros((4, 4)), np.ones((4, 4)))

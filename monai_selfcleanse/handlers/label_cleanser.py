@@ -21,7 +21,7 @@ from .label_filter import LabelFilterResult
 __all__ = ["LabelCleanser", "LabelCleanserResult"]
 
 CLEAR_GAP = 0.25
-"""From this gap between a structure's two groups on (``FilterDecision.gap``, in Dice) its suspects are left out."""
+"""How much more of a surprise than trusted labels suspects must be to be left out, in Dice."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,21 @@ class LabelCleanserResult:
 class LabelCleanser:
     """After each round of the filter, leave suspected labels out or give them pseudo-labels in their place.
 
-    A network that is still learning finds wrong labels long before it draws well itself, and what it is taught early
-    stays. So until ``redraw_epoch`` nothing is redrawn: a case of whose structures a third or more are suspected is not
-    trained on, and its place is taken by others (:class:`monai_selfcleanse.data.CaseDataset`). A case goes as a whole,
-    for a structure that is left out alone pulls the borders that it shares with the others. Where that would leave no
-    case to train on, none is left out.
+    A network finds wrong labels long before it draws well itself, and what it is taught stays. So until
+    ``redraw_epoch`` nothing is redrawn: a case of whose structures a third or more are suspected beyond doubt is not
+    trained on. :class:`monai_selfcleanse.data.CaseDataset` gives its place to another; in the pipeline of another data
+    set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing. A case goes as a whole, for a
+    structure that is left out alone pulls the borders that it shares with the others. Where that would leave no case to
+    train on, none is left out.
 
     From ``redraw_epoch`` on every suspected label is redrawn. Each cleansing starts from the given labels
     (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and a label that is no longer
     suspected returns to what was given. The targets are files that :class:`monai_selfcleanse.transforms.CleansedLabeld`
     reads. The result is in ``engine.state.label_cleanser_result`` when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
+
+    Which is better for the network was measured (``docs/method.md``): to leave out to the end, which
+    ``configs/train.json`` does, was never worse than to redraw, and often better. Report and cleansed labels on disk
+    hold the redrawn labels either way.
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
     epoch starts from the given labels: older targets in the store are put out of force. In a distributed training each
@@ -64,15 +69,16 @@ class LabelCleanser:
     Args:
         store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
             (``min_confidence``).
-        redraw_epoch: first epoch after which suspects are redrawn rather than left out; 0 for all rounds.
+        redraw_epoch: first epoch after which suspects are redrawn rather than left out; 0 for all rounds, None for
+            none.
 
     Raises:
         ValueError: ``redraw_epoch`` is negative.
     """
 
-    def __init__(self, store: CaseStore | str, redraw_epoch: int = 0) -> None:
-        if redraw_epoch < 0:
-            raise ValueError(f"redraw_epoch must be at least 0, got {redraw_epoch}")
+    def __init__(self, store: CaseStore | str, redraw_epoch: int | None = 0) -> None:
+        if redraw_epoch is not None and redraw_epoch < 0:
+            raise ValueError(f"redraw_epoch must be at least 0, or None, got {redraw_epoch}")
         self.store = CaseStore(store) if isinstance(store, str) else store
         self.redraw_epoch = redraw_epoch
         self.version = 0
@@ -90,10 +96,10 @@ class LabelCleanser:
     def __call__(self, engine: Engine) -> None:
         """Write and publish the targets of the filter's latest result."""
         result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
-        redraws = result.epoch >= self.redraw_epoch
+        redraws = self.redraw_epoch is not None and result.epoch >= self.redraw_epoch
         suspects = result.suspects if redraws else {}
         self.version += 1
-        self.cases, self.left_out = tuple(suspects), () if redraws else mostly_suspected(result)
+        self.cases, self.left_out = tuple(suspects), () if redraws else left_out(result)
         on_rank_zero(lambda: self.store.write_left_out(self.version, self.left_out))
         changed = {}
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
@@ -110,7 +116,7 @@ class LabelCleanser:
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
         what = f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels"
         if not redraws:
-            what = f"{len(self.left_out)} of {len(result.cases)} cases are left out until their labels are redrawn"
+            what = f"{len(self.left_out)} of {len(result.cases)} cases are left out"
         self.logger.info(f"epoch {result.epoch}: {what}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
@@ -152,13 +158,19 @@ class LabelCleanser:
             )
 
 
-def mostly_suspected(result: Judgement) -> tuple[str, ...]:
+def left_out(judgement: Judgement) -> tuple[str, ...]:
     """Cases of whose judged structures a third or more are suspected beyond doubt; none where these are all cases.
 
-    What is left out stays hard for the network, and so suspected: on right labels a few hard cases that the filter's
-    gate let pass would grow to many. So a structure's two groups must be further apart here (:data:`CLEAR_GAP`).
+    What is left out stays hard for the network, and so suspected: on right labels the hard cases that the filter's gate
+    let pass would grow to many. So it takes more than the filter's suspicion: the structure's two groups must be
+    further apart (``FilterDecision.gap``), and the label itself must fall short of what the network expects by that
+    much more than trusted labels do (both :data:`CLEAR_GAP`). Where the network is in doubt itself, it does not.
     """
-    clear = np.array([decision.gap >= CLEAR_GAP for decision in result.decisions], dtype=bool)
-    judged = (~np.isnan(result.clean_probability)).sum(1)
-    bad = ((result.suspected & clear).sum(1) * 3 >= np.maximum(judged, 1)) & (judged > 0)
-    return () if bad.all() else tuple(case for case, out in zip(result.cases, bad, strict=True) if out)
+    surprise = judgement.evidence["expected_dice"] - judgement.evidence["dice"]
+    judged = ~np.isnan(judgement.evidence["score"])
+    trusted = judged & ~judgement.suspected
+    usual = np.where(trusted, surprise, 0.0).sum(0) / np.maximum(trusted.sum(0), 1)
+    clear = np.array([decision.gap >= CLEAR_GAP for decision in judgement.decisions], dtype=bool)
+    beyond_doubt = judgement.suspected & clear & (surprise - usual >= CLEAR_GAP)
+    bad = beyond_doubt.any(1) & (beyond_doubt.sum(1) * 3 >= judged.sum(1))
+    return () if bad.all() else tuple(case for case, out in zip(judgement.cases, bad, strict=True) if out)

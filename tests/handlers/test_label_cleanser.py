@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.export import write_cleansed_labels, write_nnunet_dataset
 from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
+from monai_selfcleanse.handlers.label_cleanser import left_out
 from monai_selfcleanse.mixture import FilterDecision
 from monai_selfcleanse.report import look_at_suspects
 from monai_selfcleanse.store import CaseStore
@@ -31,8 +33,23 @@ def trained(
     return trainer, cleanser
 
 
-def decisions(n: int, gap: float = 0.4) -> tuple[FilterDecision, ...]:
-    return (FilterDecision(np.zeros(3), np.zeros(3, dtype=bool), "suspects", None, gap, 0.1),) * n
+def judged(
+    suspected: Any, gaps: Sequence[float] | None = None, surprise: Any = None, score: Any = None
+) -> LabelFilterResult:
+    """A round's result on cases a, b, ...; where nothing else is said, suspects are a surprise of 0.4 Dice."""
+    mark = np.array(suspected, dtype=bool)
+    cases, structures = tuple("abcdefghij"[: len(mark)]), tuple(range(1, mark.shape[1] + 1))
+    evidence = {
+        "score": np.ones(mark.shape) if score is None else np.array(score),
+        "dice": 0.9 - np.array(0.4 * mark if surprise is None else surprise),
+        "expected_dice": np.full(mark.shape, 0.9),
+    }
+    decisions = tuple(
+        FilterDecision(1.0 - column, column, "suspects", None, gap, 0.1)
+        for column, gap in zip(mark.T, gaps or [0.4] * len(structures), strict=True)
+    )
+    names = tuple(map(str, structures))
+    return LabelFilterResult(cases, structures, names, evidence, 1.0 - mark, mark, decisions, False, epoch=1)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -98,7 +115,7 @@ def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
     LabelFilter(sweep, store, [1, 2], warmup_epochs=1, interval=1).attach(trainer)
     LabelCleanser(store, redraw_epoch=2).attach(trainer)
     trained_on: dict[int, list[str]] = {1: [], 2: [], 3: []}
-    left_out: list[tuple[str, ...]] = []
+    out: list[tuple[str, ...]] = []
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def note(engine: Engine) -> None:
@@ -106,17 +123,17 @@ def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
 
     @trainer.on(SelfCleanseEvents.LABELS_CLEANSED)
     def look(engine: Engine) -> None:
-        left_out.append(engine.state.label_cleanser_result.left_out)
+        out.append(engine.state.label_cleanser_result.left_out)
         assert (store.read_target("case04") is None) == (engine.state.epoch == 1)
 
     trainer.run()
-    assert left_out == [("case04",), (), ()]
+    assert out == [("case04",), (), ()]
     assert ["case04" in cases for cases in trained_on.values()] == [True, False, True]
     assert [len(cases) for cases in trained_on.values()] == [16, 16, 16]
 
 
 @pytest.mark.parametrize(
-    ("suspected", "left_out"),
+    ("suspected", "expected"),
     [
         ([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]], ("c",)),  # one bad label of four good ones stays
         ([[0, 0, 0], [1, 0, 0], [1, 1, 0]], ("b", "c")),
@@ -125,55 +142,46 @@ def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
     ],
 )
 def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
-    suspected: list[list[int]], left_out: tuple[str, ...], tmp_path: Path
+    suspected: list[list[int]], expected: tuple[str, ...], tmp_path: Path
 ) -> None:
-    mark = np.array(suspected, dtype=bool)
-    structures = tuple(range(1, mark.shape[1] + 1))
     engine = Engine(lambda e, b: None)
     cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
     cleanser.attach(engine)
-    engine.state.label_filter_result = LabelFilterResult(
-        ("a", "b", "c"),
-        structures,
-        tuple(map(str, structures)),
-        {},
-        1.0 - mark,
-        mark,
-        decisions(len(structures)),
-        False,
-        epoch=1,
-    )
+    engine.state.label_filter_result = judged(suspected)
     cleanser(engine)
-    assert engine.state.label_cleanser_result.left_out == left_out
-    assert cleanser.store.read_left_out(1) == set(left_out)
+    assert engine.state.label_cleanser_result.left_out == expected
+    assert cleanser.store.read_left_out(1) == set(expected)
 
 
-def test_labels_that_could_not_be_judged_do_not_count_in_that(tmp_path: Path) -> None:
-    engine = Engine(lambda e, b: None)
-    cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
-    cleanser.attach(engine)
-    clean = np.array([[0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, np.nan], [np.nan] * 4])
-    engine.state.label_filter_result = LabelFilterResult(
-        ("a", "b", "c"), (1, 2, 3, 4), tuple("1234"), {}, clean, clean == 0, decisions(4), False, epoch=1
-    )
-    cleanser(engine)
-    assert engine.state.label_cleanser_result.left_out == ("b",)
+def test_labels_that_could_not_be_judged_do_not_count_in_that() -> None:
+    unknown = [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, np.nan], [np.nan] * 4]
+    assert left_out(judged([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], score=unknown)) == ("b",)
 
 
-def test_groups_that_are_not_clearly_apart_are_not_left_out(tmp_path: Path) -> None:
-    engine = Engine(lambda e, b: None)
-    cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
-    cleanser.attach(engine)
-    mark = np.array([[1, 0], [0, 1], [0, 0]], dtype=bool)
-    engine.state.label_filter_result = LabelFilterResult(
-        ("a", "b", "c"), (1, 2), ("one", "two"), {}, 1.0 - mark, mark, decisions(1, 0.24) + decisions(1), False, epoch=1
-    )
-    cleanser(engine)
-    assert engine.state.label_cleanser_result.left_out == ("b",)
+def test_suspects_stay_where_the_groups_are_not_clearly_apart() -> None:
+    assert left_out(judged([[1, 0], [0, 1], [0, 0]], gaps=[0.24, 0.4])) == ("b",)
+
+
+def test_a_suspect_stays_that_is_no_surprise_by_itself() -> None:
+    """Trusted labels fall short of what the network expects by 0.1; c by 0.1 + 0.24, b by 0.1 + 0.26."""
+    assert left_out(judged([[0], [1], [1]], surprise=[[0.1], [0.36], [0.34]])) == ("b",)
+
+
+def test_with_no_epoch_to_redraw_suspects_are_left_out_to_the_end(tmp_path: Path) -> None:
+    cases = make_cases(16, 2)
+    spoil(cases[4], structure=2)
+    store = CaseStore(tmp_path)
+    trainer, sweep = make_trainer(cases, store, 3, [])
+    LabelFilter(sweep, store, [1, 2], warmup_epochs=1, interval=1).attach(trainer)
+    LabelCleanser(store, redraw_epoch=None).attach(trainer)
+    trainer.run()
+    assert trainer.state.label_cleanser_result.left_out == ("case04",)
+    assert trainer.state.label_cleanser_result.cases == ()
+    assert store.read_target("case04") is None
 
 
 def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="redraw_epoch must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="redraw_epoch must be at least 0, or None, got -1"):
         LabelCleanser(CaseStore(tmp_path), redraw_epoch=-1)
 
 
