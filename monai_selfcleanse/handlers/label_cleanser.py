@@ -1,4 +1,4 @@
-"""Handler that keeps suspected labels from teaching, and later replaces them by pseudo low-noise labels."""
+"""Handler that keeps suspected labels from teaching, or replaces them by pseudo low-noise labels."""
 
 from __future__ import annotations
 
