@@ -86,7 +86,7 @@ def measure(n_cases: int, shape: tuple[int, int, int], n_structures: int) -> dic
         making = (time.perf_counter() - start) / min(n_cases, 20)
         store = CaseStore(folder)
         label_filter = LabelFilter(evaluator, store, range(1, n_structures + 1), warmup_epochs=1, min_cases=2)
-        cleanser = LabelCleanser(store)
+        cleanser = LabelCleanser(store, redraw_epoch=0)
         trainer = Engine(lambda engine, batch: None)
         label_filter.attach(trainer)
         start = time.perf_counter()

@@ -1,6 +1,6 @@
 """Search for a method: many short trainings of one core each, with the package's mathematics but without its engine.
 
-    python benchmarks/search.py ACDC OUT --tag ours --set first_look=18 --set redraw=99
+    python benchmarks/search.py ACDC OUT --tag ours --set first_look=18
     python benchmarks/search.py CARELESS/train OUT --held CARELESS/held --truth ACDC --tag plain
     python benchmarks/search.py --compare OUT plain ours ...
 
@@ -37,8 +37,7 @@ from torch.nn import functional as F
 from monai_selfcleanse.cases import case_of
 from monai_selfcleanse.cleansing import MIN_CONFIDENCE, cleanse_label
 from monai_selfcleanse.data import find_cases
-from monai_selfcleanse.handlers.label_cleanser import left_out
-from monai_selfcleanse.judgement import LabelJudge
+from monai_selfcleanse.judgement import LabelJudge, cases_to_leave_out
 from monai_selfcleanse.losses import WeightedDiceCELoss
 from monai_selfcleanse.noise.functional import dice
 
@@ -64,7 +63,7 @@ class Options:
     ema_epochs: float = 3.0
     first_look: int = 0
     interval: int = 6
-    redraw: int = 0  # epoch from which suspects are redrawn; before it their cases are left out
+    redraw: int = 999  # epoch from which suspects are redrawn; before it their cases are left out
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
     coin: float = 1.0  # chance that a case is trained on its target this time, else on its given label
@@ -258,7 +257,7 @@ class Search:
         names = [case["case"] for case in self.train]
         judged = self.judge.judge(names, {n: np.stack([e[n] for e in evidence]) for n in evidence[0]})
         redraws = self.epoch >= self.o.redraw
-        self.left_out = set() if redraws else {names.index(case) for case in left_out(judged)}
+        self.left_out = set() if redraws else {names.index(case) for case in cases_to_leave_out(judged)}
         suspected, clean = judged.suspected, judged.clean_probability
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
         after = before.copy()

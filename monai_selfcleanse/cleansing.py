@@ -17,7 +17,7 @@ MIN_CONFIDENCE = 0.65
 """Confidence from which on a prediction may redraw a label, where nothing else is asked for."""
 
 ONE_SIDED = 4
-"""How many times the voxels that a label lacks must outnumber those it has too many, or the other way round."""
+"""How many times a label's errors to one side, and what it is right about, must outnumber its errors to the other."""
 
 
 def cleanse_label(
@@ -36,8 +36,9 @@ def cleanse_label(
     only where the network sees a suspected one in its place.
 
     A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
-    the prediction's voxels as it has beyond them (missing, drawn too narrow), those that it has stay; in the opposite
-    case (drawn too wide), none are added.
+    the prediction's voxels as it has beyond them, and these are less than that part of what the two share (missing
+    slices, drawn too narrow), those that it has stay; in the opposite case (drawn too wide), none are added. Labels in
+    the wrong place, or swapped, share too little for that.
 
     A suspected structure that the network does not see at all is not deleted: the network may just not know it. Its
     given voxels stay and weigh 0.
@@ -101,9 +102,11 @@ def _disputed(given: np.ndarray, predicted: np.ndarray, suspected: Sequence[int]
         has, sees = given == k, predicted == k
         decides = (has | sees) & ~debatable_slices(has, sees)
         lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
-        if lacks > ONE_SIDED * exceeds:
-            decides &= ~has
-        elif exceeds > ONE_SIDED * lacks:
-            decides &= has
+        shared = np.count_nonzero(has & sees)
+        if min(lacks, exceeds) * ONE_SIDED <= shared:
+            if lacks > ONE_SIDED * exceeds:
+                decides &= ~has
+            elif exceeds > ONE_SIDED * lacks:
+                decides &= has
         disputed |= decides
     return disputed, np.isin(given, [k for k in suspected if k not in seen])

@@ -14,7 +14,13 @@ import numpy as np
 from .mixture import FilterDecision, filter_labels
 from .scoring import merge_unannotated, structure_evidence
 
-__all__ = ["Judgement", "LabelJudge"]
+__all__ = ["LEAVE_OUT_GAP", "Judgement", "LabelJudge", "cases_to_leave_out"]
+
+LEAVE_OUT_GAP = 0.25
+"""From this gap between a structure's two groups on (``FilterDecision.gap``, in Dice) its suspects are beyond doubt."""
+
+_LEAVE_OUT_FROM, _LEAVE_OUT_UP_TO = 1 / 3, 0.8
+"""Share of its structures from which on a case is left out, and share of the cases that may be."""
 
 
 @dataclass(frozen=True)
@@ -128,3 +134,28 @@ class LabelJudge:
             decisions,
             self.partial_labels,
         )
+
+
+def cases_to_leave_out(judgement: Judgement, min_gap: float = LEAVE_OUT_GAP) -> tuple[str, ...]:
+    """Cases that a training does better without: a third or more of their judged structures are suspected beyond doubt.
+
+    What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
+    the filter's gate let pass would grow to many. So a structure's two groups must be further apart here.
+
+    A case stays that has a trusted label of a structure of which no other case would have one. None is left out where
+    that would be more than four fifths of the cases.
+
+    Args:
+        judgement: on the cohort.
+        min_gap: least gap between the two groups of a structure whose suspects count, in Dice.
+    """
+    clear = np.array([decision.gap >= min_gap for decision in judgement.decisions], dtype=bool)
+    judged = ~np.isnan(judgement.evidence["score"])
+    trusted = judged & ~judgement.suspected
+    suspects = (judgement.suspected & clear).sum(1)
+    out = (suspects > 0) & (suspects >= _LEAVE_OUT_FROM * judged.sum(1))
+    orphaned = trusted.any(0) & ~trusted[~out].any(0)
+    out &= ~(trusted & orphaned).any(1)
+    if out.sum() > _LEAVE_OUT_UP_TO * judged.any(1).sum():
+        return ()
+    return tuple(case for case, is_out in zip(judgement.cases, out, strict=True) if is_out)

@@ -21,7 +21,7 @@ from monai.bundle.config_item import ComponentLocator
 from monai.utils import optional_import, set_determinism
 
 from monai_selfcleanse.data import write_phantom
-from monai_selfcleanse.handlers import SelfCleanseEvents
+from monai_selfcleanse.handlers import LabelCleanserResult, SelfCleanseEvents
 from monai_selfcleanse.report import REPORT_COLUMNS, REPORT_FILES
 
 BUNDLE = Path(__file__).parent.parent / "bundle"
@@ -45,6 +45,9 @@ TINY: dict[str, Any] = {
     "label_filter#min_cases": 4,
     "label_filter#min_gap": -2.0,
     "label_filter#max_share": 1.0,
+    # Leave suspects out after the first epoch, redraw them after the second.
+    "label_cleanser#leave_out_gap": -2.0,
+    "redraw_epoch": 2,
 }
 
 
@@ -229,6 +232,10 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
     first = workflow(output, phantom, noise_rate=0.5, noise_preset="mixed")
     set_determinism(0)  # as `run` does before it builds the trainer
     trainer = first.parser.get_parsed_content("train#trainer")
+    cleansed: list[LabelCleanserResult] = []
+    trainer.add_event_handler(
+        SelfCleanseEvents.LABELS_CLEANSED, lambda engine: cleansed.append(engine.state.label_cleanser_result)
+    )
 
     def kill() -> None:
         raise KilledError
@@ -240,6 +247,9 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
     with pytest.raises((KilledError, RuntimeError)):
         first.run()
     assert not (output / "label_report.csv").exists()
+    assert [(bool(done.left_out), bool(done.cases)) for done in cleansed[:2]] == [(True, False), (False, True)][
+        : len(cleansed)
+    ]
     train(output, phantom, noise_rate=0.5, noise_preset="mixed", resume=True)
     assert rows_of(output) == rows_of(trained)
     weights, expected = (torch.load(o / "models" / "model.pt", weights_only=True) for o in (output, trained))

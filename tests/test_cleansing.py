@@ -98,8 +98,8 @@ def test_targets_by_hand(given_label: list[int], predicted: list[int], suspected
 @pytest.mark.parametrize(("beyond", "stays"), [(1, True), (2, False)])
 def test_a_label_that_errs_to_one_side_is_believed_on_the_other(beyond: int, stays: bool) -> None:
     small, large = np.zeros(20, dtype=int), np.zeros(20, dtype=int)
-    small[:4] = 1  # has 4 voxels, of which 1 or 2 lie outside the 3 or 2 + 5 of the other
-    large[beyond : 4 + 5] = 1
+    small[:6] = 1  # has 6 voxels, of which 1 or 2 lie outside the 5 or 4 + 6 of the other
+    large[beyond : 6 + 6] = 1
     sure = np.ones(20)
     under_drawn, _ = cleanse_label(small, large, sure, [1])
     np.testing.assert_array_equal(under_drawn, small | large if stays else large)
@@ -107,9 +107,30 @@ def test_a_label_that_errs_to_one_side_is_believed_on_the_other(beyond: int, sta
     np.testing.assert_array_equal(over_drawn, small & large if stays else small)
 
 
+@pytest.mark.parametrize("shared", [3, 4])
+def test_a_label_in_the_wrong_place_is_not_believed(shared: int) -> None:
+    """One voxel of a small label lies outside; it takes four times as many inside to believe it."""
+    label, predicted = np.zeros(30, dtype=int), np.zeros(30, dtype=int)
+    label[: 1 + shared] = 1
+    predicted[1:20] = 1
+    target, _ = cleanse_label(label, predicted, np.ones(30), [1])
+    np.testing.assert_array_equal(target, predicted if shared == 3 else label | predicted)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_swapped_structures_of_unequal_size_are_swapped_back(nested: bool) -> None:
+    predicted = np.zeros((40, 60), dtype=int)
+    predicted[:, :40] = 1
+    predicted[(slice(10, 20), slice(10, 20)) if nested else (slice(0, 10), slice(45, 55))] = 2
+    label = np.array([0, 2, 1])[predicted]
+    target, weight = cleanse_label(label, predicted, np.ones(label.shape), [1, 2])
+    np.testing.assert_array_equal(target, predicted)
+    assert weight.all()
+
+
 def test_what_a_one_sided_label_is_believed_on_is_trusted() -> None:
-    label, predicted = np.array([1, 0, 0, 0, 0, 0]), np.array([0, 1, 1, 1, 1, 1])
-    assert untrusted_voxels(label, predicted, np.full(6, 0.5), [1]).tolist() == [0, 1, 1, 1, 1, 1]
+    label, predicted = np.array([1, 1, 1, 1, 1, 0, 0, 0, 0, 0]), np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+    assert untrusted_voxels(label, predicted, np.full(10, 0.5), [1]).tolist() == [0] * 5 + [1] * 5
 
 
 def test_unseen_suspect_stays_and_weighs_nothing() -> None:

@@ -23,7 +23,8 @@ class CaseDataset(Dataset):
     beginning is a data set of its own, :attr:`cases`, so that training and filter share one cache.
 
     A case that the label cleanser has left out for the time being hands its place in the epoch to one of the others,
-    drawn anew each time, so that an epoch has as many steps as ever. The draws follow the data set's seed
+    drawn anew each time, so that an epoch has as many steps as ever. (Of a data set all of whose cases are left out, a
+    rank's own share say, they stay, and weigh nothing.) The draws follow the data set's seed
     (``monai.data.set_rnd``, which MONAI's ``DataLoader`` and :class:`monai_selfcleanse.handlers.EpochSeeder` call).
 
     Args:
@@ -52,7 +53,7 @@ class CaseDataset(Dataset):
 
     def _transform(self, index: int) -> Any:
         # CacheDataset copies what it holds only ahead of random transforms of its own. Some of MONAI's work in place.
-        return apply_transform(self.transform, deepcopy(self.data[self._places.taken_by(index)]))
+        return apply_transform(self.transform, deepcopy(self.data[self._places.taken_by(int(index) % len(self.data))]))
 
 
 class _Places(Randomizable):

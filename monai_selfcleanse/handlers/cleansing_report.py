@@ -14,6 +14,7 @@ from monai.engines import Evaluator
 from ..distributed import on_rank_zero
 from ..results import closing_table, result_files, set_aside, write_results
 from ..store import CaseStore
+from .label_cleanser import LabelCleanserResult
 from .label_filter import LabelFilterResult
 
 __all__ = ["CleansingReport"]
@@ -68,6 +69,9 @@ class CleansingReport:
         if result is not None:
             source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
             rows += on_rank_zero(lambda: write_results(self.output_dir, result, self.data, self.store, source))
+            done: LabelCleanserResult | None = getattr(engine.state, "label_cleanser_result", None)
+            if done is not None and done.left_out:
+                rows.append(("cases left out in the end", f"{len(done.left_out)} of {len(result.cases)}"))
             files += result_files(self.output_dir)
         rows += self._validation_rows(engine.state.epoch)
         if self.model_file is not None:

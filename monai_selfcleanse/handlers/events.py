@@ -12,7 +12,7 @@ class SelfCleanseEvents(EventEnum):
 
     * ``LABELS_FILTERED``: :class:`LabelFilter` has judged all labels; its result is
       ``engine.state.label_filter_result``.
-    * ``LABELS_CLEANSED``: :class:`LabelCleanser` has put new targets into force; its result is
+    * ``LABELS_CLEANSED``: :class:`LabelCleanser` has left suspects out, or put new targets into force; its result is
       ``engine.state.label_cleanser_result``.
     """
 

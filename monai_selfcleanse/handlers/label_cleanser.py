@@ -13,15 +13,12 @@ from ignite.engine import Engine, Events
 
 from ..cleansing import cleanse_label
 from ..distributed import blind_ranks, dealt_out, gathered, on_rank_zero
-from ..judgement import Judgement
+from ..judgement import LEAVE_OUT_GAP, cases_to_leave_out
 from ..store import CaseStore
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
 
 __all__ = ["LabelCleanser", "LabelCleanserResult"]
-
-CLEAR_GAP = 0.25
-"""How much more of a surprise than trusted labels suspects must be to be left out, in Dice."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +45,18 @@ class LabelCleanser:
 
     A network finds wrong labels long before it draws well itself, and what it is taught stays. So until
     ``redraw_epoch`` nothing is redrawn: a case of whose structures a third or more are suspected beyond doubt is not
-    trained on. :class:`monai_selfcleanse.data.CaseDataset` gives its place to another; in the pipeline of another data
-    set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing. A case goes as a whole, for a
-    structure that is left out alone pulls the borders that it shares with the others. Where that would leave no case to
-    train on, none is left out.
+    trained on (:func:`monai_selfcleanse.judgement.cases_to_leave_out`). It goes as a whole, for a structure that is
+    left out alone pulls the borders that it shares with the others. A case with a smaller share of suspects is trained
+    on as it was given. :class:`monai_selfcleanse.data.CaseDataset` gives a case's place to another; in the pipeline of
+    another data set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing.
 
     From ``redraw_epoch`` on every suspected label is redrawn. Each cleansing starts from the given labels
     (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and a label that is no longer
     suspected returns to what was given. The targets are files that :class:`monai_selfcleanse.transforms.CleansedLabeld`
     reads. The result is in ``engine.state.label_cleanser_result`` when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
-    Which is better for the network was measured (``docs/method.md``): to leave out to the end, which
-    ``configs/train.json`` does, was never worse than to redraw, and often better. Report and cleansed labels on disk
-    hold the redrawn labels either way.
+    Report and cleansed labels on disk hold the redrawn labels either way. ``docs/method.md`` has what was measured of
+    the two; to leave out to the end is the default.
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
     epoch starts from the given labels: older targets in the store are put out of force. In a distributed training each
@@ -69,18 +65,21 @@ class LabelCleanser:
     Args:
         store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
             (``min_confidence``).
-        redraw_epoch: first epoch after which suspects are redrawn rather than left out; 0 for all rounds, None for
-            none.
+        redraw_epoch: from the first round at or after this epoch on, suspects are redrawn rather than left out; 0 for
+            all rounds, None for none.
+        leave_out_gap: how far apart a structure's two groups must be, in Dice, for its suspects to be left out.
 
     Raises:
         ValueError: ``redraw_epoch`` is negative.
     """
 
-    def __init__(self, store: CaseStore | str, redraw_epoch: int | None = 0) -> None:
+    def __init__(
+        self, store: CaseStore | str, redraw_epoch: int | None = None, leave_out_gap: float = LEAVE_OUT_GAP
+    ) -> None:
         if redraw_epoch is not None and redraw_epoch < 0:
             raise ValueError(f"redraw_epoch must be at least 0, or None, got {redraw_epoch}")
         self.store = CaseStore(store) if isinstance(store, str) else store
-        self.redraw_epoch = redraw_epoch
+        self.redraw_epoch, self.leave_out_gap = redraw_epoch, leave_out_gap
         self.version = 0
         self.cases: tuple[str, ...] = ()
         self.left_out: tuple[str, ...] = ()
@@ -99,7 +98,8 @@ class LabelCleanser:
         redraws = self.redraw_epoch is not None and result.epoch >= self.redraw_epoch
         suspects = result.suspects if redraws else {}
         self.version += 1
-        self.cases, self.left_out = tuple(suspects), () if redraws else left_out(result)
+        self.cases = tuple(suspects)
+        self.left_out = () if redraws else cases_to_leave_out(result, self.leave_out_gap)
         on_rank_zero(lambda: self.store.write_left_out(self.version, self.left_out))
         changed = {}
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
@@ -116,7 +116,9 @@ class LabelCleanser:
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
         what = f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels"
         if not redraws:
+            stay = sum(len(found) for case, found in result.suspects.items() if case not in self.left_out)
             what = f"{len(self.left_out)} of {len(result.cases)} cases are left out"
+            what += f"; {stay} suspected labels of others are trained on as they are" if stay else ""
         self.logger.info(f"epoch {result.epoch}: {what}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
@@ -133,11 +135,12 @@ class LabelCleanser:
         if engine.state.epoch == 0:
             self.version, self.cases, self.left_out = 0, (), ()
         lost = [case for case in self.cases if not self.store.has_target(self.version, case)]
-        lost += sorted(set(self.left_out) - self.store.read_left_out(self.version))
+        lost += sorted(set(self.left_out) ^ self.store.read_left_out(self.version))
         if lost:
             raise RuntimeError(
-                f"cannot resume: {len(lost)} targets of cleansing {self.version} are not in {self.store.directory} "
-                f"({lost[0]!r}, ...): resume with the output_dir of the interrupted run, or start afresh"
+                f"cannot resume: {self.store.directory} does not hold cleansing {self.version} of the checkpoint "
+                f"({lost[0]!r} and {len(lost) - 1} other cases differ): resume with the output_dir of the interrupted "
+                "run, or start afresh"
             )
         self._publish()
 
@@ -156,21 +159,3 @@ class LabelCleanser:
                 f"rank {blind} does not see cleansing {self.version} in {self.store.directory}: the file system that "
                 "all processes share keeps showing an earlier one"
             )
-
-
-def left_out(judgement: Judgement) -> tuple[str, ...]:
-    """Cases of whose judged structures a third or more are suspected beyond doubt; none where these are all cases.
-
-    What is left out stays hard for the network, and so suspected: on right labels the hard cases that the filter's gate
-    let pass would grow to many. So it takes more than the filter's suspicion: the structure's two groups must be
-    further apart (``FilterDecision.gap``), and the label itself must fall short of what the network expects by that
-    much more than trusted labels do (both :data:`CLEAR_GAP`). Where the network is in doubt itself, it does not.
-    """
-    surprise = judgement.evidence["expected_dice"] - judgement.evidence["dice"]
-    judged = ~np.isnan(judgement.evidence["score"])
-    trusted = judged & ~judgement.suspected
-    usual = np.where(trusted, surprise, 0.0).sum(0) / np.maximum(trusted.sum(0), 1)
-    clear = np.array([decision.gap >= CLEAR_GAP for decision in judgement.decisions], dtype=bool)
-    beyond_doubt = judgement.suspected & clear & (surprise - usual >= CLEAR_GAP)
-    bad = beyond_doubt.any(1) & (beyond_doubt.sum(1) * 3 >= judged.sum(1))
-    return () if bad.all() else tuple(case for case, out in zip(judgement.cases, bad, strict=True) if out)

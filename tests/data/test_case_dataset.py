@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from monai.data import DataLoader
 from monai.data.utils import set_rnd
 
 from monai_selfcleanse.data import CaseDataset
 from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.transforms import CleansedLabeld
 
 CASES = [{"case": name} for name in "abcdef"]
 
@@ -38,7 +40,7 @@ def test_places_of_cases_left_out_are_shared_by_the_others(tmp_path: Path) -> No
 
 def test_who_takes_a_place_follows_the_seed(tmp_path: Path) -> None:
     store = CaseStore(tmp_path)
-    store.write_left_out(1, list("bcdef")[:3])
+    store.write_left_out(1, list("bcd"))
     store.publish(1)
     runs = []
     for seed in (3, 3, 4):
@@ -67,8 +69,20 @@ def test_without_a_store_nobody_is_left_out(tmp_path: Path) -> None:
     assert served(CaseDataset(CASES, [], [])) == list("abcdef")
 
 
-def test_where_nobody_would_be_left_all_stay(tmp_path: Path) -> None:
+def test_where_nobody_would_be_left_all_stay_and_weigh_nothing(tmp_path: Path) -> None:
     store = CaseStore(tmp_path)
     store.write_left_out(1, list("abcdef"))
     store.publish(1)
-    assert served(CaseDataset(CASES, [], [], store=store)) == list("abcdef")
+    data = [{"label": torch.zeros(1, 2, 3), **case} for case in CASES]
+    dataset = CaseDataset(data, [], [CleansedLabeld("label", store)], store=store)
+    assert served(dataset) == list("abcdef")
+    assert not any(dataset[i]["label_weight"].any() for i in range(6))
+
+
+def test_places_are_counted_from_the_end_too(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_left_out(1, ["f"])
+    store.publish(1)
+    dataset = CaseDataset(CASES, [], [], store=store)
+    assert dataset[-2]["case"] == "e"
+    assert dataset[-1]["case"] != "f"

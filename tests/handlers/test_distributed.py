@@ -45,6 +45,10 @@ class RecordingStore(CaseStore):
         self.written.append(f"seen {case}")
         super().write_seen(case, *args)
 
+    def write_left_out(self, version: int, cases: Any) -> None:
+        self.written.append("left out")
+        super().write_left_out(version, cases)
+
     def write_target(self, version: int, case: str, *args: Any) -> None:
         self.written.append(f"target {case}")
         super().write_target(version, case, *args)
@@ -62,7 +66,12 @@ class CachingStore(RecordingStore):
         return self.looked[1]
 
 
-def self_cleanse(folder: Path, sampler: Any = None, kind: type[RecordingStore] = RecordingStore) -> dict[str, Any]:
+def self_cleanse(
+    folder: Path,
+    sampler: Any = None,
+    kind: type[RecordingStore] = RecordingStore,
+    redraw_epoch: int | None = 0,
+) -> dict[str, Any]:
     """Two rounds of filter and cleanser on 13 cases, 4 of them spoilt, with a network that is right from the start."""
     cases = make_cases(13, 2)
     for i, structure in ((2, 1), (5, 2), (8, 2), (11, 2)):
@@ -70,7 +79,7 @@ def self_cleanse(folder: Path, sampler: Any = None, kind: type[RecordingStore] =
     store = kind(folder)
     trainer, sweep = make_trainer(cases, store, 2, [], sweep_sampler=sampler)
     label_filter = LabelFilter(sweep, store, {1: "outer", 2: "inner"}, warmup_epochs=2)
-    label_cleanser = LabelCleanser(store)
+    label_cleanser = LabelCleanser(store, redraw_epoch)
     label_filter.attach(trainer)
     label_cleanser.attach(trainer)
     trainer.run()
@@ -83,6 +92,7 @@ def self_cleanse(folder: Path, sampler: Any = None, kind: type[RecordingStore] =
         "cleansed": done.cases,
         "changed_voxels": done.changed_voxels,
         "trained_on": {d["case"]: (d["label"].numpy(), d["label_weight"].numpy()) for d in trainer.data_loader.dataset},
+        "left_out": (done.left_out, store.read_left_out(store.version)),
         "written": store.written,
         "state": label_filter.state_dict() | label_cleanser.state_dict(),
     }
@@ -168,6 +178,7 @@ def process(rank: int, folder: Path) -> None:
         "padded": self_cleanse(folder / "padded", partial(sampler, even_divisible=True)),
         "everyone all": self_cleanse(folder / "everyone all"),
         "cached": self_cleanse(folder / "cached", partial(sampler, even_divisible=False), CachingStore),
+        "left out": self_cleanse(folder / "left out", partial(sampler, even_divisible=False), CachingStore, None),
         "averaged": averaged,
         "resumed": Averaged(folder / "resumed", resume=True).run(4),
         "drawn": whole.drawn,
@@ -228,6 +239,14 @@ def test_every_case_is_swept_and_every_target_written_once(ranks: list[dict[str,
     shares = [sum(line.startswith("seen") for line in lines) for lines in written]
     assert sorted(shares) == [6, 7]
     assert all(any(line.startswith("target") for line in lines) for lines in written)
+
+
+def test_all_ranks_leave_the_same_cases_out(ranks: list[dict[str, Any]]) -> None:
+    spoilt = ("case02", "case05", "case08", "case11")
+    for rank in ranks:
+        assert rank["left out"]["left_out"] == (spoilt, set(spoilt))
+        assert not rank["left out"]["cleansed"]
+    assert [rank["left out"]["written"].count("left out") for rank in ranks] == [1, 0]
 
 
 def test_averaged_weights_are_alike_and_resume_to_the_same(ranks: list[dict[str, Any]]) -> None:

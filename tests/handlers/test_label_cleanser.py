@@ -1,9 +1,8 @@
-"""The label cleanser on a real trainer: suspects train on pseudo-labels, the rest on what was given."""
+"""The label cleanser on a real trainer: suspects are left out or redrawn, the rest trains on what was given."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.export import write_cleansed_labels, write_nnunet_dataset
 from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
-from monai_selfcleanse.handlers.label_cleanser import left_out
-from monai_selfcleanse.mixture import FilterDecision
 from monai_selfcleanse.report import look_at_suspects
 from monai_selfcleanse.store import CaseStore
 
@@ -27,29 +24,10 @@ def trained(
 ) -> tuple[Any, LabelCleanser]:
     trainer, sweep = make_trainer(cases, store, epochs, [])
     LabelFilter(sweep, store, [1, 2], warmup_epochs=1, **options).attach(trainer)
-    cleanser = LabelCleanser(store)
+    cleanser = LabelCleanser(store, redraw_epoch=0)
     cleanser.attach(trainer)
     trainer.run()
     return trainer, cleanser
-
-
-def judged(
-    suspected: Any, gaps: Sequence[float] | None = None, surprise: Any = None, score: Any = None
-) -> LabelFilterResult:
-    """A round's result on cases a, b, ...; where nothing else is said, suspects are a surprise of 0.4 Dice."""
-    mark = np.array(suspected, dtype=bool)
-    cases, structures = tuple("abcdefghij"[: len(mark)]), tuple(range(1, mark.shape[1] + 1))
-    evidence = {
-        "score": np.ones(mark.shape) if score is None else np.array(score),
-        "dice": 0.9 - np.array(0.4 * mark if surprise is None else surprise),
-        "expected_dice": np.full(mark.shape, 0.9),
-    }
-    decisions = tuple(
-        FilterDecision(1.0 - column, column, "suspects", None, gap, 0.1)
-        for column, gap in zip(mark.T, gaps or [0.4] * len(structures), strict=True)
-    )
-    names = tuple(map(str, structures))
-    return LabelFilterResult(cases, structures, names, evidence, 1.0 - mark, mark, decisions, False, epoch=1)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -91,7 +69,7 @@ def test_the_pipeline_serves_the_target_from_the_next_epoch_on(tmp_path: Path) -
     store = CaseStore(tmp_path)
     trainer, sweep = make_trainer(cases, store, 2, [])
     LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
-    LabelCleanser(store).attach(trainer)
+    LabelCleanser(store, redraw_epoch=0).attach(trainer)
     inner: dict[int, int] = {1: 0, 2: 0}
 
     @trainer.on(Events.ITERATION_COMPLETED)
@@ -107,7 +85,7 @@ def test_the_pipeline_serves_the_target_from_the_next_epoch_on(tmp_path: Path) -
 
 
 def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
-    """Rounds after epochs 1, 2 and 3; from 2 on labels are redrawn. 16 cases a epoch, whoever is trained on."""
+    """Rounds after epochs 1, 2 and 3; from 2 on labels are redrawn. 16 cases an epoch, whoever is trained on."""
     cases = make_cases(16, 2)
     spoil(cases[4], structure=2)
     store = CaseStore(tmp_path)
@@ -132,48 +110,13 @@ def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
     assert [len(cases) for cases in trained_on.values()] == [16, 16, 16]
 
 
-@pytest.mark.parametrize(
-    ("suspected", "expected"),
-    [
-        ([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]], ("c",)),  # one bad label of four good ones stays
-        ([[0, 0, 0], [1, 0, 0], [1, 1, 0]], ("b", "c")),
-        ([[0], [1], [0]], ("b",)),
-        ([[1], [1], [1]], ()),  # nobody would be left
-    ],
-)
-def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
-    suspected: list[list[int]], expected: tuple[str, ...], tmp_path: Path
-) -> None:
-    engine = Engine(lambda e, b: None)
-    cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=2)
-    cleanser.attach(engine)
-    engine.state.label_filter_result = judged(suspected)
-    cleanser(engine)
-    assert engine.state.label_cleanser_result.left_out == expected
-    assert cleanser.store.read_left_out(1) == set(expected)
-
-
-def test_labels_that_could_not_be_judged_do_not_count_in_that() -> None:
-    unknown = [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, np.nan], [np.nan] * 4]
-    assert left_out(judged([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], score=unknown)) == ("b",)
-
-
-def test_suspects_stay_where_the_groups_are_not_clearly_apart() -> None:
-    assert left_out(judged([[1, 0], [0, 1], [0, 0]], gaps=[0.24, 0.4])) == ("b",)
-
-
-def test_a_suspect_stays_that_is_no_surprise_by_itself() -> None:
-    """Trusted labels fall short of what the network expects by 0.1; c by 0.1 + 0.24, b by 0.1 + 0.26."""
-    assert left_out(judged([[0], [1], [1]], surprise=[[0.1], [0.36], [0.34]])) == ("b",)
-
-
 def test_with_no_epoch_to_redraw_suspects_are_left_out_to_the_end(tmp_path: Path) -> None:
     cases = make_cases(16, 2)
     spoil(cases[4], structure=2)
     store = CaseStore(tmp_path)
     trainer, sweep = make_trainer(cases, store, 3, [])
     LabelFilter(sweep, store, [1, 2], warmup_epochs=1, interval=1).attach(trainer)
-    LabelCleanser(store, redraw_epoch=None).attach(trainer)
+    LabelCleanser(store).attach(trainer)
     trainer.run()
     assert trainer.state.label_cleanser_result.left_out == ("case04",)
     assert trainer.state.label_cleanser_result.cases == ()
@@ -190,7 +133,7 @@ def test_events_carry_the_result(tmp_path: Path) -> None:
     spoil(cases[0], structure=1)
     store = CaseStore(tmp_path)
     trainer, sweep = make_trainer(cases, store, 1, [])
-    LabelCleanser(store).attach(trainer)  # before the filter: the order does not matter
+    LabelCleanser(store, redraw_epoch=0).attach(trainer)  # before the filter: the order does not matter
     LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
     versions: list[int] = []
     trainer.add_event_handler(
@@ -207,7 +150,7 @@ def test_each_cleansing_starts_from_the_given_labels(tmp_path: Path) -> None:
     probabilities = np.stack([1.0 - np.ones((2, 3)), np.ones((2, 3))])
     store.write_seen("a", given, probabilities, np.eye(4))
     engine = Engine(lambda e, b: None)
-    cleanser = LabelCleanser(store)
+    cleanser = LabelCleanser(store, redraw_epoch=0)
     cleanser.attach(engine)
     for suspected, expected in ((True, True), (False, False)):
         mark = np.array([[suspected]])
@@ -225,7 +168,7 @@ def test_a_new_training_does_not_take_up_old_targets(tmp_path: Path) -> None:
     store = CaseStore(tmp_path)
     trained(cases, store)
     assert store.version == 2
-    trainer, _ = make_trainer(cases, store, 1, [LabelCleanser(store)])
+    trainer, _ = make_trainer(cases, store, 1, [LabelCleanser(store, redraw_epoch=0)])
     trainer.run()
     assert store.version == 0
     assert store.read_target("case04") is None
@@ -237,7 +180,7 @@ def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
     for version in (1, 2):
         store.write_target(version, "a", target * version, target)
         store.publish(version)
-    cleanser = LabelCleanser(store)
+    cleanser = LabelCleanser(store, redraw_epoch=0)
     cleanser.load_state_dict({"version": 1, "cases": ["a"], "left_out": []})
     engine = Engine(lambda e, b: None)
     cleanser.attach(engine)
@@ -252,7 +195,7 @@ def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
 def test_a_checkpoint_whose_targets_are_elsewhere_is_refused(
     cases: list[str], left_out: list[str], tmp_path: Path
 ) -> None:
-    cleanser = LabelCleanser(CaseStore(tmp_path))
+    cleanser = LabelCleanser(CaseStore(tmp_path), redraw_epoch=0)
     cleanser.load_state_dict({"version": 1, "cases": cases, "left_out": left_out})
     engine = Engine(lambda e, b: None)
     cleanser.attach(engine)
@@ -260,6 +203,27 @@ def test_a_checkpoint_whose_targets_are_elsewhere_is_refused(
     engine.state.epoch = 3
     with pytest.raises(RuntimeError, match="resume with the output_dir of the interrupted run"):
         cleanser._take_up(engine)
+
+
+def test_a_checkpoint_knows_all_who_are_left_out(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_left_out(1, ["a", "b"])
+    store.publish(1)
+    before, after = LabelCleanser(store), LabelCleanser(store)
+    engine = Engine(lambda e, b: None)
+    before.version, before.left_out = 1, ("a", "b")
+    after.load_state_dict(before.state_dict())
+    engine.state.epoch = 3
+    after._take_up(engine)
+    assert after.left_out == ("a", "b")
+    assert store.read_left_out(store.version) == {"a", "b"}
+    after.left_out = ("a",)
+    with pytest.raises(RuntimeError, match="'b' and 0 other cases differ"):
+        after._take_up(engine)
+    engine.state.epoch = 0  # a new training
+    after._take_up(engine)
+    assert after.left_out == ()
+    assert store.version == 0
 
 
 def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(tmp_path: Path) -> None:
@@ -270,7 +234,7 @@ def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(t
     for min_confidence, rows in ((0.5, 4), (0.8, 3), (0.99, 0)):
         store, out = CaseStore(judged.store.directory, min_confidence), tmp_path / str(min_confidence)
         engine = Engine(lambda e, b: None)
-        cleanser = LabelCleanser(store)
+        cleanser = LabelCleanser(store, redraw_epoch=0)
         cleanser.attach(engine)
         engine.state.label_filter_result = result
         cleanser(engine)
