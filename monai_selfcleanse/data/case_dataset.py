@@ -53,7 +53,8 @@ class CaseDataset(Dataset):
 
     def _transform(self, index: int) -> Any:
         # CacheDataset copies what it holds only ahead of random transforms of its own. Some of MONAI's work in place.
-        return apply_transform(self.transform, deepcopy(self.data[self._places.taken_by(int(index) % len(self.data))]))
+        place = range(len(self.data))[index]  # an index from the end is counted from the start
+        return apply_transform(self.transform, deepcopy(self.data[self._places.taken_by(place)]))
 
 
 class _Places(Randomizable):

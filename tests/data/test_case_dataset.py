@@ -86,3 +86,4 @@ def test_places_are_counted_from_the_end_too(tmp_path: Path) -> None:
     dataset = CaseDataset(CASES, [], [], store=store)
     assert dataset[-2]["case"] == "e"
     assert dataset[-1]["case"] != "f"
+    assert len(list(dataset)) == 6  # ends
