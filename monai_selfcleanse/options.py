@@ -123,10 +123,11 @@ class TrainingOptions:
             ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
-        lowest = {"epochs": 1, "warmup_epochs": 1, "redraw_epoch": 0, "seed": 0, "in_channels": 1, "num_workers": 0}
+        lowest = {"epochs": 1, "warmup_epochs": 1, "seed": 0, "in_channels": 1, "num_workers": 0}
         for name, low in lowest.items():
-            if not (name == "redraw_epoch" and o[name] is None):
-                _check_whole(name, o[name], low)
+            _check_whole(name, o[name], low)
+        if o["redraw_epoch"] is not None:
+            _check_whole("redraw_epoch, if not None,", o["redraw_epoch"], 0)
         _check_structures(o["structures"])
         for name in ("self_cleanse", "partial_labels", "resume"):
             if not isinstance(o[name], bool):
