@@ -118,7 +118,7 @@ class LabelCleanser:
         if not redraws:
             stay = sum(len(found) for case, found in result.suspects.items() if case not in self.left_out)
             what = f"{len(self.left_out)} of {len(result.cases)} cases are left out"
-            what += f"; {stay} suspected labels of others are trained on as they are" if stay else ""
+            what += f"; {stay} suspected labels of other cases are trained on as they are" if stay else ""
         self.logger.info(f"epoch {result.epoch}: {what}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
