@@ -148,6 +148,9 @@ def cases_to_leave_out(judgement: Judgement, min_gap: float = LEAVE_OUT_GAP) -> 
     Args:
         judgement: on the cohort.
         min_gap: least gap between the two groups of a structure whose suspects count, in Dice.
+
+    Returns:
+        Their ids, in the judgement's order; of a cohort in which nothing was judged or suspected, none.
     """
     clear = np.array([decision.gap >= min_gap for decision in judgement.decisions], dtype=bool)
     judged = ~np.isnan(judgement.evidence["score"])

@@ -53,7 +53,7 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
     """Replace a given label by the label cleanser's current target, and add voxel weights.
 
     A case that the cleanser has left out weighs 0 everywhere, unless its place was already given to another
-    (:class:`monai_selfcleanse.data.CaseDataset`).
+    (:class:`monai_selfcleanse.data.CaseDataset`). Without a ``weight_key`` it is trained on, then.
 
     Stands after the deterministic transforms (its target lies on their output's grid) and before augmentation. It is
     not random, but its result changes between epochs; ``RandomizableTrait`` keeps ``CacheDataset`` from caching it.

@@ -20,11 +20,11 @@ from monai_selfcleanse.store import CaseStore
 
 
 def trained(
-    cases: list[dict[str, Any]], store: CaseStore, epochs: int = 2, **options: Any
+    cases: list[dict[str, Any]], store: CaseStore, epochs: int = 2, redraw_epoch: int | None = 0, **options: Any
 ) -> tuple[Any, LabelCleanser]:
     trainer, sweep = make_trainer(cases, store, epochs, [])
     LabelFilter(sweep, store, [1, 2], warmup_epochs=1, **options).attach(trainer)
-    cleanser = LabelCleanser(store, redraw_epoch=0)
+    cleanser = LabelCleanser(store, redraw_epoch)
     cleanser.attach(trainer)
     trainer.run()
     return trainer, cleanser
@@ -114,13 +114,14 @@ def test_with_no_epoch_to_redraw_suspects_are_left_out_to_the_end(tmp_path: Path
     cases = make_cases(16, 2)
     spoil(cases[4], structure=2)
     store = CaseStore(tmp_path)
-    trainer, sweep = make_trainer(cases, store, 3, [])
-    LabelFilter(sweep, store, [1, 2], warmup_epochs=1, interval=1).attach(trainer)
-    LabelCleanser(store).attach(trainer)
-    trainer.run()
+    trainer, _ = trained(cases, store, epochs=3, redraw_epoch=None, interval=1)
     assert trainer.state.label_cleanser_result.left_out == ("case04",)
     assert trainer.state.label_cleanser_result.cases == ()
     assert store.read_target("case04") is None
+
+
+def test_to_leave_out_to_the_end_is_the_default(tmp_path: Path) -> None:
+    assert LabelCleanser(CaseStore(tmp_path)).redraw_epoch is None
 
 
 def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
