@@ -32,8 +32,8 @@ def cleanse_label(
     Wherever the given label or the prediction speaks of a suspected structure, the prediction decides if it is sure
     enough, except in slices at the structure's ends that are a matter of opinion
     (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So a
-    suspected structure is redrawn, or restored where it is missing, whatever lies around it, and a trusted one changes
-    only where the network sees a suspected one in its place.
+    suspected structure is redrawn, or restored where it is missing. What was given as a trusted structure stays: such
+    a structure loses nothing, and gains only what the prediction takes from a suspected one.
 
     A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
     the prediction's voxels as it has beyond them, and these are less than that part of what the two share (missing
@@ -98,9 +98,10 @@ def _disputed(given: np.ndarray, predicted: np.ndarray, suspected: Sequence[int]
     """Where the prediction may decide, and where the given label has a suspected structure that nobody else sees."""
     seen = [k for k in suspected if (predicted == k).any()]
     disputed = np.zeros(given.shape, dtype=bool)
+    open_to_all = np.isin(given, [0, *suspected])
     for k in seen:
         has, sees = given == k, predicted == k
-        decides = (has | sees) & ~debatable_slices(has, sees)
+        decides = (has | sees) & open_to_all & ~debatable_slices(has, sees)
         lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
         shared = np.count_nonzero(has & sees)
         if min(lacks, exceeds) * ONE_SIDED <= shared:

@@ -14,10 +14,13 @@ import numpy as np
 from .mixture import FilterDecision, filter_labels
 from .scoring import merge_unannotated, structure_evidence
 
-__all__ = ["LEAVE_OUT_GAP", "Judgement", "LabelJudge", "cases_to_leave_out"]
+__all__ = ["LEAVE_OUT_GAP", "REDRAW_MARGIN", "Judgement", "LabelJudge", "cases_to_leave_out"]
 
 LEAVE_OUT_GAP = 0.25
 """From this gap between a structure's two groups on (``FilterDecision.gap``, in Dice) its suspects are beyond doubt."""
+
+REDRAW_MARGIN = 0.1
+"""How much less Dice than for a typical trusted label the network may expect of its drawing that replaces a label."""
 
 _LEAVE_OUT_FROM, _LEAVE_OUT_UP_TO = 1 / 3, 0.8
 """Share of its structures from which on a case is left out, and share of the cases that may be."""
@@ -53,10 +56,25 @@ class Judgement:
         return int(np.count_nonzero(~np.isnan(self.evidence["score"])))
 
     @property
-    def suspects(self) -> dict[str, list[int]]:
-        """Suspected structures by case, of the cases that have one."""
+    def redrawn(self) -> np.ndarray:
+        """``(n, K)`` bool: the suspected labels that the network's own drawing is to replace.
+
+        It must expect to draw the structure there about as well as where it agrees with the annotator: its expected
+        Dice may lie :data:`REDRAW_MARGIN` below the median over the structure's trusted labels. What it draws worse is
+        often a hard case with a good label. Where there is no trusted label, all suspects are redrawn.
+        """
+        out = self.suspected.copy()
+        expected = self.evidence["expected_dice"]
+        trusted = ~np.isnan(self.evidence["score"]) & ~self.suspected
+        for column, own, others in zip(out.T, expected.T, trusted.T, strict=True):
+            if others.any():
+                column &= own >= np.median(own[others]) - REDRAW_MARGIN
+        return out
+
+    def by_case(self, chosen: np.ndarray) -> dict[str, list[int]]:
+        """Chosen structures (``(n, K)`` bool, such as :attr:`suspected`) by case, of the cases that have one."""
         structures = np.array(self.structures)
-        return {c: structures[s].tolist() for c, s in zip(self.cases, self.suspected, strict=True) if s.any()}
+        return {c: structures[row].tolist() for c, row in zip(self.cases, chosen, strict=True) if row.any()}
 
 
 class LabelJudge:

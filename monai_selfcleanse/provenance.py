@@ -37,10 +37,11 @@ def is_export(folder: Path) -> bool:
 
 
 def judgement_by_case(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each case's structures with ``clean_probability`` and ``suspected``, from rows of the label report."""
+    """Each case's structures with ``clean_probability``, ``suspected`` and ``redrawn``, from rows of the report."""
     out: dict[str, dict[str, Any]] = {}
     for row in rows:
-        judged = {"clean_probability": row["clean_probability"], "suspected": bool(row["suspected"])}
+        judged = {"clean_probability": row["clean_probability"]}
+        judged |= {mark: bool(row[mark]) for mark in ("suspected", "redrawn")}
         out.setdefault(row["case"], {})[row["structure_name"]] = judged
     return out
 

@@ -56,6 +56,7 @@ def write_results(
         judgement.clean_probability,
         judgement.suspected,
         judgement.partial_labels,
+        judgement.redrawn,
     )
     cleansed = Path(directory) / _CLEANSED
     write_report(directory, ranked, names, decisions, data, store, source, unreadable=unreadable)
@@ -120,6 +121,8 @@ def _judgement_rows(judgement: Judgement) -> Rows:
         rows.insert(1, ("labels not annotated", str(n_cases * n_structures - judgement.n_judged)))
     for name, decision, column in zip(judgement.names, judgement.decisions, judgement.suspected.T, strict=True):
         rows.append((f"  {name}", VERDICTS.get(decision.verdict, str(int(column.sum())))))
+    if judgement.suspected.any():
+        rows.append(("labels redrawn", f"{int(judgement.redrawn.sum())} of these"))
     return rows
 
 

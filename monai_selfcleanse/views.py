@@ -37,7 +37,7 @@ class CaseView:
         label: the given label with its file.
         predicted: most probable class, int64; 0 outside of what the network has seen.
         confidence: its probability in [0, 1], float32; 0 outside of what the network has seen.
-        suspected: the suspected structures.
+        redrawn: the structures that the cleansed label has redrawn.
         min_confidence: confidence from which on the prediction may redraw the label.
     """
 
@@ -45,7 +45,7 @@ class CaseView:
     label: GivenLabel
     predicted: np.ndarray
     confidence: np.ndarray
-    suspected: tuple[int, ...]
+    redrawn: tuple[int, ...]
     min_confidence: float
 
     @property
@@ -66,7 +66,7 @@ class CaseView:
     @cached_property
     def cleansed(self) -> np.ndarray:
         """The cleansed label, by the rule of training (:func:`monai_selfcleanse.cleansing.cleanse_label`)."""
-        return cleanse_label(self.given, self.predicted, self.confidence, self.suspected, self.min_confidence)[0]
+        return cleanse_label(self.given, self.predicted, self.confidence, self.redrawn, self.min_confidence)[0]
 
     def read_image(self) -> np.ndarray:
         """The first channel of the image, of the label's shape.
@@ -81,17 +81,17 @@ class CaseView:
         return np.asanyarray(image.dataobj)
 
 
-def view_case(data: Mapping[str, Any], seen: SeenCase, suspected: Sequence[int] = ()) -> CaseView:
+def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = ()) -> CaseView:
     """Read a case's given label, and bring the prediction onto its grid.
 
     Args:
         data: the case's dictionary, with paths.
         seen: what the network saw, on the network's grid.
-        suspected: the suspected structures.
+        redrawn: the structures that the cleansed label has redrawn.
     """
     label = read_label(data["label"])
     predicted, confidence = _on_grid(seen, label.index.shape, label.file.affine)
-    return CaseView(data, label, predicted, confidence, tuple(suspected), seen.min_confidence)
+    return CaseView(data, label, predicted, confidence, tuple(redrawn), seen.min_confidence)
 
 
 def image_channels(image: Any, ndim: int) -> list[nib.Nifti1Image]:

@@ -1,4 +1,4 @@
-"""Which cases a training does better without."""
+"""Which cases a training does better without, and which labels the network may redraw."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from monai_selfcleanse.judgement import Judgement, cases_to_leave_out
 from monai_selfcleanse.mixture import FilterDecision
 
 
-def judged(suspected: Any, gaps: Sequence[float] | None = None, score: Any = None) -> Judgement:
+def judged(
+    suspected: Any, gaps: Sequence[float] | None = None, score: Any = None, expected_dice: Any = None
+) -> Judgement:
     """A judgement on cases a, b, ..., whose groups are 0.4 apart where nothing else is said."""
     mark = np.array(suspected, dtype=bool)
     cases, structures = tuple("abcdefghij"[: len(mark)]), tuple(range(1, mark.shape[1] + 1))
@@ -21,6 +23,7 @@ def judged(suspected: Any, gaps: Sequence[float] | None = None, score: Any = Non
         for column, gap in zip(mark.T, gaps or [0.4] * len(structures), strict=True)
     )
     evidence = {"score": np.ones(mark.shape) if score is None else np.array(score)}
+    evidence["expected_dice"] = np.ones(mark.shape) if expected_dice is None else np.array(expected_dice)
     return Judgement(cases, structures, tuple(map(str, structures)), evidence, 1.0 - mark, mark, decisions, False)
 
 
@@ -62,3 +65,22 @@ def test_suspects_stay_where_the_groups_are_not_clearly_apart() -> None:
     found = judged([[1, 0], [0, 1], [0, 0]], gaps=[0.24, 0.4])
     assert cases_to_leave_out(found) == ("b",)
     assert cases_to_leave_out(found, min_gap=0.2) == ("a", "b")
+
+
+def test_a_suspect_is_redrawn_where_the_network_draws_about_as_well_as_where_it_is_trusted() -> None:
+    """Trusted labels of structure 1 have a median expected Dice of 0.9, the only one of structure 2 has 0.5."""
+    suspected = [[0, 1], [0, 1], [0, 1], [1, 0], [1, 1]]
+    expected = [[0.8, 0.41], [0.9, 0.39], [0.99, 1.0], [0.81, 0.5], [0.79, 0.4]]
+    found = judged(suspected, expected_dice=expected)
+    assert found.redrawn.tolist() == [[0, 1], [0, 0], [0, 1], [1, 0], [0, 1]]
+    assert found.by_case(found.redrawn) == {"a": [2], "c": [2], "d": [1], "e": [2]}
+    assert found.by_case(found.suspected) == {"a": [2], "b": [2], "c": [2], "d": [1], "e": [1, 2]}
+
+
+def test_labels_that_could_not_be_judged_say_nothing_of_how_well_the_network_draws() -> None:
+    found = judged([[1], [0], [0]], score=[[1.0], [1.0], [np.nan]], expected_dice=[[0.4], [0.5], [1.0]])
+    assert found.redrawn.tolist() == [[1], [0], [0]]
+
+
+def test_without_a_trusted_label_all_suspects_are_redrawn() -> None:
+    assert judged([[1], [1]], expected_dice=[[0.1], [0.9]]).redrawn.all()

@@ -11,7 +11,7 @@ from ..cases import case_of, label_file_of
 from ..files import atomic_folder
 from ..labels import read_label, save_index_map
 from ..provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
-from ..report.rows import suspected_structures
+from ..report.rows import structures_by_case
 from ..store import CaseStore, SeenCase
 from ..views import view_case
 
@@ -25,15 +25,15 @@ def write_cleansed_labels(
     directory: str | Path,
     source: Mapping[str, Any],
 ) -> None:
-    """Write every case's label, cleansed where it is suspected, under its own relative path, and ``provenance.json``.
+    """Write every case's label, its redrawn structures in it, under its own relative path, and ``provenance.json``.
 
-    A label without suspected structure is copied as a file, if it is an index map. Soft labels and class probabilities
+    A label without such a structure is copied as a file, if it is an index map. Soft labels and class probabilities
     (:mod:`monai_selfcleanse.labels`) all become index maps. The folder is built beside its place and then put there
     as a whole; an earlier export that was there is replaced. Given labels are only read.
 
     Args:
         data: the cases' dictionaries, with paths.
-        rows: of :func:`monai_selfcleanse.report.report_rows`; their suspected structures are redrawn.
+        rows: of :func:`monai_selfcleanse.report.report_rows`; their ``redrawn`` structures are redrawn.
         store: where the filter's last sweep is.
         directory: the folder to write.
         source: see :func:`monai_selfcleanse.provenance.provenance`.
@@ -41,11 +41,11 @@ def write_cleansed_labels(
     Raises:
         ValueError: the folder holds something that is not an earlier export.
     """
-    suspected = suspected_structures(rows)
+    redrawn = structures_by_case(rows, "redrawn")
     with atomic_folder(directory, is_export) as part:
         for item in data:
             target = part / label_file_of(item)
-            structures = suspected.get(case_of(item), [])
+            structures = redrawn.get(case_of(item), [])
             if structures:
                 cleanse_file(item, store.read_seen(case_of(item)), structures, target)
             elif (label := read_label(item["label"])).is_index_map:

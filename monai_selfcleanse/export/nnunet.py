@@ -27,7 +27,7 @@ from ..cleansing import untrusted_voxels
 from ..files import atomic_folder
 from ..labels import read_label
 from ..provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
-from ..report.rows import suspected_structures
+from ..report.rows import structures_by_case
 from ..store import CaseStore
 from ..views import image_channels, view_case
 
@@ -53,7 +53,7 @@ def write_nnunet_dataset(
     Args:
         data: the cases' dictionaries; ``image`` may be a list of paths, one a channel, or a file with the channels
             along one more axis than its label has.
-        rows: of :func:`monai_selfcleanse.report.report_rows`; their suspected structures are redrawn.
+        rows: of :func:`monai_selfcleanse.report.report_rows`; their ``redrawn`` structures are redrawn.
         names: the structures and their names.
         store: where the last sweep is; asked for cases with a suspected structure alone.
         directory: the data set's folder, by nnU-Net's rule ``DatasetNNN_Name``, in its ``nnUNet_raw``.
@@ -74,7 +74,7 @@ def write_nnunet_dataset(
     check_unique_cases(data)
     value = {int(k): i for i, k in enumerate(names, 1)}
     labels = _labels(names, ignore)
-    suspected = suspected_structures(rows)
+    suspected, redrawn = (structures_by_case(rows, mark) for mark in ("suspected", "redrawn"))
     ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
     known = nnunet_names([case_of(item) for item in data])
     n_channels = 0
@@ -83,7 +83,7 @@ def write_nnunet_dataset(
             (part / folder).mkdir()
         for item in data:
             case = case_of(item)
-            index = _cleansed(item, suspected.get(case, []), store, value, labels.get("ignore"))
+            index = _cleansed(item, suspected.get(case, []), redrawn.get(case, []), store, value, labels.get("ignore"))
             shape = index.shape
             channels = image_channels(item["image"], len(shape))
             n_channels = n_channels or len(channels)
@@ -167,14 +167,15 @@ def _write_image(channel: nib.Nifti1Image, target: Path) -> None:
 
 def _cleansed(
     item: Mapping[str, Any],
-    structures: Sequence[int],
+    suspected: Sequence[int],
+    redrawn: Sequence[int],
     store: CaseStore,
     value: Mapping[int, int],
     ignore: int | None,
 ) -> np.ndarray:
     """A case's cleansed label, uint8, in nnU-Net's numbers."""
-    if structures:
-        view = view_case(item, store.read_seen(case_of(item)), structures)
+    if suspected:
+        view = view_case(item, store.read_seen(case_of(item)), redrawn)
         label = view.cleansed
     else:
         label = read_label(item["label"]).index
@@ -184,7 +185,9 @@ def _cleansed(
     out = np.zeros(label.shape, dtype=np.uint8)
     for structure, number in value.items():
         out[label == structure] = number
-    if ignore is not None and structures:
-        untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, structures, view.min_confidence)
+    if ignore is not None and suspected:
+        left = [k for k in suspected if k not in redrawn]
+        sure = np.where(np.isin(view.given, left) | np.isin(view.predicted, left), -1.0, view.confidence)
+        untrusted = untrusted_voxels(view.given, view.predicted, sure, suspected, view.min_confidence)
         out[untrusted] = ignore
     return out

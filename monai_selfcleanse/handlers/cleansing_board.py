@@ -66,8 +66,8 @@ class CleansingBoard:
         worst = [row for row in ranked if row["suspected"]][: self.n_pictures]
         if worst:
             index = {case_of(item): i for i, item in enumerate(self.cases.data)}
-            suspects = result.suspects
-            pictures = [self._picture(index[r["case"]], r["structure"], suspects[r["case"]]) for r in worst]
+            redrawn = result.by_case(result.redrawn)
+            pictures = [self._picture(index[r["case"]], r["structure"], redrawn.get(r["case"], [])) for r in worst]
             self.writer.add_image("suspects", _side_by_side(pictures), result.epoch, dataformats="HWC")
             lines = [
                 f"{i}. {row['case']}, {row['structure_name']}: {row['reason']} ({row['clean_probability']:.2g})"
@@ -75,10 +75,10 @@ class CleansingBoard:
             ]
             self.writer.add_text("suspects", "orange: given, blue: proposed\n\n" + "\n".join(lines), result.epoch)
 
-    def _picture(self, index: int, structure: int, suspected: list[int]) -> np.ndarray:
+    def _picture(self, index: int, structure: int, redrawn: list[int]) -> np.ndarray:
         data = self.cases[index]
         seen = self.store.read_seen(case_of(data))
-        proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, suspected, seen.min_confidence)
+        proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, redrawn, seen.min_confidence)
         image = np.asarray(data["image"])[0]
         masks = seen.given == structure, proposed == structure
         if image.ndim == 3:

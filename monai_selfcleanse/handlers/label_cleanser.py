@@ -50,10 +50,12 @@ class LabelCleanser:
     on as it was given. :class:`monai_selfcleanse.data.CaseDataset` gives a case's place to another; in the pipeline of
     another data set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing.
 
-    From ``redraw_epoch`` on every suspected label is redrawn. Each cleansing starts from the given labels
-    (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and a label that is no longer
-    suspected returns to what was given. The targets are files that :class:`monai_selfcleanse.transforms.CleansedLabeld`
-    reads. The result is in ``engine.state.label_cleanser_result`` when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
+    From ``redraw_epoch`` on suspected labels are redrawn where the network draws well enough
+    (:attr:`monai_selfcleanse.judgement.Judgement.redrawn`), and none is left out. Each cleansing starts from the given
+    labels (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and a label that is no
+    longer suspected returns to what was given. The targets are files that
+    :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
+    when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
     Report and cleansed labels on disk hold the redrawn labels either way. ``docs/method.md`` has what was measured of
     the two; to leave out to the end is the default.
@@ -96,16 +98,16 @@ class LabelCleanser:
         """Write and publish the targets of the filter's latest result."""
         result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
         redraws = self.redraw_epoch is not None and result.epoch >= self.redraw_epoch
-        suspects = result.suspects if redraws else {}
+        redrawn = result.by_case(result.redrawn) if redraws else {}
         self.version += 1
-        self.cases = tuple(suspects)
+        self.cases = tuple(redrawn)
         self.left_out = () if redraws else cases_to_leave_out(result, self.leave_out_gap)
         on_rank_zero(lambda: self.store.write_left_out(self.version, self.left_out))
         changed = {}
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
             seen = self.store.read_seen(case)
             target, weight = cleanse_label(
-                seen.given, seen.predicted, seen.confidence, suspects[case], seen.min_confidence
+                seen.given, seen.predicted, seen.confidence, redrawn[case], seen.min_confidence
             )
             self.store.write_target(self.version, case, target, weight)
             changed[case] = int(np.count_nonzero(target != seen.given))
@@ -115,10 +117,12 @@ class LabelCleanser:
         done = LabelCleanserResult(result.epoch, self.version, self.cases, voxels, self.left_out)
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
         what = f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels"
+        stay = int(result.suspected.sum() - result.redrawn.sum())
         if not redraws:
-            stay = sum(len(found) for case, found in result.suspects.items() if case not in self.left_out)
             what = f"{len(self.left_out)} of {len(result.cases)} cases are left out"
-            what += f"; {stay} suspected labels of other cases are trained on as they are" if stay else ""
+            out = np.isin(result.cases, self.left_out)
+            stay = int(result.suspected[~out].sum())
+        what += f"; {stay} suspected labels of other cases are trained on as they are" if stay else ""
         self.logger.info(f"epoch {result.epoch}: {what}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 

@@ -1,7 +1,7 @@
 """From the filter's result to what a person reads: the ranked list, the slices to look at, and a page with pictures."""
 
 from .html import write_html
-from .rows import REPORT_COLUMNS, report_rows, suspected_structures
+from .rows import REPORT_COLUMNS, report_rows, structures_by_case
 from .slices import SLICE_COLUMNS, slice_rows
 from .suspects import Suspect, look_at_suspects
 from .truth import TruthSummary, compare_with_truth
@@ -18,7 +18,7 @@ __all__ = [
     "look_at_suspects",
     "report_rows",
     "slice_rows",
-    "suspected_structures",
+    "structures_by_case",
     "write_html",
     "write_report",
 ]

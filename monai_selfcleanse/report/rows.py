@@ -11,9 +11,18 @@ import numpy as np
 
 from ..scoring import EVIDENCE, reason_for
 
-__all__ = ["REPORT_COLUMNS", "UNANNOTATED", "report_rows", "suspected_structures", "write_rows"]
+__all__ = ["REPORT_COLUMNS", "UNANNOTATED", "report_rows", "structures_by_case", "write_rows"]
 
-REPORT_COLUMNS = ("case", "structure", "structure_name", "clean_probability", "suspected", "reason", *EVIDENCE)
+REPORT_COLUMNS = (
+    "case",
+    "structure",
+    "structure_name",
+    "clean_probability",
+    "suspected",
+    "redrawn",
+    "reason",
+    *EVIDENCE,
+)
 """Columns of ``label_report.csv``; the evidence is explained in :mod:`monai_selfcleanse.scoring`."""
 
 UNANNOTATED = "not annotated"
@@ -27,6 +36,7 @@ def report_rows(
     clean_probability: np.ndarray,
     suspected: np.ndarray,
     partial_labels: bool = False,
+    redrawn: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """One row a case and structure, most suspect first.
 
@@ -37,6 +47,7 @@ def report_rows(
         clean_probability: ``(n, K)`` in [0, 1].
         suspected: ``(n, K)`` bool.
         partial_labels: give labels that were not judged, for they lack the structure, the reason :data:`UNANNOTATED`.
+        redrawn: ``(n, K)`` bool, the suspects that cleansed labels have redrawn; None for all.
 
     Returns:
         Dictionaries with :data:`REPORT_COLUMNS` as keys.
@@ -55,6 +66,7 @@ def report_rows(
                     "structure_name": name,
                     "clean_probability": float(clean_probability[i, j]),
                     "suspected": int(suspected[i, j]),
+                    "redrawn": int((suspected if redrawn is None else redrawn)[i, j]),
                     "reason": reason,
                     **values,
                 }
@@ -62,11 +74,14 @@ def report_rows(
     return sorted(rows, key=lambda row: (row["clean_probability"], -np.nan_to_num(row["score"]), row["case"]))
 
 
-def suspected_structures(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """The suspected structures by case; cases and structures in the rows' order, cases without any left out."""
+def structures_by_case(rows: Iterable[Mapping[str, Any]], mark: str) -> dict[str, list[int]]:
+    """The structures whose rows have a mark, ``"suspected"`` or ``"redrawn"``, by case.
+
+    Cases and structures come in the rows' order; cases without any are left out.
+    """
     out: dict[str, list[int]] = {}
     for row in rows:
-        if row["suspected"]:
+        if row[mark]:
             out.setdefault(row["case"], []).append(row["structure"])
     return out
 

@@ -11,7 +11,7 @@ from ..cases import case_of, label_file_of
 from ..store import CaseStore
 from ..views import CaseView, view_case
 from .pictures import Picture, draw_slices
-from .rows import suspected_structures
+from .rows import structures_by_case
 from .slices import slice_rows
 
 __all__ = ["Suspect", "look_at_suspects"]
@@ -67,10 +67,11 @@ def look_at_suspects(
     suspects = [row for row in rows if row["suspected"]]
     pictured = {(row["case"], row["structure"]) for row in suspects[:n_pictured]}
     names = {row["structure"]: row["structure_name"] for row in suspects}
-    for case, structures in suspected_structures(rows).items():
+    redrawn = structures_by_case(rows, "redrawn")
+    for case, structures in structures_by_case(rows, "suspected").items():
         if case not in by_case:
             raise KeyError(f"case {case!r} of the report is not in the data list")
-        view = view_case(by_case[case], store.read_seen(case), structures)
+        view = view_case(by_case[case], store.read_seen(case), redrawn.get(case, ()))
         drawn = [k for k in structures if (case, k) in pictured]
         image, note = _read_image(view) if drawn else (None, "")
         for k in structures:

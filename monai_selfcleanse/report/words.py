@@ -47,7 +47,17 @@ def verdict_in_words(decision: FilterDecision) -> str:
 
 
 def reason_in_words(row: Mapping[str, Any]) -> str:
-    """Why a label is suspected or was not judged, from a row of :func:`monai_selfcleanse.report.report_rows`."""
+    """Why a label is suspected or was not judged, from a row of :func:`monai_selfcleanse.report.report_rows`.
+
+    Of a suspect that is not redrawn it says that, too.
+    """
+    words = _fault_in_words(row)
+    if row["suspected"] and not row["redrawn"]:
+        words += " It is left as it was given, for the network is less sure of its own drawing here than elsewhere."
+    return words
+
+
+def _fault_in_words(row: Mapping[str, Any]) -> str:
     reason, name = str(row["reason"]), row["structure_name"]
     if not reason:
         return ""

@@ -15,6 +15,7 @@ from helpers import files_below, judged_cohort, read_nifti, write_nifti
 
 from monai_selfcleanse import __version__
 from monai_selfcleanse.export import cleanse_file, labels, write_cleansed_labels
+from monai_selfcleanse.report import look_at_suspects
 from monai_selfcleanse.store import SeenCase
 
 AFFINE = np.diag([2.0, 2.0, 8.0, 1.0])
@@ -110,6 +111,19 @@ def test_every_label_is_written_redrawn_where_it_is_suspected(tmp_path: Path) ->
         assert (out / name).read_bytes() == (tmp_path / "data" / name).read_bytes()
 
 
+def test_a_suspect_that_is_not_redrawn_stays_as_it_was_given(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    rows = [row | {"redrawn": 0} for row in judged.rows]
+    write_cleansed_labels(judged.data, rows, judged.store, tmp_path / "cleansed", {"epoch": 7})
+    for i in range(6):
+        name = f"labelsTr/{i}.nii.gz"
+        assert (tmp_path / "cleansed" / name).read_bytes() == (tmp_path / "data" / name).read_bytes()
+    suspect = next(look_at_suspects(judged.data, rows, judged.store, 1))
+    assert suspect.case == "a"
+    assert suspect.pictures[0].cleansed == suspect.pictures[0].given == ""
+    assert suspect.pictures[0].predicted
+
+
 def test_class_probabilities_become_index_maps_as_if_they_had_been_given(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
     write_cleansed_labels(judged.data, judged.rows, judged.store, tmp_path / "expected", {"epoch": 7})
@@ -137,7 +151,7 @@ def test_provenance_names_version_source_date_and_every_judgement(tmp_path: Path
     assert set(read["cases"]) == set("abcdef")
     assert read["cases"]["a"]["right ventricle"]["suspected"] is True
     assert read["cases"]["a"]["right ventricle"]["clean_probability"] < 0.1
-    assert read["cases"]["f"]["myocardium"] == {"clean_probability": 1.0, "suspected": False}
+    assert read["cases"]["f"]["myocardium"] == {"clean_probability": 1.0, "suspected": False, "redrawn": False}
 
 
 def test_an_earlier_export_is_replaced_and_anything_else_is_refused(tmp_path: Path) -> None:

@@ -64,6 +64,17 @@ def test_ignore_is_the_highest_label_where_neither_can_be_trusted(tmp_path: Path
     assert not (read_nifti(marked / "labelsTr" / "f.nii.gz") == 4).any()  # no suspect, though as unsure there
 
 
+def test_all_that_is_disputed_of_a_suspect_that_is_not_redrawn_is_ignored(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    rows = [row | {"redrawn": 0} for row in judged.rows]
+    out = tmp_path / "Dataset501_Mine"
+    write_nnunet_dataset(judged.data, rows, NAMES, judged.store, out, {}, ignore=True)
+    label = read_nifti(out / "labelsTr" / "a.nii.gz")
+    expected = np.zeros((12, 12, 4), bool)
+    expected[:4, 0:4, :3] = True  # the missing structure
+    np.testing.assert_array_equal(label == 4, expected)
+
+
 def test_labels_with_gaps_are_numbered_anew(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
     for item in judged.data:

@@ -55,7 +55,8 @@ def test_a_structure_that_was_not_annotated_is_not_added(tmp_path: Path) -> None
     cases[4]["label"] = torch.ones_like(cases[4]["label"])
     store = CaseStore(tmp_path)
     trainer, _ = trained(cases, store, partial_labels=True)
-    assert trainer.state.label_filter_result.suspects == {"case04": [1]}
+    result = trainer.state.label_filter_result
+    assert result.by_case(result.suspected) == {"case04": [1]}
     found = store.read_target("case04")
     assert found is not None
     target, _ = found
@@ -153,10 +154,11 @@ def test_each_cleansing_starts_from_the_given_labels(tmp_path: Path) -> None:
     engine = Engine(lambda e, b: None)
     cleanser = LabelCleanser(store, redraw_epoch=0)
     cleanser.attach(engine)
+    evidence = {"score": np.ones((1, 1)), "expected_dice": np.ones((1, 1))}
     for suspected, expected in ((True, True), (False, False)):
         mark = np.array([[suspected]])
         engine.state.label_filter_result = LabelFilterResult(
-            ("a",), (1,), ("one",), {}, 1.0 - mark.astype(float), mark, (), False, epoch=1
+            ("a",), (1,), ("one",), evidence, 1.0 - mark.astype(float), mark, (), False, epoch=1
         )
         cleanser(engine)
         assert (store.read_target("a") is not None) == expected
@@ -231,7 +233,10 @@ def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(t
     """Of case a's missing structure the network is sure with 0.98, in its last row with 0.61 alone."""
     judged = judged_cohort(tmp_path / "data")
     suspected = np.array([[case == "a"] for case in "abcdef"])
-    result = LabelFilterResult(tuple("abcdef"), (1,), ("one",), {}, 1.0 - suspected, suspected, (), False, epoch=1)
+    evidence = {"score": np.ones((6, 1)), "expected_dice": np.ones((6, 1))}
+    result = LabelFilterResult(
+        tuple("abcdef"), (1,), ("one",), evidence, 1.0 - suspected, suspected, (), False, epoch=1
+    )
     for min_confidence, rows in ((0.5, 4), (0.8, 3), (0.99, 0)):
         store, out = CaseStore(judged.store.directory, min_confidence), tmp_path / str(min_confidence)
         engine = Engine(lambda e, b: None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_selfcleanse.report import REPORT_COLUMNS, report_rows, suspected_structures
+from monai_selfcleanse.report import REPORT_COLUMNS, report_rows, structures_by_case
 from monai_selfcleanse.report.rows import UNANNOTATED, write_rows
 from monai_selfcleanse.scoring import EVIDENCE
 
@@ -40,11 +40,16 @@ def test_what_partial_labels_lack_is_listed_last_as_not_annotated() -> None:
     assert UNANNOTATED not in [r["reason"] for r in report_rows(*arguments)]
 
 
-def test_suspected_structures_are_listed_by_case() -> None:
+def test_marked_structures_are_listed_by_case() -> None:
     suspected = np.array([[False, False], [True, True], [False, True]])
     probability = np.array([[0.9, 0.8], [0.05, 0.01], [0.5, 0.001]])
     rows = report_rows(["a", "b", "c"], {1: "one", 2: "two"}, evidence(3, 2), probability, suspected)
-    assert suspected_structures(rows) == {"c": [2], "b": [2, 1]}
+    assert structures_by_case(rows, "suspected") == structures_by_case(rows, "redrawn") == {"c": [2], "b": [2, 1]}
+    some = report_rows(
+        ["a", "b", "c"], {1: "one", 2: "two"}, evidence(3, 2), probability, suspected, redrawn=suspected & [True, False]
+    )
+    assert structures_by_case(some, "suspected") == {"c": [2], "b": [2, 1]}
+    assert structures_by_case(some, "redrawn") == {"b": [1]}
 
 
 def test_a_name_that_is_no_text_is_written_as_its_bytes(tmp_path: Path) -> None:

@@ -63,7 +63,11 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
         "inside": 0.2,
         "outside": 0.3,
         "shift_mm": 7.5,
+        "suspected": int(reason not in ("", "not annotated")),
+        "redrawn": 0,
     }
     words = reason_in_words(row)
     assert part in words
     assert bool(words) == bool(reason)
+    assert ("left as it was given" in words) == bool(row["suspected"])
+    assert "left as" not in reason_in_words(row | {"redrawn": row["suspected"]})
