@@ -72,6 +72,7 @@ ARMS: dict[str, list[str]] = {
 """Overlays of each arm. ``clean`` trains on the truth, ``noisy`` plainly on what the others get."""
 
 PLAIN = ("clean", "noisy")
+PEERS = ("gce", "nr_dice", "co_teaching", "cleanlab")
 
 VALIDATION_SHARE = 0.5
 """Half of the patients are held out: of 16 on ACDC, one with odd images had decided a comparison (docs/method.md)."""
@@ -98,14 +99,25 @@ class Job:
         return self.out / self.data / f"{self.preset}_{round(100 * self.rate)}" / f"seed{self.seed}" / self.arm
 
     @property
-    def key(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
+        """The job in its line of results."""
         names = ("data", "preset", "rate", "seed", "arm", "small")
         return {name: getattr(self, name) for name in names} | {"extra": list(self.extra)}
+
+    @property
+    def key(self) -> str:
+        return key_of(self.described)
 
     @property
     def noise(self) -> tuple[str, ...]:
         rate = 0.0 if self.arm == "clean" else self.rate
         return ("--noise_rate", str(rate), "--noise_preset", self.preset)
+
+
+def key_of(line: dict[str, Any]) -> str:
+    """What tells a training from all others; right labels are the same ones, whatever noise the others get."""
+    names = ("data", "seed", "arm", "small", "extra", *(() if line["arm"] == "clean" else ("preset", "rate")))
+    return json.dumps([line[name] for name in names])
 
 
 def structures_of(data: str) -> dict[int, str]:
@@ -135,8 +147,8 @@ def main() -> None:
         for preset, rate in (setting.split(":") for setting in args.settings)
         for arm in args.arms
     ]
-    done = [{k: line[k] for k in jobs[0].key} for line in read_results(out)]
-    jobs = [job for job in jobs if job.key not in done]
+    done = [key_of(line) for line in read_results(out)]
+    jobs = list({job.key: job for job in jobs if job.key not in done}.values())
     say(f"{len(jobs)} trainings to do, {len(done)} lines in {out / 'results.jsonl'}")
     threads = max(1, joblib.cpu_count() // args.jobs)
     with ThreadPoolExecutor(args.jobs) as pool:
@@ -154,7 +166,7 @@ def finish(job: Job, threads: int) -> bool:
         folds = cleanlab_folds(job, threads) if job.arm == "cleanlab" else []
         kept = ["--kept_cases", str(folds_directory(job) / "kept.json")] if folds else []
         parts = [*folds, train(job, job.directory, ARMS[job.arm], threads, *kept)]
-        line = job.key | all_used(parts) | score(job, threads) | provenance(threads)
+        line = job.described | all_used(parts) | score(job, threads) | provenance(threads)
     except subprocess.CalledProcessError:
         return False
     with lock, open(job.out / "results.jsonl", "a") as file:

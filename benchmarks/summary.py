@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import ARMS, read_results, structures_of
+from compare import ARMS, PEERS, read_results, structures_of
 
 Lines = dict[str, list[dict[str, Any]]]
 
@@ -27,8 +27,16 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="draw Dice by arm into this file (needs matplotlib)")
     args = parser.parse_args()
     settings: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
+    clean: Lines = defaultdict(list)
     for line in read_results(args.out):
-        settings[f"{line['data']}, {line['preset']}, {100 * line['rate']:.0f} %"][line["arm"]].append(line)
+        if line["arm"] == "clean":
+            clean[line["data"]].append(line)
+        else:
+            settings[f"{line['data']}, {line['preset']}, {100 * line['rate']:.0f} %"][line["arm"]].append(line)
+    for arms in settings.values():
+        others = [line for lines in arms.values() for line in lines]
+        seeds = {line["seed"] for line in others}
+        arms["clean"] = [line for line in clean[others[0]["data"]] if line["seed"] in seeds]
     for name, arms in sorted(settings.items()):
         print(f"\n### {name}\n")
         networks(arms)
@@ -41,11 +49,11 @@ def main() -> None:
 
 def networks(arms: Lines) -> None:
     """Print how good the arms' networks are."""
-    (data,) = {line["data"] for lines in arms.values() for line in lines}
+    data = next(line["data"] for lines in arms.values() for line in lines)
     names = ", ".join(structures_of(data).values())
     print(f"| arm | seeds | Dice | {names} | HD95, mm | gap recovery | time | memory |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for arm in [a for a in ARMS if a in arms]:
+    for arm in [a for a in ARMS if arms.get(a)]:
         lines = arms[arm]
         per_seed = [line["mean_dice"] for line in lines]
         dice = np.mean([list(line["dice"].values()) for line in lines], axis=(0, 1))
@@ -135,21 +143,22 @@ def recovery(arms: Lines, arm: str, draws: int = 2000) -> str:
 
 
 def plot(settings: dict[str, Lines], path: Path) -> None:
-    """Dice by arm and setting, a dot a seed and a bar for their mean."""
+    """Dice by arm, a dot a seed and a bar for their mean, for the settings in which other methods were trained."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    settings = {name: arms for name, arms in settings.items() if any(arms.get(a) for a in PEERS)}
     figure, axes = plt.subplots(1, len(settings), figsize=(4.5 * len(settings), 3.5), squeeze=False)
     for axis, (name, arms) in zip(axes[0], sorted(settings.items()), strict=True):
-        shown = [a for a in ARMS if a in arms]
+        shown = [a for a in ARMS if arms.get(a)]
         for y, arm in enumerate(shown):
             dice = [line["mean_dice"] for line in arms[arm]]
             axis.plot(dice, [y] * len(dice), "o", color="C3" if arm == "ours" else "0.5", alpha=0.7)
             axis.plot([np.mean(dice)] * 2, [y - 0.3, y + 0.3], color="C3" if arm == "ours" else "0.2")
         for arm, style in (("clean", "-"), ("noisy", ":")):
-            if arm in arms:
+            if arms.get(arm):
                 axis.axvline(np.mean([line["mean_dice"] for line in arms[arm]]), ls=style, lw=0.8, color="0.6")
         axis.set_yticks(range(len(shown)), shown)
         axis.invert_yaxis()
