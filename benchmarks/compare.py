@@ -148,7 +148,10 @@ def main() -> None:
         for arm in args.arms
     ]
     done = [key_of(line) for line in read_results(out)]
-    jobs = list({job.key: job for job in jobs if job.key not in done}.values())
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(job.key, job)
+    jobs = [job for key, job in first.items() if key not in done]
     say(f"{len(jobs)} trainings to do, {len(done)} lines in {out / 'results.jsonl'}")
     threads = max(1, joblib.cpu_count() // args.jobs)
     with ThreadPoolExecutor(args.jobs) as pool:

@@ -46,13 +46,10 @@ def write(path: Path, n_cases: int) -> None:
     score = np.exp(rng.normal(np.where(noisy, 0.7, -1.6), 0.35))
     decisions = {k: filter_labels(score[:, i], noisy[:, i] * 0.5) for i, k in enumerate(NAMES)}
     evidence = {name: rng.random((n_cases, 3)) for name in EVIDENCE} | {"score": score}
-    rows = report_rows(
-        [f"patient{i:05d}_frame01" for i in range(n_cases)],
-        NAMES,
-        evidence,
-        np.stack([d.clean_probability for d in decisions.values()], 1),
-        np.stack([d.suspected for d in decisions.values()], 1),
-    )
+    probability = np.stack([d.clean_probability for d in decisions.values()], 1)
+    suspected = np.stack([d.suspected for d in decisions.values()], 1)
+    cases = [f"patient{i:05d}_frame01" for i in range(n_cases)]
+    rows = report_rows(cases, NAMES, evidence, probability, suspected, redrawn=suspected)
     start = time.perf_counter()
     write_html(path, rows, NAMES, decisions, suspects(rows, rng), {}, PICTURED)
     n = sum(row["suspected"] for row in rows)

@@ -64,6 +64,7 @@ class Options:
     first_look: int = 0
     interval: int = 6
     redraw: int = 999  # epoch from which suspects are redrawn; before it their cases are left out
+    known: int = 0  # epoch after which the truly noisy cases, and they alone, are left out; 0 for never
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
     coin: float = 1.0  # chance that a case is trained on its target this time, else on its given label
@@ -172,6 +173,9 @@ class Search:
         return self.o.peak_rate * min(0.04 + 9.6 * done, 0.5 * (1 + math.cos(math.pi * fall)))
 
     def train_epoch(self) -> None:
+        if self.o.known and self.epoch >= self.o.known:
+            pairs = enumerate(zip(self.given, self.train, strict=True))
+            self.left_out = {i for i, (given, c) in pairs if min(by_structure(given, c["truth"])) < 0.95}
         order = self.rng.permutation(len(self.train))
         others = [i for i in range(len(self.train)) if i not in self.left_out]
         order = np.array([self.rng.choice(others) if i in self.left_out else i for i in order])
@@ -262,7 +266,7 @@ class Search:
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
         after = before.copy()
         for i, case in enumerate(self.train):
-            structures = [k for j, k in enumerate(STRUCTURES) if suspected[i, j] and redraws]
+            structures = [k for j, k in enumerate(STRUCTURES) if judged.redrawn[i, j] and redraws]
             self.targets[i] = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
             target = self.targets[i][0]
             after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])

@@ -26,17 +26,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--plot", type=Path, help="draw Dice by arm into this file (needs matplotlib)")
     args = parser.parse_args()
-    settings: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
-    clean: Lines = defaultdict(list)
-    for line in read_results(args.out):
-        if line["arm"] == "clean":
-            clean[line["data"]].append(line)
-        else:
-            settings[f"{line['data']}, {line['preset']}, {100 * line['rate']:.0f} %"][line["arm"]].append(line)
-    for arms in settings.values():
-        others = [line for lines in arms.values() for line in lines]
-        seeds = {line["seed"] for line in others}
-        arms["clean"] = [line for line in clean[others[0]["data"]] if line["seed"] in seeds]
+    settings = by_setting(read_results(args.out))
     for name, arms in sorted(settings.items()):
         print(f"\n### {name}\n")
         networks(arms)
@@ -45,6 +35,25 @@ def main() -> None:
     print(f"\nCommits: {', '.join(sorted(commits))}")
     if args.plot:
         plot(settings, args.plot)
+
+
+def by_setting(lines: list[dict[str, Any]]) -> dict[str, Lines]:
+    """Lines by data set and noise, and by arm; to each the right labels' of the seeds that it has."""
+    settings: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
+    clean: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    trained_as = {}
+    for line in lines:
+        base = ", ".join([line["data"], *(["small"] if line["small"] else []), *line["extra"]])
+        if line["arm"] == "clean":
+            clean[base][line["seed"]] = line
+        else:
+            name = f"{base}, {line['preset']}, {100 * line['rate']:.0f} %"
+            settings[name][line["arm"]].append(line)
+            trained_as[name] = base
+    for name, arms in settings.items():
+        seeds = {line["seed"] for some in arms.values() for line in some}
+        arms["clean"] = [line for seed, line in sorted(clean[trained_as[name]].items()) if seed in seeds]
+    return settings
 
 
 def networks(arms: Lines) -> None:
@@ -149,7 +158,7 @@ def plot(settings: dict[str, Lines], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    settings = {name: arms for name, arms in settings.items() if any(arms.get(a) for a in PEERS)}
+    settings = {name: arms for name, arms in settings.items() if any(arms.get(a) for a in PEERS)} or settings
     figure, axes = plt.subplots(1, len(settings), figsize=(4.5 * len(settings), 3.5), squeeze=False)
     for axis, (name, arms) in zip(axes[0], sorted(settings.items()), strict=True):
         shown = [a for a in ARMS if arms.get(a)]

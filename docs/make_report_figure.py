@@ -21,10 +21,10 @@ from selenium import webdriver
 from monai_selfcleanse.data import find_cases, write_phantom
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
 from monai_selfcleanse.files import load_nifti
-from monai_selfcleanse.mixture import filter_labels
+from monai_selfcleanse.judgement import LabelJudge
 from monai_selfcleanse.noise import corrupt_cohort
 from monai_selfcleanse.report import report_rows, write_report
-from monai_selfcleanse.scoring import EVIDENCE, structure_evidence
+from monai_selfcleanse.scoring import EVIDENCE
 from monai_selfcleanse.store import CaseStore
 
 PICTURE = Path(__file__).parent / "images" / "report.png"
@@ -36,26 +36,19 @@ def make_report(folder: Path) -> Path:
     cases, _ = find_cases(write_phantom(folder / "phantom"))
     cases = corrupt_cohort(cases, folder / "noisy_labels", rate=0.5, preset="mixed", seed=0)
     store = CaseStore(folder / "cases")
-    evidence: dict[str, list[np.ndarray]] = {name: [] for name in EVIDENCE}
+    judge, evidence = LabelJudge(ACDC_STRUCTURES), []
     for case in cases:
         given = np.asanyarray(load_nifti(case["label"]).dataobj).astype(np.int64)
         truth = load_nifti(case["truth"])
         one_hot = np.eye(len(STRUCTURES) + 1)[np.asanyarray(truth.dataobj)]
         probabilities = ndimage.gaussian_filter(np.moveaxis(one_hot, -1, 0), (0, 1.5, 1.5, 0))
         store.write_seen(case["case"], given, probabilities, truth.affine)
-        of_case = structure_evidence(given, probabilities, STRUCTURES, truth.header.get_zooms())
-        for name in EVIDENCE:
-            evidence[name].append(of_case[name])
-    arrays = {name: np.stack(values) for name, values in evidence.items()}
-    surprise = arrays["expected_dice"] - arrays["dice"]
-    decisions = {k: filter_labels(arrays["score"][:, i], surprise[:, i]) for i, k in enumerate(STRUCTURES)}
-    rows = report_rows(
-        [case["case"] for case in cases],
-        ACDC_STRUCTURES,
-        arrays,
-        np.nan_to_num(np.stack([d.clean_probability for d in decisions.values()], 1), nan=1.0),
-        np.stack([d.suspected for d in decisions.values()], 1),
-    )
+        evidence.append(judge.evidence(given, probabilities, truth.header.get_zooms()))
+    arrays = {name: np.stack([of_case[name] for of_case in evidence]) for name in EVIDENCE}
+    found = judge.judge([case["case"] for case in cases], arrays)
+    decisions = dict(zip(found.structures, found.decisions, strict=True))
+    marks = found.clean_probability, found.suspected, found.redrawn
+    rows = report_rows(found.cases, ACDC_STRUCTURES, arrays, *marks)
     source = {"judged by": "the truth, blurred", "data set": "built-in phantom"}
     write_report(folder, rows, ACDC_STRUCTURES, decisions, cases, store, source)
     return folder / "report.html"

@@ -19,6 +19,9 @@ MIN_CONFIDENCE = 0.65
 ONE_SIDED = 4
 """How many times a label's errors to one side, and what it is right about, must outnumber its errors to the other."""
 
+WITHIN = 0.25
+"""Share of a predicted structure that must lie in what was given as trusted ones for it to be drawn into them."""
+
 
 def cleanse_label(
     given: np.ndarray,
@@ -32,16 +35,17 @@ def cleanse_label(
     Wherever the given label or the prediction speaks of a suspected structure, the prediction decides if it is sure
     enough, except in slices at the structure's ends that are a matter of opinion
     (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So a
-    suspected structure is redrawn, or restored where it is missing. What was given as a trusted structure stays: such
-    a structure loses nothing, and gains only what the prediction takes from a suspected one.
+    suspected structure is redrawn, or restored where it is missing. It takes voxels from a trusted structure only if
+    more than :data:`WITHIN` of what the network sees of it lies in such: a tumour that was missed in a liver is
+    restored, a border between neighbours stays where it was given.
 
     A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
     the prediction's voxels as it has beyond them, and these are less than that part of what the two share (missing
     slices, drawn too narrow), those that it has stay; in the opposite case (drawn too wide), none are added. Labels in
     the wrong place, or swapped, share too little for that.
 
-    A suspected structure that the network does not see at all is not deleted: the network may just not know it. Its
-    given voxels stay and weigh 0.
+    A suspected structure that the network does not see at all, or is sure of nowhere, is not deleted: the network may
+    just not know it. Its given voxels stay and weigh 0 where the network sees something else.
 
     Args:
         given: index map of any shape; slices of a volume are counted along the last axis.
@@ -63,8 +67,7 @@ def cleanse_label(
         )
     target = given.copy()
     weight = np.ones(given.shape, dtype=np.float32)
-    disputed, kept = _disputed(given, predicted, suspected)
-    redrawn = disputed & (confidence >= min_confidence)
+    redrawn, _, kept = _decided(given, predicted, confidence, suspected, min_confidence)
     target[redrawn] = predicted[redrawn]
     weight[kept & (target == given)] = 0.0
     return target, weight
@@ -81,7 +84,7 @@ def untrusted_voxels(
 
     There the two disagree about a suspected structure and the network is too unsure to redraw it, so that
     :func:`cleanse_label` keeps what was given for want of better; or the given label has a suspected structure that the
-    network does not see at all.
+    network does not see at all, or is sure of nowhere.
 
     Args:
         given, predicted, confidence, suspected, min_confidence: as for :func:`cleanse_label`.
@@ -89,25 +92,33 @@ def untrusted_voxels(
     Returns:
         Boolean, of ``given``'s shape.
     """
-    disputed, kept = _disputed(given, predicted, suspected)
-    unsure = disputed & (confidence < min_confidence) & (given != predicted)
-    return unsure | (kept & ~(disputed & (confidence >= min_confidence)))
+    redrawn, unsure, kept = _decided(given, predicted, confidence, suspected, min_confidence)
+    return (unsure & (given != predicted)) | (kept & ~redrawn)
 
 
-def _disputed(given: np.ndarray, predicted: np.ndarray, suspected: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Where the prediction may decide, and where the given label has a suspected structure that nobody else sees."""
-    seen = [k for k in suspected if (predicted == k).any()]
-    disputed = np.zeros(given.shape, dtype=bool)
-    open_to_all = np.isin(given, [0, *suspected])
-    for k in seen:
+def _decided(
+    given: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, suspected: Sequence[int], min_confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the prediction decides, where it would if it were sure, and what stays of suspects that it sees nowhere."""
+    closed = ~np.isin(given, [0, *suspected])
+    for k in suspected:
+        sees = predicted == k
+        if np.count_nonzero(sees & closed) > WITHIN * np.count_nonzero(sees):
+            closed &= ~sees
+    sure = (confidence >= min_confidence) & ~closed
+    disputed, kept = np.zeros(given.shape, dtype=bool), np.zeros(given.shape, dtype=bool)
+    for k in suspected:
         has, sees = given == k, predicted == k
-        decides = (has | sees) & open_to_all & ~debatable_slices(has, sees)
+        decides = (has | sees) & ~debatable_slices(has, sees)
         lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
         shared = np.count_nonzero(has & sees)
-        if min(lacks, exceeds) * ONE_SIDED <= shared:
+        if not (sees & sure).any():
+            decides &= ~has
+            kept |= has & ~sees
+        elif min(lacks, exceeds) * ONE_SIDED <= shared:
             if lacks > ONE_SIDED * exceeds:
                 decides &= ~has
             elif exceeds > ONE_SIDED * lacks:
                 decides &= has
         disputed |= decides
-    return disputed, np.isin(given, [k for k in suspected if k not in seen])
+    return disputed & sure, disputed & ~sure & ~closed, kept

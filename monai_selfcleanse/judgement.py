@@ -39,6 +39,7 @@ class Judgement:
         suspected: ``(n, K)`` bool.
         decisions: one :class:`monai_selfcleanse.mixture.FilterDecision` a structure.
         partial_labels: whether a structure that a given label lacks was taken as not annotated there.
+        redraw_margin: see :attr:`redrawn`; infinite where predictions do not say how sure they are.
     """
 
     cases: tuple[str, ...]
@@ -49,6 +50,7 @@ class Judgement:
     suspected: np.ndarray
     decisions: tuple[FilterDecision, ...]
     partial_labels: bool
+    redraw_margin: float
 
     @property
     def n_judged(self) -> int:
@@ -59,16 +61,18 @@ class Judgement:
     def redrawn(self) -> np.ndarray:
         """``(n, K)`` bool: the suspected labels that the network's own drawing is to replace.
 
-        It must expect to draw the structure there about as well as where it agrees with the annotator: its expected
-        Dice may lie :data:`REDRAW_MARGIN` below the median over the structure's trusted labels. What it draws worse is
-        often a hard case with a good label. Where there is no trusted label, all suspects are redrawn.
+        It must see the structure, and expect to draw it about as well as where the label is trusted: its expected Dice
+        may lie ``redraw_margin`` (:data:`REDRAW_MARGIN`) below the median over the structure's trusted labels, of those
+        in which it sees it. What it draws worse is often a hard case with a good label, or smaller than the others.
+        Where there is no such trusted label, all suspects that it sees are redrawn.
         """
-        out = self.suspected.copy()
-        expected = self.evidence["expected_dice"]
-        trusted = ~np.isnan(self.evidence["score"]) & ~self.suspected
-        for column, own, others in zip(out.T, expected.T, trusted.T, strict=True):
+        sees = self.evidence["predicted_ml"] > 0
+        out = self.suspected & sees
+        for column, own, others in zip(
+            out.T, self.evidence["expected_dice"].T, (sees & ~self.suspected).T, strict=True
+        ):
             if others.any():
-                column &= own >= np.median(own[others]) - REDRAW_MARGIN
+                column &= own >= np.median(own[others]) - self.redraw_margin
         return out
 
     def by_case(self, chosen: np.ndarray) -> dict[str, list[int]]:
@@ -151,6 +155,7 @@ class LabelJudge:
             np.stack([d.suspected for d in decisions], 1),
             decisions,
             self.partial_labels,
+            REDRAW_MARGIN,
         )
 
 

@@ -55,8 +55,8 @@ def write_results(
         judgement.evidence,
         judgement.clean_probability,
         judgement.suspected,
-        judgement.partial_labels,
         judgement.redrawn,
+        judgement.partial_labels,
     )
     cleansed = Path(directory) / _CLEANSED
     write_report(directory, ranked, names, decisions, data, store, source, unreadable=unreadable)
@@ -65,6 +65,9 @@ def write_results(
         data, cleansed, judgement.cases, judgement.structures, judgement.clean_probability, judgement.suspected
     )
     rows = _judgement_rows(judgement) + ([] if truth is None else _truth_rows(truth))
+    if judgement.suspected.any():
+        redrawn = int(judgement.redrawn.sum())
+        rows.append(("labels redrawn", f"{redrawn} of the {int(judgement.suspected.sum())} suspected"))
     if raters_of(data):
         rows += write_raters(directory, judgement, data)
     return rows + ([("not judged", f"{len(unreadable)} (see {UNREADABLE_FILE})")] if unreadable else [])
@@ -121,8 +124,6 @@ def _judgement_rows(judgement: Judgement) -> Rows:
         rows.insert(1, ("labels not annotated", str(n_cases * n_structures - judgement.n_judged)))
     for name, decision, column in zip(judgement.names, judgement.decisions, judgement.suspected.T, strict=True):
         rows.append((f"  {name}", VERDICTS.get(decision.verdict, str(int(column.sum())))))
-    if judgement.suspected.any():
-        rows.append(("labels redrawn", f"{int(judgement.redrawn.sum())} of these"))
     return rows
 
 

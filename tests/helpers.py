@@ -130,7 +130,9 @@ def judged_cohort(root: Path, ids: Sequence[str] = ("a", "b", "c", "d", "e", "f"
     }
     probability = np.stack([d.clean_probability for d in decisions.values()], 1)
     suspected = np.stack([d.suspected for d in decisions.values()], 1)
-    return Judged(data, report_rows(list(ids), NAMES, arrays, probability, suspected), decisions, store)
+    return Judged(
+        data, report_rows(list(ids), NAMES, arrays, probability, suspected, redrawn=suspected), decisions, store
+    )
 
 
 class IntensityNet(torch.nn.Module):

@@ -156,6 +156,28 @@ def test_probabilities_of_nnunet_say_what_the_network_says(
     assert "class probabilities" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_suspect_that_the_network_draws_with_doubts_is_reported_and_left_as_it_is(
+    dataset: Path, nnunet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(nnunet, tmp_path / "results")
+    (path,) = (tmp_path / "results").rglob("case_03.npz")
+    with np.load(path) as stored:
+        probabilities = stored["probabilities"]
+    probabilities[[0, 2]] += 0.4 * np.stack([probabilities[2], -probabilities[2]])
+    np.savez_compressed(path, probabilities=probabilities)
+    with caplog.at_level("INFO"):
+        run_audit(dataset, tmp_path / "out", predictions_dir=str(tmp_path / "results"))
+    assert reasons(tmp_path / "out") == CULPRITS
+    redrawn = {(r["case"], r["structure"]): r["redrawn"] for r in rows_of(tmp_path / "out")}
+    assert [key for key, mark in redrawn.items() if mark == "1"] == [("case_07", "1")]
+    assert re.search(r"labels redrawn +1 of the 2 suspected\n", caplog.text)
+    cleansed, name = tmp_path / "out" / "cleansed_labels", "labelsTr/case_03.nii.gz"
+    assert (cleansed / name).read_bytes() == (dataset / name).read_bytes()
+    judged = json.loads((cleansed / "provenance.json").read_text())["cases"]["case_03"]["myocardium"]
+    assert (judged["suspected"], judged["redrawn"]) == (True, False)
+    assert "It is not redrawn" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_softmax_of_nnunets_first_version_is_read(dataset: Path, nnunet: Path, audited: Path, tmp_path: Path) -> None:
     shutil.copytree(nnunet, tmp_path / "results")
     for path in (tmp_path / "results").rglob("*.npz"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from monai_selfcleanse.cleansing import ONE_SIDED, cleanse_label, untrusted_voxels
+from monai_selfcleanse.cleansing import ONE_SIDED, WITHIN, cleanse_label, untrusted_voxels
 
 SHAPE = (4, 5)
 MAPS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 3))
@@ -45,12 +45,17 @@ def test_laws(
         np.testing.assert_array_equal(array, copy)
     assert (target.dtype, weight.dtype) == (label.dtype, np.float32)
     assert set(np.unique(weight)) <= {0.0, 1.0}
-    # A voxel takes the given or the predicted value, and changes only where one of them is a suspect. What was given
-    # as a trusted structure stays.
+    # A voxel takes the given or the predicted value, and changes only where one of them is a suspect.
     changed = target != label
     np.testing.assert_array_equal(target[changed], predicted[changed])
+    # What was given as a trusted structure goes only to one of which much is seen there.
     trusted = ~np.isin(label, [0, *suspected])
-    assert not changed[trusted].any()
+    for k in set(suspected):
+        if (trusted & (predicted == k)).sum() <= WITHIN * (predicted == k).sum():
+            trusted_loses = changed & trusted & (predicted == k)
+            assert not trusted_loses.any()
+        else:
+            trusted = trusted & (predicted != k)
     spoken_of = np.isin(label, suspected) | np.isin(predicted, suspected)
     assert not changed[~spoken_of].any()
     assert (weight[~spoken_of] == 1).all()
@@ -59,15 +64,17 @@ def test_laws(
     assert (weight[changed] == 1).all()
     # A seen suspect comes out as predicted where the network is sure, but where its label errs to one side only.
     sure = (confidence >= least) & ~trusted
-    for k in set(suspected) & set(np.unique(predicted)):
-        lacks, exceeds = ((predicted == k) & (label != k) & ~trusted).sum(), ((predicted != k) & (label == k)).sum()
+    surely_seen = {k for k in suspected if (sure & (predicted == k)).any()}
+    for k in surely_seen:
+        lacks, exceeds = ((predicted == k) & (label != k)).sum(), ((predicted != k) & (label == k)).sum()
         if exceeds <= ONE_SIDED * lacks:
             assert (target[(predicted == k) & sure] == k).all()
         if max(lacks, exceeds) <= ONE_SIDED * min(lacks, exceeds):
             assert (predicted[(target == k) & sure] == k).all()
-    for k in set(suspected) - set(np.unique(predicted)):
+        assert (target == k).any()
+    for k in set(suspected) - surely_seen:
         stays = (label == k) & (target == k)
-        assert (weight[stays] == 0).all()
+        assert (weight[stays] == (predicted == k)[stays]).all()
 
 
 @given(label=MAPS, predicted=MAPS, confidence=CONFIDENCES, suspected=SUSPECTS, data=st.data())
@@ -89,13 +96,17 @@ def test_order_of_suspects_does_not_matter(
         ([1, 1, 0, 0], [0, 1, 1, 0], [1], [0, 1, 1, 0]),  # redrawn
         ([0, 0, 0, 0], [0, 1, 1, 0], [1], [0, 1, 1, 0]),  # restored
         ([2, 2, 0, 0], [0, 2, 2, 0], [1], [2, 2, 0, 0]),  # a trusted structure is left as it is
-        ([2, 2, 0, 0], [1, 2, 1, 0], [1], [2, 2, 1, 0]),  # also where the suspected one is seen in its place
-        ([1, 1, 0, 0], [2, 1, 0, 2], [1], [2, 1, 0, 0]),  # but it takes over what the suspected one gives up
+        ([0, 0, 0, 0, 2, 2], [1, 1, 1, 1, 1, 2], [1], [1, 1, 1, 1, 2, 2]),  # also at its border with a suspected one
+        ([2, 2, 2, 2, 2, 0], [2, 1, 1, 2, 2, 0], [1], [2, 1, 1, 2, 2, 0]),  # but not where that was missed inside it
+        ([2, 1, 2, 2, 2, 0], [2, 1, 1, 2, 2, 0], [1], [2, 1, 1, 2, 2, 0]),  # or drawn too small there
+        ([2, 1, 2, 2, 2, 0], [2, 2, 2, 1, 2, 0], [1], [2, 2, 2, 1, 2, 0]),  # or in another place
+        ([1, 1, 2, 2, 0, 0], [2, 2, 1, 1, 0, 0], [1], [2, 2, 1, 1, 0, 0]),  # or swapped with it
+        ([1, 1, 0, 0], [2, 1, 0, 2], [1], [2, 1, 0, 0]),  # a trusted one takes over what the suspected one gives up
         ([1, 1, 2, 2], [2, 2, 1, 1], [1, 2], [2, 2, 1, 1]),  # swapped
     ],
 )
 def test_targets_by_hand(given_label: list[int], predicted: list[int], suspected: list[int], target: list[int]) -> None:
-    assert cleansed(given_label, predicted, suspected) == (target, [1.0] * 4)
+    assert cleansed(given_label, predicted, suspected) == (target, [1.0] * len(target))
 
 
 @pytest.mark.parametrize(("beyond", "stays"), [(1, True), (2, False)])
@@ -133,7 +144,8 @@ def test_swapped_structures_of_unequal_size_are_swapped_back(nested: bool) -> No
 
 def test_what_a_one_sided_label_is_believed_on_is_trusted() -> None:
     label, predicted = np.array([1, 1, 1, 1, 1, 0, 0, 0, 0, 0]), np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
-    assert untrusted_voxels(label, predicted, np.full(10, 0.5), [1]).tolist() == [0] * 5 + [1] * 5
+    confidence = np.where(np.arange(10) == 1, 0.9, 0.5)  # somewhere it must be sure, or it is not seen
+    assert untrusted_voxels(label, predicted, confidence, [1]).tolist() == [0] * 5 + [1] * 5
 
 
 def test_unseen_suspect_stays_and_weighs_nothing() -> None:
@@ -145,10 +157,25 @@ def test_unseen_suspect_gives_way_to_a_seen_one() -> None:
 
 
 def test_given_label_stands_where_the_network_is_unsure() -> None:
-    confidence = np.array([0.69, 0.7, 0.69, 0.69])
+    confidence = np.array([0.69, 0.7, 0.7, 0.69])
     target, weight = cleanse_label(np.array([1, 1, 1, 0]), np.array([0, 0, 1, 0]), confidence, [1], 0.7)
     assert target.tolist() == [1, 0, 1, 0]
     assert weight.tolist() == [1.0, 1.0, 1.0, 1.0]
+
+
+def test_a_suspect_that_the_network_is_sure_of_nowhere_is_not_deleted() -> None:
+    """It is sure that the given place is background, and guesses at another."""
+    confidence = np.array([0.9, 0.9, 0.6, 0.6, 0.9])
+    target, weight = cleanse_label(np.array([1, 1, 1, 0, 0]), np.array([0, 0, 1, 1, 0]), confidence, [1])
+    assert target.tolist() == [1, 1, 1, 0, 0]
+    assert weight.tolist() == [0.0, 0.0, 1.0, 1.0, 1.0]
+    untrusted = untrusted_voxels(np.array([1, 1, 1, 0, 0]), np.array([0, 0, 1, 1, 0]), confidence, [1])
+    assert untrusted.tolist() == [True, True, False, True, False]
+
+
+def test_a_border_with_a_trusted_neighbour_is_no_voxel_to_distrust() -> None:
+    label, predicted = np.array([0, 0, 0, 0, 2, 2]), np.array([1, 1, 1, 1, 1, 2])
+    assert not untrusted_voxels(label, predicted, np.ones(6), [1]).any()
 
 
 @pytest.mark.parametrize("wrong", range(3))

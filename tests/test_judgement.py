@@ -10,11 +10,10 @@ import pytest
 
 from monai_selfcleanse.judgement import Judgement, cases_to_leave_out
 from monai_selfcleanse.mixture import FilterDecision
+from monai_selfcleanse.scoring import EVIDENCE
 
 
-def judged(
-    suspected: Any, gaps: Sequence[float] | None = None, score: Any = None, expected_dice: Any = None
-) -> Judgement:
+def judged(suspected: Any, gaps: Sequence[float] | None = None, **evidence: Any) -> Judgement:
     """A judgement on cases a, b, ..., whose groups are 0.4 apart where nothing else is said."""
     mark = np.array(suspected, dtype=bool)
     cases, structures = tuple("abcdefghij"[: len(mark)]), tuple(range(1, mark.shape[1] + 1))
@@ -22,9 +21,8 @@ def judged(
         FilterDecision(1.0 - column, column, "suspects", None, gap, 0.1)
         for column, gap in zip(mark.T, gaps or [0.4] * len(structures), strict=True)
     )
-    evidence = {"score": np.ones(mark.shape) if score is None else np.array(score)}
-    evidence["expected_dice"] = np.ones(mark.shape) if expected_dice is None else np.array(expected_dice)
-    return Judgement(cases, structures, tuple(map(str, structures)), evidence, 1.0 - mark, mark, decisions, False)
+    arrays = {name: np.array(evidence.get(name, np.ones(mark.shape))) for name in EVIDENCE}
+    return Judgement(cases, structures, tuple(map(str, structures)), arrays, 1.0 - mark, mark, decisions, False, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +75,12 @@ def test_a_suspect_is_redrawn_where_the_network_draws_about_as_well_as_where_it_
     assert found.by_case(found.suspected) == {"a": [2], "b": [2], "c": [2], "d": [1], "e": [1, 2]}
 
 
-def test_labels_that_could_not_be_judged_say_nothing_of_how_well_the_network_draws() -> None:
-    found = judged([[1], [0], [0]], score=[[1.0], [1.0], [np.nan]], expected_dice=[[0.4], [0.5], [1.0]])
-    assert found.redrawn.tolist() == [[1], [0], [0]]
+def test_where_the_network_sees_nothing_it_redraws_nothing_and_sets_no_measure() -> None:
+    """Where it sees none its expected Dice is 1: in b, that neither has it, and in d and e."""
+    expected, seen = [[0.4], [1.0], [0.5], [1.0], [1.0]], [[9.0], [0.0], [9.0], [0.0], [0.0]]
+    score = [[1.0], [np.nan], [1.0], [1.0], [1.0]]
+    found = judged([[1], [0], [0], [0], [1]], score=score, expected_dice=expected, predicted_ml=seen)
+    assert found.redrawn.tolist() == [[1], [0], [0], [0], [0]]
 
 
 def test_without_a_trusted_label_all_suspects_are_redrawn() -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,7 @@ def audit_labels(
         everything = {case: outcome for shard in gathered(found) for case, outcome in shard.items()}
         if n_reused := sum(gathered(reused)):
             logger.info(f"{n_reused} of {len(cases)} cases had been judged before, by the same and as they are")
-        return on_rank_zero(
-            lambda: _conclude(cases, everything, source.about, judge, store, Path(output_dir), problems)
-        )
+        return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, Path(output_dir), problems))
 
 
 @contextmanager
@@ -134,7 +133,7 @@ def _reason(error: Exception) -> str:
 def _conclude(
     cases: Sequence[Mapping[str, Any]],
     found: Mapping[str, Mapping[str, np.ndarray] | str],
-    about: Mapping[str, Any],
+    source: PredictionSource,
     judge: LabelJudge,
     store: CaseStore,
     output_dir: Path,
@@ -152,10 +151,12 @@ def _conclude(
         )
     names = next(iter(judged.values()))
     judgement = judge.judge(tuple(judged), {name: np.stack([one[name] for one in judged.values()]) for name in names})
+    if not source.has_probabilities:  # what it expects of itself tells a structure's size
+        judgement = replace(judgement, redraw_margin=np.inf)
     data = [case for case in cases if case_of(case) in judged]
     listed = [*unreadable, *(("", problem) for problem in problems)]
     with staged(output_dir, before=lambda: _make_room(output_dir)) as part:
-        rows = write_results(part, judgement, data, store, about, listed)
+        rows = write_results(part, judgement, data, store, source.about, listed)
     logger.info(closing_table("the audit has ended", rows, result_files(output_dir)))
     return judgement
 

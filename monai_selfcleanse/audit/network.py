@@ -34,6 +34,8 @@ class NetworkPredictions:
         label_key, image_key, pred_key: keys of the preprocessed case and of the evaluator's output.
     """
 
+    has_probabilities = True
+
     def __init__(
         self,
         evaluator: SupervisedEvaluator,

@@ -37,6 +37,11 @@ class PredictionSource(Protocol):
         """What judges the labels, for reports and exports; values that JSON holds."""
         ...
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether predictions, once prepared, say how sure they are; else :meth:`predict` assumes it."""
+        ...
+
     def prepare(self, cases: Sequence[Mapping[str, Any]]) -> str:
         """Get ready for these cases, which are all there are.
 

@@ -189,5 +189,6 @@ def _cleansed(
         left = [k for k in suspected if k not in redrawn]
         sure = np.where(np.isin(view.given, left) | np.isin(view.predicted, left), -1.0, view.confidence)
         untrusted = untrusted_voxels(view.given, view.predicted, sure, suspected, view.min_confidence)
+        untrusted |= untrusted_voxels(view.given, view.predicted, view.confidence, redrawn, view.min_confidence)
         out[untrusted] = ignore
     return out

@@ -27,7 +27,7 @@ class CleansingBoard:
     structure, and under ``suspects`` a picture of the worst ones side by side, turned as in the report, each in the
     slice where given and proposed label differ most, with a text that names them in the same order. What is proposed
     follows the label cleanser's rule (:func:`monai_selfcleanse.cleansing.cleanse_label`), as in the cleansed labels on
-    disk.
+    disk; of a suspect that is not redrawn it is the network's prediction, and the text says so.
 
     Attach it last: what all handlers have written by the end of an epoch or of training then reaches the disk.
 
@@ -62,7 +62,8 @@ class CleansingBoard:
             self.writer.add_histogram(f"clean_probability/{name}", clean, result.epoch, bins=bins)
             self.writer.add_scalar(f"suspected/{name}", int(suspected.sum()), result.epoch)
         names = dict(zip(result.structures, result.names, strict=True))
-        ranked = report_rows(result.cases, names, result.evidence, result.clean_probability, result.suspected)
+        marks = result.clean_probability, result.suspected, result.redrawn
+        ranked = report_rows(result.cases, names, result.evidence, *marks)
         worst = [row for row in ranked if row["suspected"]][: self.n_pictures]
         if worst:
             index = {case_of(item): i for i, item in enumerate(self.cases.data)}
@@ -71,6 +72,7 @@ class CleansingBoard:
             self.writer.add_image("suspects", _side_by_side(pictures), result.epoch, dataformats="HWC")
             lines = [
                 f"{i}. {row['case']}, {row['structure_name']}: {row['reason']} ({row['clean_probability']:.2g})"
+                + ("" if row["redrawn"] else ", not redrawn")
                 for i, row in enumerate(worst, 1)
             ]
             self.writer.add_text("suspects", "orange: given, blue: proposed\n\n" + "\n".join(lines), result.epoch)
@@ -78,7 +80,9 @@ class CleansingBoard:
     def _picture(self, index: int, structure: int, redrawn: list[int]) -> np.ndarray:
         data = self.cases[index]
         seen = self.store.read_seen(case_of(data))
-        proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, redrawn, seen.min_confidence)
+        proposed = seen.predicted
+        if structure in redrawn:
+            proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, redrawn, seen.min_confidence)
         image = np.asarray(data["image"])[0]
         masks = seen.given == structure, proposed == structure
         if image.ndim == 3:

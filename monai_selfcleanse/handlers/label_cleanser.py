@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ignite.distributed as idist
@@ -51,9 +51,9 @@ class LabelCleanser:
     another data set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing.
 
     From ``redraw_epoch`` on suspected labels are redrawn where the network draws well enough
-    (:attr:`monai_selfcleanse.judgement.Judgement.redrawn`), and none is left out. Each cleansing starts from the given
-    labels (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and a label that is no
-    longer suspected returns to what was given. The targets are files that
+    (:attr:`monai_selfcleanse.judgement.Judgement.redrawn`), and cases are left out for the others alone. Each cleansing
+    starts from the given labels (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and
+    a label that is no longer suspected returns to what was given. The targets are files that
     :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
     when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
@@ -67,8 +67,8 @@ class LabelCleanser:
     Args:
         store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
             (``min_confidence``).
-        redraw_epoch: from the first round at or after this epoch on, suspects are redrawn rather than left out; 0 for
-            all rounds, None for none.
+        redraw_epoch: from the first round at or after this epoch on, suspects are redrawn rather than left out where
+            the network draws well enough; 0 for all rounds, None for none.
         leave_out_gap: how far apart a structure's two groups must be, in Dice, for its suspects to be left out.
 
     Raises:
@@ -98,10 +98,13 @@ class LabelCleanser:
         """Write and publish the targets of the filter's latest result."""
         result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
         redraws = self.redraw_epoch is not None and result.epoch >= self.redraw_epoch
-        redrawn = result.by_case(result.redrawn) if redraws else {}
+        mended = result.redrawn & redraws
+        unmended = replace(result, suspected=result.suspected & ~mended)
         self.version += 1
+        self.left_out = cases_to_leave_out(unmended, self.leave_out_gap)
+        stays = ~np.isin(result.cases, self.left_out)
+        redrawn = result.by_case(mended & stays[:, None])
         self.cases = tuple(redrawn)
-        self.left_out = () if redraws else cases_to_leave_out(result, self.leave_out_gap)
         on_rank_zero(lambda: self.store.write_left_out(self.version, self.left_out))
         changed = {}
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
@@ -116,14 +119,12 @@ class LabelCleanser:
         voxels = tuple(changed[case] for case in self.cases)
         done = LabelCleanserResult(result.epoch, self.version, self.cases, voxels, self.left_out)
         engine.state.label_cleanser_result = done  # type: ignore[attr-defined]
-        what = f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels"
-        stay = int(result.suspected.sum() - result.redrawn.sum())
-        if not redraws:
-            what = f"{len(self.left_out)} of {len(result.cases)} cases are left out"
-            out = np.isin(result.cases, self.left_out)
-            stay = int(result.suspected[~out].sum())
-        what += f"; {stay} suspected labels of other cases are trained on as they are" if stay else ""
-        self.logger.info(f"epoch {result.epoch}: {what}")
+        parts = [f"{len(self.left_out)} of {len(result.cases)} cases are left out"]
+        if redraws:
+            parts.insert(0, f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels")
+        if as_given := int(unmended.suspected[stays].sum()):
+            parts.append(f"{as_given} suspected labels are trained on as they are")
+        self.logger.info(f"epoch {result.epoch}: {'; '.join(parts)}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
     def state_dict(self) -> dict[str, Any]:

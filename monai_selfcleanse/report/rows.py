@@ -35,8 +35,8 @@ def report_rows(
     evidence: Mapping[str, np.ndarray],
     clean_probability: np.ndarray,
     suspected: np.ndarray,
+    redrawn: np.ndarray,
     partial_labels: bool = False,
-    redrawn: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """One row a case and structure, most suspect first.
 
@@ -46,8 +46,8 @@ def report_rows(
         evidence: arrays ``(n, K)`` by name, all of :data:`monai_selfcleanse.scoring.EVIDENCE`.
         clean_probability: ``(n, K)`` in [0, 1].
         suspected: ``(n, K)`` bool.
+        redrawn: ``(n, K)`` bool, the suspects that cleansed labels have redrawn.
         partial_labels: give labels that were not judged, for they lack the structure, the reason :data:`UNANNOTATED`.
-        redrawn: ``(n, K)`` bool, the suspects that cleansed labels have redrawn; None for all.
 
     Returns:
         Dictionaries with :data:`REPORT_COLUMNS` as keys.
@@ -66,7 +66,7 @@ def report_rows(
                     "structure_name": name,
                     "clean_probability": float(clean_probability[i, j]),
                     "suspected": int(suspected[i, j]),
-                    "redrawn": int((suspected if redrawn is None else redrawn)[i, j]),
+                    "redrawn": int(redrawn[i, j]),
                     "reason": reason,
                     **values,
                 }

@@ -53,7 +53,7 @@ def reason_in_words(row: Mapping[str, Any]) -> str:
     """
     words = _fault_in_words(row)
     if row["suspected"] and not row["redrawn"]:
-        words += " It is left as it was given, for the network is less sure of its own drawing here than elsewhere."
+        words += " It is not redrawn: the network expects to draw it worse here than where labels are trusted."
     return words
 
 

@@ -50,13 +50,17 @@ def mirrored(case: dict[str, Any]) -> None:
         case[key] = MetaTensor(case[key].flip((1, 2)).as_tensor(), affine=torch.as_tensor(affine))
 
 
-def trained(ndim: int, spoilt: tuple[int, ...], path: Path, mirror: bool = False) -> Recorder:
+def trained(
+    ndim: int, spoilt: tuple[int, ...], path: Path, mirror: bool = False, unsure: tuple[int, ...] = ()
+) -> Recorder:
     cases = make_cases(16, ndim)
     for i, case in enumerate(cases):
         if i in spoilt:
             spoil(case, structure=2)
         if mirror:
             mirrored(case)
+        if i in unsure:
+            case["image"] = torch.where(case["image"] > 1.5, 1.53, case["image"])
     trainer, sweep = make_trainer(cases, None, 3, [])
     store, board = CaseStore(path), Recorder()
     LabelFilter(sweep, store, {1: "outer", 2: "inner"}, warmup_epochs=2, interval=1).attach(trainer)
@@ -83,6 +87,16 @@ def test_every_round_shows_probabilities_and_the_worst_suspects(ndim: int, tmp_p
         assert coloured == {(0, 190, 255)}
     text = board.texts["suspects", 2]
     assert sum(f"case{i:02d}, inner: missing" in text for i in (3, 7, 11)) == 2
+
+
+def test_a_suspect_that_is_not_redrawn_shows_what_the_network_sees(tmp_path: Path) -> None:
+    """The image of case 3 has little contrast where structure 2 is missing: the network sees it, and has its doubts."""
+    board = trained(2, (3, 7), tmp_path, unsure=(3,))
+    assert "case03, inner: missing" in board.texts["suspects", 2]
+    for line in board.texts["suspects", 2].splitlines():
+        assert ("not redrawn" in line) == ("case03" in line)
+    for picture in np.split(board.images["suspects", 2], 2, axis=1):
+        assert (0, 190, 255) in {tuple(p) for p in picture.reshape(-1, 3)}
 
 
 def test_pictures_are_turned_alike_however_the_axes_are_stored(tmp_path: Path) -> None:

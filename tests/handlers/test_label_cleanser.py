@@ -15,6 +15,7 @@ from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.export import write_cleansed_labels, write_nnunet_dataset
 from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
+from monai_selfcleanse.mixture import FilterDecision
 from monai_selfcleanse.report import look_at_suspects
 from monai_selfcleanse.store import CaseStore
 
@@ -130,6 +131,50 @@ def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
         LabelCleanser(CaseStore(tmp_path), redraw_epoch=-1)
 
 
+@pytest.mark.parametrize(("redraw_epoch", "cases", "left_out"), [(None, (), ("a", "b")), (0, ("a", "c"), ("b",))])
+def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are_redrawn(
+    redraw_epoch: int | None, cases: tuple[str, ...], left_out: tuple[str, ...], tmp_path: Path, caplog: Any
+) -> None:
+    """a: a label that the network draws well; b: one that it draws badly; c: one of a structure without a clear gap."""
+    store = CaseStore(tmp_path)
+    given = np.zeros((2, 3), dtype=np.int64)
+    probabilities = np.stack([given, 1.0 - given, given, given]).astype(float)
+    for case in "abcdef":
+        store.write_seen(case, given, probabilities, np.eye(4))
+    suspected = np.zeros((6, 3), dtype=bool)
+    suspected[0, 0] = suspected[1, 0] = suspected[2, 1] = True
+    evidence = {name: np.ones((6, 3)) for name in ("score", "expected_dice", "predicted_ml")}
+    evidence["expected_dice"][1, 0] = 0.8
+    decisions = tuple(
+        FilterDecision(np.ones(6), column, "suspects", None, gap, 0.1)
+        for column, gap in zip(suspected.T, (0.4, 0.2, 0.0), strict=True)
+    )
+    engine = Engine(lambda e, b: None)
+    cleanser = LabelCleanser(store, redraw_epoch)
+    cleanser.attach(engine)
+    engine.state.label_filter_result = LabelFilterResult(
+        tuple("abcdef"),
+        (1, 2, 3),
+        ("one", "two", "three"),
+        evidence,
+        1.0 - suspected,
+        suspected,
+        decisions,
+        False,
+        0.1,
+        1,
+    )
+    with caplog.at_level("INFO"):
+        cleanser(engine)
+    assert engine.state.label_cleanser_result.cases == cases
+    assert engine.state.label_cleanser_result.left_out == left_out
+    assert store.read_left_out(1) == frozenset(left_out)
+    assert tuple(case for case in "abcdef" if store.has_target(1, case)) == cases
+    as_given = "; 1 suspected labels are trained on as they are" if redraw_epoch is None else ""
+    trained_on = "" if redraw_epoch is None else "2 of 6 cases train on cleansed labels; "
+    assert caplog.messages[-1] == f"epoch 1: {trained_on}{len(left_out)} of 6 cases are left out{as_given}"
+
+
 def test_events_carry_the_result(tmp_path: Path) -> None:
     cases = make_cases(16, 2)
     spoil(cases[0], structure=1)
@@ -154,11 +199,12 @@ def test_each_cleansing_starts_from_the_given_labels(tmp_path: Path) -> None:
     engine = Engine(lambda e, b: None)
     cleanser = LabelCleanser(store, redraw_epoch=0)
     cleanser.attach(engine)
-    evidence = {"score": np.ones((1, 1)), "expected_dice": np.ones((1, 1))}
+    evidence = {name: np.ones((1, 1)) for name in ("score", "expected_dice", "predicted_ml")}
+    decisions = (FilterDecision(np.ones(1), np.zeros(1, bool), "suspects", None, 0.0, 0.1),)
     for suspected, expected in ((True, True), (False, False)):
         mark = np.array([[suspected]])
         engine.state.label_filter_result = LabelFilterResult(
-            ("a",), (1,), ("one",), evidence, 1.0 - mark.astype(float), mark, (), False, epoch=1
+            ("a",), (1,), ("one",), evidence, 1.0 - mark.astype(float), mark, decisions, False, 0.1, epoch=1
         )
         cleanser(engine)
         assert (store.read_target("a") is not None) == expected
@@ -233,9 +279,10 @@ def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(t
     """Of case a's missing structure the network is sure with 0.98, in its last row with 0.61 alone."""
     judged = judged_cohort(tmp_path / "data")
     suspected = np.array([[case == "a"] for case in "abcdef"])
-    evidence = {"score": np.ones((6, 1)), "expected_dice": np.ones((6, 1))}
+    evidence = {name: np.ones((6, 1)) for name in ("score", "expected_dice", "predicted_ml")}
+    decisions = (FilterDecision(np.ones(6), suspected[:, 0], "suspects", None, 0.4, 0.1),)
     result = LabelFilterResult(
-        tuple("abcdef"), (1,), ("one",), evidence, 1.0 - suspected, suspected, (), False, epoch=1
+        tuple("abcdef"), (1,), ("one",), evidence, 1.0 - suspected, suspected, decisions, False, 0.1, epoch=1
     )
     for min_confidence, rows in ((0.5, 4), (0.8, 3), (0.99, 0)):
         store, out = CaseStore(judged.store.directory, min_confidence), tmp_path / str(min_confidence)

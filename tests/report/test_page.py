@@ -109,7 +109,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     evidence = {name: np.zeros((120, 1)) for name in EVIDENCE} | {"score": score[:, None]}
     cases = [f"case {i}" for i in range(120)]
     suspected = decision.suspected[:, None]
-    rows = report_rows(cases, {1: "liver"}, evidence, decision.clean_probability[:, None], suspected)
+    rows = report_rows(cases, {1: "liver"}, evidence, decision.clean_probability[:, None], suspected, suspected)
     path = tmp_path_factory.mktemp("large") / "report.html"
     write_html(path, rows, {1: "liver"}, {1: decision}, [], {}, n_pictured=0)
     return path
@@ -246,7 +246,8 @@ def test_clean_labels_are_called_clean(browser: Page, tmp_path: Path) -> None:
     evidence["score"][0] = np.nan  # a structure that neither label nor prediction has
     decision = FilterDecision(np.ones(20), np.zeros(20, bool), "clean", None, 0.0, 0.1)
     cases = [f"c{i}" for i in range(20)]
-    rows = report_rows(cases, {1: "<b>x</b>"}, evidence, np.ones((20, 1)), np.zeros((20, 1), bool))
+    nobody = np.zeros((20, 1), bool)
+    rows = report_rows(cases, {1: "<b>x</b>"}, evidence, np.ones((20, 1)), nobody, nobody)
     write_html(tmp_path / "r.html", rows, {1: "<b>x</b>"}, {1: decision}, [], {"data": "<i>"}, 200)
     page = browser.open(tmp_path / "r.html")
     assert page.one("h1").text == page.driver.title == "Label report"

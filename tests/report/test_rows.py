@@ -20,7 +20,8 @@ def evidence(n: int, k: int, **values: Any) -> dict[str, np.ndarray]:
 def test_rows_are_ranked_by_clean_probability_then_score(tmp_path: Path) -> None:
     probability = np.array([[0.9, 0.0], [0.0, 1e-9]])
     score = np.array([[0.1, 2.0], [3.0, 1.0]])
-    rows = report_rows(["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, score=score), probability, probability < 0.2)
+    marks = probability, probability < 0.2, probability < 0.2
+    rows = report_rows(["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, score=score), *marks)
     assert [(r["case"], r["structure"]) for r in rows] == [("b", 1), ("a", 2), ("b", 2), ("a", 1)]
     write_rows(rows, REPORT_COLUMNS, tmp_path / "report.csv")
     with open(tmp_path / "report.csv", newline="") as file:
@@ -33,7 +34,8 @@ def test_rows_are_ranked_by_clean_probability_then_score(tmp_path: Path) -> None
 
 def test_what_partial_labels_lack_is_listed_last_as_not_annotated() -> None:
     score = np.array([[np.nan, 2.0], [3.0, np.nan]])
-    arguments = ["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, score=score), np.nan_to_num(-score, nan=1.0), score > 2
+    marks = np.nan_to_num(-score, nan=1.0), score > 2, score > 2
+    arguments = ["a", "b"], {1: "one", 2: "two"}, evidence(2, 2, score=score), *marks
     rows = report_rows(*arguments, partial_labels=True)
     assert [r["reason"] for r in rows[-2:]] == [UNANNOTATED] * 2
     assert [(r["case"], r["suspected"]) for r in rows] == [("b", 1), ("a", 0), ("a", 0), ("b", 0)]
@@ -43,13 +45,10 @@ def test_what_partial_labels_lack_is_listed_last_as_not_annotated() -> None:
 def test_marked_structures_are_listed_by_case() -> None:
     suspected = np.array([[False, False], [True, True], [False, True]])
     probability = np.array([[0.9, 0.8], [0.05, 0.01], [0.5, 0.001]])
-    rows = report_rows(["a", "b", "c"], {1: "one", 2: "two"}, evidence(3, 2), probability, suspected)
-    assert structures_by_case(rows, "suspected") == structures_by_case(rows, "redrawn") == {"c": [2], "b": [2, 1]}
-    some = report_rows(
-        ["a", "b", "c"], {1: "one", 2: "two"}, evidence(3, 2), probability, suspected, redrawn=suspected & [True, False]
-    )
-    assert structures_by_case(some, "suspected") == {"c": [2], "b": [2, 1]}
-    assert structures_by_case(some, "redrawn") == {"b": [1]}
+    redrawn = suspected & [True, False]
+    rows = report_rows(["a", "b", "c"], {1: "one", 2: "two"}, evidence(3, 2), probability, suspected, redrawn)
+    assert structures_by_case(rows, "suspected") == {"c": [2], "b": [2, 1]}
+    assert structures_by_case(rows, "redrawn") == {"b": [1]}
 
 
 def test_a_name_that_is_no_text_is_written_as_its_bytes(tmp_path: Path) -> None:

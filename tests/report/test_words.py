@@ -69,5 +69,5 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
     words = reason_in_words(row)
     assert part in words
     assert bool(words) == bool(reason)
-    assert ("left as it was given" in words) == bool(row["suspected"])
-    assert "left as" not in reason_in_words(row | {"redrawn": row["suspected"]})
+    assert ("is not redrawn" in words) == bool(row["suspected"])
+    assert "not redrawn" not in reason_in_words(row | {"redrawn": row["suspected"]})
