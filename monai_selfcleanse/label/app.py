@@ -50,7 +50,7 @@ MonaiBundleApp: Any = module_from_file("monaibundle", str(_stock)).MyApp
 
 
 class LabelCleanserTask(BundleInferTask):
-    """What the package would put in a label's place: redrawn by the bundle's network where it is in doubt.
+    """What to put in a label's place: redrawn by the bundle's network where it is in doubt, for a reviewer to look at.
 
     A request that brings a label (``label``, its path) and the structures in doubt (``suspected``) gets that label,
     cleansed (:func:`monai_selfcleanse.cleansing.cleanse_label`); without structures, as it is. A request without a
