@@ -21,6 +21,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,9 @@ class Job:
 
     @property
     def directory(self) -> Path:
-        return self.out / self.data / f"{self.preset}_{round(100 * self.rate)}" / f"seed{self.seed}" / self.arm
+        form = "".join(re.sub(r"\W+", "_", f"-{part}") for part in [*(["small"] if self.small else []), *self.extra])
+        noise = f"{self.preset}_{round(100 * self.rate)}"
+        return self.out / f"{self.data}{form}" / noise / f"seed{self.seed}" / self.arm
 
     @property
     def described(self) -> dict[str, Any]:

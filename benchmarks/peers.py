@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,14 @@ class CoTeachingLoss(nn.Module):
 
 
 class SuspectAll(LabelFilter):
-    """The cleanser alone: every label of every structure is taken for noisy."""
+    """The cleanser alone: every label of every structure is taken for noisy, and redrawn if the network sees it."""
 
     def result(self) -> LabelFilterResult | None:
         found = super().result()
         if found is None:
             return None
-        return LabelFilterResult(**{**vars(found), "suspected": np.ones_like(found.suspected)})
+        decisions = tuple(replace(decision, gap=0.0) for decision in found.decisions)  # no case is left out
+        return replace(found, suspected=np.ones_like(found.suspected), decisions=decisions)
 
 
 def without_noisy(data: Sequence[dict[str, Any]], structures: Iterable[Any], least_dice: float = 0.95) -> list[dict]:

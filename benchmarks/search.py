@@ -24,7 +24,7 @@ import json
 import math
 import pickle
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -261,12 +261,14 @@ class Search:
         names = [case["case"] for case in self.train]
         judged = self.judge.judge(names, {n: np.stack([e[n] for e in evidence]) for n in evidence[0]})
         redraws = self.epoch >= self.o.redraw
-        self.left_out = set() if redraws else {names.index(case) for case in cases_to_leave_out(judged)}
+        mended = (judged.redrawn if self.o.target == "package" else judged.suspected) & redraws
+        unmended = replace(judged, suspected=judged.suspected & ~mended)
+        self.left_out = {names.index(case) for case in cases_to_leave_out(unmended)}
         suspected, clean = judged.suspected, judged.clean_probability
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
         after = before.copy()
         for i, case in enumerate(self.train):
-            structures = [k for j, k in enumerate(STRUCTURES) if judged.redrawn[i, j] and redraws]
+            structures = [k for j, k in enumerate(STRUCTURES) if mended[i, j]]
             self.targets[i] = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
             target = self.targets[i][0]
             after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])

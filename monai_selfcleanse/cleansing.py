@@ -20,38 +20,38 @@ ONE_SIDED = 4
 """How many times a label's errors to one side, and what it is right about, must outnumber its errors to the other."""
 
 WITHIN = 0.25
-"""Share of a predicted structure that must lie in what was given as trusted ones for it to be drawn into them."""
+"""Share of a predicted structure that must lie in what was given as other ones for it to be drawn into them."""
 
 
 def cleanse_label(
     given: np.ndarray,
     predicted: np.ndarray,
     confidence: np.ndarray,
-    suspected: Sequence[int],
+    structures: Sequence[int],
     min_confidence: float = MIN_CONFIDENCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-label of one case, and how much each of its voxels may count.
 
-    Wherever the given label or the prediction speaks of a suspected structure, the prediction decides if it is sure
-    enough, except in slices at the structure's ends that are a matter of opinion
-    (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So a
-    suspected structure is redrawn, or restored where it is missing. It takes voxels from a trusted structure only if
-    more than :data:`WITHIN` of what the network sees of it lies in such: a tumour that was missed in a liver is
-    restored, a border between neighbours stays where it was given.
+    Wherever the given label or the prediction speaks of a structure that is to be redrawn, the prediction decides if it
+    is sure enough, except in slices at the structure's ends that are a matter of opinion
+    (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So the
+    structure is redrawn, or restored where it is missing. From another structure it takes voxels only if more than
+    :data:`WITHIN` of what the network sees of it lies in others: a tumour that was missed in a liver is restored, a
+    border between neighbours does not move into the other one. What it gives up may become the other's.
 
     A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
     the prediction's voxels as it has beyond them, and these are less than that part of what the two share (missing
     slices, drawn too narrow), those that it has stay; in the opposite case (drawn too wide), none are added. Labels in
     the wrong place, or swapped, share too little for that.
 
-    A suspected structure that the network does not see at all, or is sure of nowhere, is not deleted: the network may
-    just not know it. Its given voxels stay and weigh 0 where the network sees something else.
+    A structure that the network does not see where it may be drawn, or is sure of nowhere there, is not deleted: the
+    network may just not know it. Its given voxels stay and weigh 0 where the network sees something else.
 
     Args:
         given: index map of any shape; slices of a volume are counted along the last axis.
         predicted: the network's most probable class, same shape.
         confidence: its probability, same shape, in [0, 1].
-        suspected: the structures to redraw; none returns the given label with full weight.
+        structures: those to redraw, of which the given label is suspected; none returns it with full weight.
         min_confidence: where the network is less sure than this, the given label stands.
 
     Returns:
@@ -67,7 +67,7 @@ def cleanse_label(
         )
     target = given.copy()
     weight = np.ones(given.shape, dtype=np.float32)
-    redrawn, _, kept = _decided(given, predicted, confidence, suspected, min_confidence)
+    redrawn, _, kept = _decided(given, predicted, confidence, structures, min_confidence)
     target[redrawn] = predicted[redrawn]
     weight[kept & (target == given)] = 0.0
     return target, weight
@@ -77,48 +77,48 @@ def untrusted_voxels(
     given: np.ndarray,
     predicted: np.ndarray,
     confidence: np.ndarray,
-    suspected: Sequence[int],
+    structures: Sequence[int],
     min_confidence: float = MIN_CONFIDENCE,
 ) -> np.ndarray:
     """Voxels on which neither the annotator nor the network can be trusted: what an ``ignore`` label is for.
 
-    There the two disagree about a suspected structure and the network is too unsure to redraw it, so that
-    :func:`cleanse_label` keeps what was given for want of better; or the given label has a suspected structure that the
+    There the two disagree about a structure that is to be redrawn and the network is too unsure of it, so that
+    :func:`cleanse_label` keeps what was given for want of better; or the given label has such a structure that the
     network does not see at all, or is sure of nowhere.
 
     Args:
-        given, predicted, confidence, suspected, min_confidence: as for :func:`cleanse_label`.
+        given, predicted, confidence, structures, min_confidence: as for :func:`cleanse_label`.
 
     Returns:
         Boolean, of ``given``'s shape.
     """
-    redrawn, unsure, kept = _decided(given, predicted, confidence, suspected, min_confidence)
+    redrawn, unsure, kept = _decided(given, predicted, confidence, structures, min_confidence)
     return (unsure & (given != predicted)) | (kept & ~redrawn)
 
 
 def _decided(
-    given: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, suspected: Sequence[int], min_confidence: float
+    given: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, structures: Sequence[int], min_confidence: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the prediction decides, where it would if it were sure, and what stays of suspects that it sees nowhere."""
-    closed = ~np.isin(given, [0, *suspected])
-    for k in suspected:
+    closed = ~np.isin(given, [0, *structures])
+    for k in structures:
         sees = predicted == k
         if np.count_nonzero(sees & closed) > WITHIN * np.count_nonzero(sees):
             closed &= ~sees
-    sure = (confidence >= min_confidence) & ~closed
+    sure = confidence >= min_confidence
     disputed, kept = np.zeros(given.shape, dtype=bool), np.zeros(given.shape, dtype=bool)
-    for k in suspected:
+    for k in structures:
         has, sees = given == k, predicted == k
-        decides = (has | sees) & ~debatable_slices(has, sees)
+        decides = (has | sees) & ~closed & ~debatable_slices(has, sees)
         lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
         shared = np.count_nonzero(has & sees)
-        if not (sees & sure).any():
+        if not (sees & sure & ~closed).any():
+            kept |= decides & has & ~sees
             decides &= ~has
-            kept |= has & ~sees
         elif min(lacks, exceeds) * ONE_SIDED <= shared:
             if lacks > ONE_SIDED * exceeds:
                 decides &= ~has
             elif exceeds > ONE_SIDED * lacks:
                 decides &= has
         disputed |= decides
-    return disputed & sure, disputed & ~sure & ~closed, kept
+    return disputed & sure, disputed & ~sure, kept

@@ -198,6 +198,23 @@ def test_segmentations_find_the_same_culprits_and_are_taken_at_their_word(
         np.testing.assert_array_equal(cleansed, truth)
 
 
+def test_of_bare_segmentations_small_structures_are_redrawn_as_well(
+    dataset: Path, segmentations: Path, tmp_path: Path
+) -> None:
+    """A missing structure of few voxels: the doubt that is assumed of borders is much of it."""
+    shutil.copytree(segmentations, tmp_path / "results")
+    (path,) = (tmp_path / "results").rglob("case_03.nii.gz")
+    predicted = read_nifti(path)
+    small = np.zeros(predicted.shape, bool)
+    small[tuple(slice(n // 2, n // 2 + 2) for n in predicted.shape)] = True
+    write_nifti(path, np.where(small, 2, np.where(predicted == 2, 0, predicted)).astype(np.uint8))
+    run_audit(dataset, tmp_path / "out", predictions_dir=str(tmp_path / "results"))
+    row = next(r for r in rows_of(tmp_path / "out") if (r["case"], r["structure"]) == ("case_03", "2"))
+    trusted = [float(r["expected_dice"]) for r in rows_of(tmp_path / "out") if r["structure"] == "2"]
+    assert float(row["expected_dice"]) < np.median(trusted) - 0.1
+    assert (row["suspected"], row["redrawn"]) == ("1", "1")
+
+
 def test_a_clean_data_set_looks_clean_by_segmentations(tmp_path: Path) -> None:
     """In ACDC's layout, with the names that inference.json gives to segmentations."""
     write_phantom(tmp_path / "data", n_patients=7)

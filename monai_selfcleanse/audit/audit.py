@@ -151,7 +151,7 @@ def _conclude(
         )
     names = next(iter(judged.values()))
     judgement = judge.judge(tuple(judged), {name: np.stack([one[name] for one in judged.values()]) for name in names})
-    if not source.has_probabilities:  # what it expects of itself tells a structure's size
+    if not source.has_probabilities:  # its expected Dice tells how large a structure is, no more
         judgement = replace(judgement, redraw_margin=np.inf)
     data = [case for case in cases if case_of(case) in judged]
     listed = [*unreadable, *(("", problem) for problem in problems)]

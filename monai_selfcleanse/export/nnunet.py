@@ -186,9 +186,9 @@ def _cleansed(
     for structure, number in value.items():
         out[label == structure] = number
     if ignore is not None and suspected:
-        left = [k for k in suspected if k not in redrawn]
-        sure = np.where(np.isin(view.given, left) | np.isin(view.predicted, left), -1.0, view.confidence)
-        untrusted = untrusted_voxels(view.given, view.predicted, sure, suspected, view.min_confidence)
-        untrusted |= untrusted_voxels(view.given, view.predicted, view.confidence, redrawn, view.min_confidence)
-        out[untrusted] = ignore
+        untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, redrawn, view.min_confidence)
+        # With a suspect that is not redrawn the network is trusted nowhere, however sure it is.
+        left, never = [k for k in suspected if k not in redrawn], np.full(view.given.shape, -1.0)
+        untrusted |= untrusted_voxels(view.given, view.predicted, never, left, view.min_confidence)
+        out[untrusted & (label == view.given)] = ignore
     return out

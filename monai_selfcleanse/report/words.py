@@ -53,7 +53,9 @@ def reason_in_words(row: Mapping[str, Any]) -> str:
     """
     words = _fault_in_words(row)
     if row["suspected"] and not row["redrawn"]:
-        words += " It is not redrawn: the network expects to draw it worse here than where labels are trusted."
+        sees = row["predicted_ml"] > 0
+        why = "the network expects to draw it worse here than where labels are trusted" if sees else "it may be right"
+        words += f" It is not redrawn: {why}."
     return words
 
 

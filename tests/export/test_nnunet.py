@@ -16,6 +16,7 @@ from helpers import AFFINE, NAMES, Judged, files_below, judged_cohort, read_nift
 from monai_selfcleanse.data import check_cases, find_cases
 from monai_selfcleanse.export import write_nnunet_dataset
 from monai_selfcleanse.export.nnunet import nnunet_names
+from monai_selfcleanse.store import CaseStore
 
 
 def export(judged: Judged, folder: Path, **options: Any) -> dict[str, Any]:
@@ -62,6 +63,35 @@ def test_ignore_is_the_highest_label_where_neither_can_be_trusted(tmp_path: Path
     np.testing.assert_array_equal(ignored, expected)
     np.testing.assert_array_equal(label[~ignored], without[~ignored])
     assert not (read_nifti(marked / "labelsTr" / "f.nii.gz") == 4).any()  # no suspect, though as unsure there
+
+
+def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(tmp_path: Path) -> None:
+    """Structure 2 was missed inside structure 1, which is suspected, too, and not redrawn."""
+    given, predicted = np.zeros((12, 12, 4), np.uint8), np.zeros((12, 12, 4), np.uint8)
+    given[2:10, 2:10], predicted[2:9, 2:10] = 1, 1
+    predicted[4:7, 4:7] = 2
+    case = {"case": "a", "file": "labelsTr/a.nii.gz"}
+    case["image"] = str(write_nifti(tmp_path / "imagesTr" / "a.nii.gz", given.astype(np.float32)))
+    case["label"] = str(write_nifti(tmp_path / "labelsTr" / "a.nii.gz", given))
+    store = CaseStore(tmp_path / "store")
+    store.write_seen("a", given, np.moveaxis(np.eye(3)[predicted], -1, 0), AFFINE)
+    names = {1: "liver", 2: "tumour"}
+    rows = [
+        {
+            "case": "a",
+            "structure": k,
+            "structure_name": name,
+            "suspected": 1,
+            "redrawn": k - 1,
+            "clean_probability": 0.0,
+        }
+        for k, name in names.items()
+    ]
+    out = tmp_path / "Dataset501_Mine"
+    write_nnunet_dataset([case], rows, names, store, out, {}, ignore=True)
+    label = read_nifti(out / "labelsTr" / "a.nii.gz")
+    np.testing.assert_array_equal(label == 2, predicted == 2)
+    np.testing.assert_array_equal(label == 3, (given == 1) & (predicted == 0))
 
 
 def test_all_that_is_disputed_of_a_suspect_that_is_not_redrawn_is_ignored(tmp_path: Path) -> None:

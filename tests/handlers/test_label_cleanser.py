@@ -135,14 +135,14 @@ def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
 def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are_redrawn(
     redraw_epoch: int | None, cases: tuple[str, ...], left_out: tuple[str, ...], tmp_path: Path, caplog: Any
 ) -> None:
-    """a: a label that the network draws well; b: one that it draws badly; c: one of a structure without a clear gap."""
+    """a: a label that the network draws well; b: one that it draws badly, and one well; c: one without a clear gap."""
     store = CaseStore(tmp_path)
     given = np.zeros((2, 3), dtype=np.int64)
     probabilities = np.stack([given, 1.0 - given, given, given]).astype(float)
     for case in "abcdef":
         store.write_seen(case, given, probabilities, np.eye(4))
     suspected = np.zeros((6, 3), dtype=bool)
-    suspected[0, 0] = suspected[1, 0] = suspected[2, 1] = True
+    suspected[0, 0] = suspected[1, 0] = suspected[1, 1] = suspected[2, 1] = True
     evidence = {name: np.ones((6, 3)) for name in ("score", "expected_dice", "predicted_ml")}
     evidence["expected_dice"][1, 0] = 0.8
     decisions = tuple(

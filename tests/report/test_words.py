@@ -71,3 +71,4 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
     assert bool(words) == bool(reason)
     assert ("is not redrawn" in words) == bool(row["suspected"])
     assert "not redrawn" not in reason_in_words(row | {"redrawn": row["suspected"]})
+    assert "expects to draw it worse" not in reason_in_words(row | {"predicted_ml": 0.0})
