@@ -152,13 +152,15 @@ def recovery(arms: Lines, arm: str, draws: int = 2000) -> str:
 
 
 def plot(settings: dict[str, Lines], path: Path) -> None:
-    """Dice by arm, a dot a seed and a bar for their mean, for the settings in which other methods were trained."""
+    """Dice by arm, a dot a seed and a bar for their mean, for the settings in which oracle or other methods were."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    settings = {name: arms for name, arms in settings.items() if any(arms.get(a) for a in PEERS)} or settings
+    settings = {
+        name: arms for name, arms in settings.items() if any(arms.get(a) for a in ("oracle_drop", *PEERS))
+    } or settings
     figure, axes = plt.subplots(1, len(settings), figsize=(4.5 * len(settings), 3.5), squeeze=False)
     for axis, (name, arms) in zip(axes[0], sorted(settings.items()), strict=True):
         shown = [a for a in ARMS if arms.get(a)]
