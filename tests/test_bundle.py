@@ -247,9 +247,8 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
     with pytest.raises((KilledError, RuntimeError)):
         first.run()
     assert not (output / "label_report.csv").exists()
-    assert [(bool(done.left_out), bool(done.cases)) for done in cleansed[:2]] == [(True, False), (False, True)][
-        : len(cleansed)
-    ]
+    assert cleansed[0].left_out
+    assert [bool(done.cases) for done in cleansed[:2]] == [False, True][: len(cleansed)]
     train(output, phantom, noise_rate=0.5, noise_preset="mixed", resume=True)
     assert rows_of(output) == rows_of(trained)
     weights, expected = (torch.load(o / "models" / "model.pt", weights_only=True) for o in (output, trained))

@@ -40,9 +40,9 @@ TINY_NETWORK: dict[str, Any] = {
 }
 TINY: dict[str, Any] = {
     **TINY_NETWORK,
-    "epochs": 12,
-    "warmup_epochs": 11,
-    "val_interval": 6,
+    "epochs": 36,
+    "warmup_epochs": 35,
+    "val_interval": 18,
     "num_workers": 0,
     # A handful of cases and a network that knows little: judge all the same.
     "label_filter#interval": 1,
