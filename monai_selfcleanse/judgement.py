@@ -39,7 +39,8 @@ class Judgement:
         suspected: ``(n, K)`` bool.
         decisions: one :class:`monai_selfcleanse.mixture.FilterDecision` a structure.
         partial_labels: whether a structure that a given label lacks was taken as not annotated there.
-        redraw_margin: see :attr:`redrawn`; infinite where predictions do not say how sure they are.
+        redraw_margin: see :attr:`redrawn`, in Dice, at least 0; infinite where predictions do not say how sure they
+            are.
     """
 
     cases: tuple[str, ...]
@@ -66,13 +67,11 @@ class Judgement:
         in which it sees it. What it draws worse is often a hard case with a good label, or smaller than the others.
         Where there is no such trusted label, all suspects that it sees are redrawn.
         """
-        sees = self.evidence["predicted_ml"] > 0
-        out = self.suspected & sees
-        for column, own, others in zip(
-            out.T, self.evidence["expected_dice"].T, (sees & ~self.suspected).T, strict=True
-        ):
-            if others.any():
-                column &= own >= np.median(own[others]) - self.redraw_margin
+        expected, sees = self.evidence["expected_dice"], self.evidence["predicted_ml"] > 0
+        trusted, out = sees & ~self.suspected, self.suspected & sees
+        for k in range(len(self.structures)):
+            if trusted[:, k].any():
+                out[:, k] &= expected[:, k] >= np.median(expected[trusted[:, k], k]) - self.redraw_margin
         return out
 
     def by_case(self, chosen: np.ndarray) -> dict[str, list[int]]:
