@@ -1,6 +1,6 @@
 """Careless labels that the package's own noise models did not make: an independent check.
 
-    python benchmarks/careless_acdc.py ACDC TARGET
+    python benchmarks/careless_acdc.py ACDC TARGET [SEED]
 
 writes ``TARGET/train`` (65 patients, half of them with careless labels) and ``TARGET/held`` (15 patients, untouched, of
 whose images ``TARGET/held_images`` holds links), and ``TARGET/manifest.json``. A careless patient has two structures in
@@ -19,7 +19,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-rng = np.random.default_rng(4711)
+rng = np.random.default_rng(int(sys.argv[3]) if len(sys.argv) > 3 else 4711)
 
 
 def under(m: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ Preprocessing, split, noise, network, loss, evidence, filter and cleanser are th
 are cropped and augmented by a few tensor operations, the network runs in bfloat16, and volumes are scored on the
 network's grid. That takes 8 to 10 s an epoch on one core (64 ACDC patients, 2 mm pixels, 8 patches a case) and makes
 comparisons of a dozen variants possible; with ``--set spacing=1.5 --set size=128`` it is the size of
-``configs/train.json``, and takes twice as long. What wins here has to win in ``compare.py``.
+``configs/train.json``, and takes twice as long. With ``--device cuda`` sixteen of these at a time, one a core, took 70 s
+(plain) to 180 s on an H100 under its multi-process service. What wins here has to win in ``compare.py``.
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
 labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
@@ -23,6 +24,7 @@ import copy
 import json
 import math
 import pickle
+import platform
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -118,21 +120,39 @@ def patient_of(case: str) -> str:
     return case.split("_frame")[0]
 
 
+class Target:
+    """What a case trains on: classes ``(H, W, D)`` or their probabilities ``(C, H, W, D)``, and voxel weights."""
+
+    def __init__(self, target: np.ndarray, weight: np.ndarray | None, device: torch.device) -> None:
+        self.inside = np.flatnonzero((target[0] < 0.5 if target.ndim == 4 else target > 0).ravel())
+        self.target = torch.from_numpy(target).to(device)
+        self.weight = None if weight is None else torch.from_numpy(weight).to(device, torch.float32)
+        self.classes = torch.arange(1 + len(STRUCTURES), device=device)[:, None, None]
+
+    def at(self, place: tuple[slice | int, ...]) -> torch.Tensor:
+        """A patch's class probabilities, and its weights as the last channel."""
+        target = self.target[(slice(None), *place)] if self.target.ndim == 4 else self.target[place] == self.classes
+        weight = torch.ones_like(target[:1], dtype=torch.float32) if self.weight is None else self.weight[place][None]
+        return torch.cat([target.float(), weight])
+
+
 class Search:
     """A training: plain loops over arrays."""
 
-    def __init__(self, data: dict[str, list[dict[str, Any]]], options: Options) -> None:
-        self.o, self.train, self.validation = options, data["train"], data["validation"]
+    def __init__(self, data: dict[str, list[dict[str, Any]]], options: Options, device: torch.device) -> None:
+        self.o, self.train, self.validation, self.device = options, data["train"], data["validation"], device
         self.rng = np.random.default_rng(options.seed)
         torch.manual_seed(options.seed)
         config = ConfigParser()
         config.read_config(str(ROOT / "configs" / "train.json"))
-        self.network = config.get_parsed_content("network_def").to(memory_format=torch.channels_last)
+        self.network = config.get_parsed_content("network_def").to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), options.peak_rate, weight_decay=1e-4)
         self.loss = WeightedDiceCELoss()
         self.given = [c["truth" if options.labels == "truth" else "given"] for c in self.train]
-        self.targets: list[tuple[np.ndarray, np.ndarray | None]] = [(g, None) for g in self.given]
+        self.images = [torch.from_numpy(c["image"]).to(device) for c in self.train]
+        self.targets = [Target(g, None, device) for g in self.given]
+        self.untouched = list(self.targets)
         self.judge = LabelJudge(STRUCTURES)
         self.left_out: set[int] = set()
         self.steps_an_epoch = len(self.train) // 2
@@ -180,11 +200,13 @@ class Search:
         others = [i for i in range(len(self.train)) if i not in self.left_out]
         order = np.array([self.rng.choice(others) if i in self.left_out else i for i in order])
         self.network.train()
+        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
+        averaged = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
         for i in range(self.steps_an_epoch):
             image, target = self.batch(order[2 * i : 2 * i + 2])
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast(self.device.type, torch.bfloat16):
                 logits = self.network(image)
             self.optimizer.zero_grad()
             self.loss(logits, target).backward()
@@ -192,49 +214,47 @@ class Search:
             self.step += 1
             momentum = max(1 / (self.o.ema_epochs * self.steps_an_epoch), 1 / (1 + self.step))
             with torch.no_grad():
-                pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
-                for mean, value in pairs:
-                    if mean.is_floating_point():
-                        mean.lerp_(value, momentum)
+                for mean, value in averaged:
+                    mean.lerp_(value, momentum)
         self.epoch += 1
 
     def batch(self, cases: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Augmented patches ``(B, 1, size, size)`` and their targets with weights ``(B, C + 1, size, size)``."""
         rng, size, images, targets = self.rng, self.o.size, [], []
         for i in cases:
-            image, (target, weight) = self.train[i]["image"], self.targets[i]
+            image, target = self.images[i], self.targets[i]
             if self.o.coin < 1 and rng.random() >= self.o.coin:
-                target, weight = self.given[i], None
-            soft = target.ndim == 4
-            inside = np.flatnonzero((target[0] < 0.5 if soft else target > 0).ravel())
+                target = self.untouched[i]
             for _ in range(self.o.patches):
                 middle = [int(rng.integers(n)) for n in image.shape]
-                if len(inside) and rng.random() < 0.75:
-                    middle = np.unravel_index(inside[rng.integers(len(inside))], image.shape)
-                y, x = (int(np.clip(m - size // 2, 0, n - size)) for m, n in zip(middle, image.shape[:2], strict=False))
+                if len(target.inside) and rng.random() < 0.75:
+                    voxel = target.inside[rng.integers(len(target.inside))]
+                    middle = [int(m) for m in np.unravel_index(voxel, image.shape)]
+                y, x = (min(max(m - size // 2, 0), n - size) for m, n in zip(middle, image.shape[:2], strict=False))
                 place = (slice(y, y + size), slice(x, x + size), middle[2])
                 images.append(image[place])
-                classes = target[(slice(None), *place)] if soft else np.stack([target[place] == k for k in range(4)])
-                last = np.ones((size, size)) if weight is None else weight[place]
-                targets.append(np.concatenate([classes, last[None]]).astype(np.float32))
-        x, t = torch.from_numpy(np.stack(images)[:, None]), torch.from_numpy(np.stack(targets))
-        turn = torch.zeros(len(x), 2, 3)
-        for b in range(len(x)):
+                targets.append(target.at(place))
+        turn = torch.zeros(len(images), 2, 3)
+        for b in range(len(images)):
             angle, scale = (
                 (rng.uniform(-0.5, 0.5), 1 + rng.uniform(-0.2, 0.2, 2)) if rng.random() < 0.8 else (0, (1, 1))
             )
             matrix = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]] * np.array(scale)
             turn[b, :, :2] = torch.as_tensor(matrix)
             turn[b, 1] *= rng.choice([-1.0, 1.0])
-        grid = F.affine_grid(turn, x.shape, align_corners=False)
+        factor, offset = np.empty((2, len(images), 1, 1, 1), dtype=np.float32)
+        noise = np.zeros((len(images), 1, size, size), dtype=np.float32)
+        for b in range(len(images)):
+            factor[b] = 1 + rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
+            offset[b] = rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
+            if rng.random() < 0.3:
+                noise[b] = rng.normal(0, 0.1 * rng.random(), noise[b].shape)
+        grid = F.affine_grid(turn, [len(images), 1, size, size], align_corners=False).to(self.device)
+        x, t = torch.stack(images)[:, None], torch.stack(targets)
         x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
         t = F.grid_sample(t, grid, mode="nearest", padding_mode="border", align_corners=False)
-        for b in range(len(x)):
-            x[b] *= 1 + rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
-            x[b] += rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
-            if rng.random() < 0.3:
-                x[b] += torch.from_numpy(rng.normal(0, 0.1 * rng.random(), x[b].shape).astype(np.float32))
-        return x.contiguous(memory_format=torch.channels_last), t
+        factor, offset, noise = (torch.from_numpy(array).to(self.device) for array in (factor, offset, noise))
+        return (x * factor + offset + noise).contiguous(memory_format=torch.channels_last), t
 
     @torch.no_grad()
     def predict(self, image: np.ndarray) -> np.ndarray:
@@ -242,9 +262,9 @@ class Search:
         height, width, _ = image.shape
         x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))[:, None])
         x = F.pad(x, (0, -width % 16, 0, -height % 16), mode="replicate").contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            probabilities = self.average(x).float().softmax(1)
-        return probabilities[:, :, :height, :width].permute(1, 2, 3, 0).numpy()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            probabilities = self.average(x.to(self.device)).float().softmax(1)
+        return probabilities[:, :, :height, :width].permute(1, 2, 3, 0).cpu().numpy()
 
     def validate(self) -> np.ndarray:
         """Dice by case and structure."""
@@ -269,8 +289,8 @@ class Search:
         after = before.copy()
         for i, case in enumerate(self.train):
             structures = [k for j, k in enumerate(STRUCTURES) if mended[i, j]]
-            self.targets[i] = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
-            target = self.targets[i][0]
+            target, weight = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
+            self.targets[i] = Target(target, weight, self.device) if structures else self.untouched[i]
             after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])
         noisy, right = before < 0.95, before >= 0.99
         found: dict[str, Any] = {"epoch": self.epoch, "suspected": int(suspected.sum()), "left_out": len(self.left_out)}
@@ -357,6 +377,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="with --held: folder with the right labels")
     parser.add_argument("--tag", help="name of the run")
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of this training")
+    parser.add_argument("--device", type=torch.device, default="cpu")
     parser.add_argument("--fork", type=int, default=0, metavar="EPOCH")
     parser.add_argument("--compare", nargs="+", metavar=("OUT", "TAG"))
     args = parser.parse_args()
@@ -383,8 +404,10 @@ def main() -> None:
     size = (options.held, options.spacing, options.size, options.patches)
     name = "_".join(map(str, (*schedule, *size, options.peak_rate, options.hold, options.ema_epochs, args.fork)))
     start = time.monotonic()
-    found = Search(data, options).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
-    line = {"tag": args.tag, **asdict(options), **found, "seconds": round(time.monotonic() - start)}
+    found = Search(data, options, args.device).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
+    machine = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else platform.machine()
+    ends = {"seconds": round(time.monotonic() - start), "machine": machine}
+    line = {"tag": args.tag, **asdict(options), **found, **ends}
     with open(args.out / "search.jsonl", "a") as file:
         file.write(json.dumps(line) + "\n")
 

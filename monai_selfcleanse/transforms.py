@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.data import MetaTensor, get_track_meta, set_track_meta
+from monai.transforms import Compose, MapTransform
 from monai.transforms.traits import RandomizableTrait
 from monai.utils import ImageMetaKey, convert_to_dst_type
 
@@ -23,6 +25,7 @@ __all__ = [
     "IndexMapD",
     "IndexMapDict",
     "IndexMapd",
+    "UntrackedCompose",
 ]
 
 
@@ -112,6 +115,46 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
             if self.weight_key is not None:
                 d[self.weight_key] = weight
         return d
+
+
+class UntrackedCompose(Compose):
+    """A ``monai.transforms.Compose`` whose transforms make plain tensors, for augmentation.
+
+    Nobody reads the metadata of a random patch, but to keep them costs more than the patch: MONAI's transforms turn
+    whatever they get into a ``MetaTensor`` again, an ``EnsureTyped(track_meta=False)`` ahead of them notwithstanding.
+    ``monai.data.set_track_meta(False)`` keeps them from it, but for the whole process, in which images then cannot be
+    loaded any more. Here it holds while these transforms run. The voxels are the same, and so are the random draws.
+
+    The switch is the process's, not the thread's. Workers of a ``DataLoader`` are processes; with MONAI's
+    ``ThreadDataLoader`` whatever else runs meanwhile would lose its metadata, so use ``Compose`` there.
+
+    What must not be lost (a transform that works in mm, an inverse) does not belong here.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with _untracked():
+            return super().__call__(*args, **kwargs)
+
+
+_untracked_lock, _untracked_now, _tracked_before = Lock(), 0, True
+
+
+@contextmanager
+def _untracked() -> Iterator[None]:
+    """No metadata inside; what was before comes back with the last thread that leaves."""
+    global _untracked_now, _tracked_before
+    with _untracked_lock:
+        if _untracked_now == 0:
+            _tracked_before = get_track_meta()
+            set_track_meta(False)
+        _untracked_now += 1
+    try:
+        yield
+    finally:
+        with _untracked_lock:
+            _untracked_now -= 1
+            if _untracked_now == 0:
+                set_track_meta(_tracked_before)
 
 
 CleansedLabelD = CleansedLabelDict = CleansedLabeld

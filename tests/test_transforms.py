@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from monai.data import CacheDataset, DataLoader, MetaTensor
+from monai.bundle import ConfigParser
+from monai.data import CacheDataset, DataLoader, MetaTensor, get_track_meta
 from monai.transforms import Compose, Lambdad, RandCoarseDropoutd
 
 from monai_selfcleanse.cases import case_of, check_unique_cases, label_file_of
 from monai_selfcleanse.data import CaseDataset
 from monai_selfcleanse.engines import PrepareBatchWeighted
 from monai_selfcleanse.store import CaseStore
-from monai_selfcleanse.transforms import CleansedLabeld
+from monai_selfcleanse.transforms import CleansedLabeld, UntrackedCompose
 
 
 def case(name: str = "a") -> dict[str, Any]:
@@ -161,3 +164,50 @@ def test_the_batch_becomes_one_hot_classes_and_a_weight() -> None:
     assert (target[:, 3] == 1).all()
     with pytest.raises(ValueError, match=r"0 \.\.\. 1, got 0 \.\.\. 2"):
         PrepareBatchWeighted(2)({"image": torch.zeros(1, 1, 2, 2), "label": label})
+
+
+def test_augmentation_without_metadata_draws_the_same_patches() -> None:
+    config = ConfigParser()
+    config.read_config(str(Path(__file__).resolve().parent.parent / "configs" / "train.json"))
+    config["self_cleanse"] = False
+    untracked = config.get_parsed_content("train#augmentation")
+    assert isinstance(untracked, UntrackedCompose)
+    rng = np.random.default_rng(0)
+    label = torch.zeros(1, 150, 140, 4)
+    label[:, 40:90, 50:100] = 2
+    item = {
+        "image": MetaTensor(rng.normal(size=label.shape).astype(np.float32)),
+        "label": MetaTensor(label),
+        "case": "a",
+    }
+    plain, tracked = (c.set_random_state(1)(item) for c in (untracked, Compose(untracked.transforms)))
+    assert len(plain) == len(tracked) == 8
+    for one, other in zip(plain, tracked, strict=True):
+        for key in ("image", "label", "label_weight"):
+            assert type(one[key]) is torch.Tensor
+            assert torch.equal(one[key], torch.as_tensor(other[key]))
+
+
+def test_metadata_are_tracked_again_after_an_error_and_after_the_last_thread() -> None:
+    seen: list[bool] = []
+    entered, leave = Event(), Event()
+
+    def wait(x: torch.Tensor) -> torch.Tensor:
+        entered.set()
+        assert leave.wait(60)
+        seen.append(get_track_meta())
+        return x
+
+    def fail(x: torch.Tensor) -> torch.Tensor:
+        seen.append(get_track_meta())
+        raise ValueError("no such thing")
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(UntrackedCompose([wait]), torch.zeros(1))
+        assert entered.wait(60)
+        with pytest.raises(Exception, match="applying transform"):
+            UntrackedCompose([fail])(torch.zeros(1))
+        leave.set()
+        waiting.result()
+    assert seen == [False, False]
+    assert get_track_meta()
