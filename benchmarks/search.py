@@ -8,7 +8,7 @@ Preprocessing, split, noise, network, loss, evidence, filter and cleanser are th
 are cropped and augmented by a few tensor operations, the network runs in bfloat16, and volumes are scored on the
 network's grid. That takes 8 to 10 s an epoch on one core (64 ACDC patients, 2 mm pixels, 8 patches a case) and makes
 comparisons of a dozen variants possible; with ``--set spacing=1.5 --set size=128`` it is the size of
-``configs/train.json``, and takes twice as long. With ``--device cuda`` sixteen of these at a time, one a core, took 70 s
+``configs/train.json``, and takes twice as long. With ``--device cuda`` sixteen of these at a time, one a core, took 70
 (plain) to 180 s on an H100 under its multi-process service. What wins here has to win in ``compare.py``.
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
