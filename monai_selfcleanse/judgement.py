@@ -99,7 +99,7 @@ class LabelJudge:
     def __init__(
         self,
         structures: Mapping[Any, str] | Sequence[int],
-        threshold: float = 0.1,
+        threshold: float = 0.5,
         min_gap: float = 0.2,
         max_share: float = 0.8,
         min_cases: int = 12,

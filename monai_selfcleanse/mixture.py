@@ -27,8 +27,8 @@ from sklearn.mixture import GaussianMixture
 
 __all__ = ["VERDICTS", "FilterDecision", "ScoreMixture", "Verdict", "filter_labels", "fit_score_mixture"]
 
-SCORE_FLOOR = 1e-3
-"""Added to a score before its logarithm: differences below it are rounding, not evidence."""
+SCORE_FLOOR = 0.1
+"""Added to a score before its logarithm: a label that fits ten times better than expected is no cleaner for it."""
 
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
@@ -135,7 +135,7 @@ def filter_labels(
     scores: np.ndarray,
     surprise: np.ndarray,
     *,
-    threshold: float = 0.1,
+    threshold: float = 0.5,
     min_gap: float = 0.2,
     max_share: float = 0.8,
     min_cases: int = 12,
@@ -151,8 +151,8 @@ def filter_labels(
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
         surprise: how much worse each label is than the network expects, ``expected_dice - dice`` of
             :func:`monai_selfcleanse.scoring.structure_evidence`, shape ``(n,)``, in [-1, 1].
-        threshold: clean probability under which a label is suspected. It leans to the side of the annotator: a label
-            replaced wrongly costs more than one left as it is.
+        threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
+            of the doubt.
         min_gap: the mean surprise of the labels below the threshold must exceed the others' by this much (in Dice).
         max_share: where more than this share of the labels is below the threshold, the network is not ready.
         min_cases: below this many scores nothing is suspected.

@@ -16,7 +16,6 @@ __all__ = ["EVIDENCE", "debatable_slices", "merge_unannotated", "reason_for", "s
 
 EVIDENCE = (
     "score",
-    "cross_entropy",
     "dice",
     "expected_dice",
     "given_ml",
@@ -31,8 +30,8 @@ EVIDENCE = (
 )
 """Names and order of the evidence, as columns of the report; see :func:`structure_evidence`."""
 
-_FLOOR = 1.0 / 255
-"""Smallest probability told from 0 (nats: -log gives 5.5), so that a few certain voxels do not outweigh a case."""
+_LEAST_DOUBT = 0.02
+"""Dice by which even two careful drawings differ, however sure a network is of its own; keeps scores up to 50."""
 
 
 def structure_evidence(
@@ -47,16 +46,14 @@ def structure_evidence(
         spacing: voxel size in mm, one number a spatial axis. Slices are counted along the last axis.
 
     Returns:
-        Arrays of shape ``(K,)`` by name. The first four leave out slices that are :func:`debatable_slices` for the
+        Arrays of shape ``(K,)`` by name. The first three leave out slices that are :func:`debatable_slices` for the
         structure, since they say little of who is right:
 
-        * ``score``: ``cross_entropy + 2 (1 - dice)``, the loss that networks are trained by, over the structure's own
-          voxels. Cross-entropy alone goes astray where the network is right but unsure of all cases, Dice alone where
-          it is sure and the label just a little off. NaN like ``cross_entropy``.
-        * ``cross_entropy``: mean, over the voxels where the given label or the prediction has the structure, of the
-          binary cross-entropy (nats, 0 to 5.5) of "this is the structure" against the given label. Restricting the mean
-          to that union makes small structures comparable with large ones. NaN where neither has it: there is nothing to
-          judge, and agreement on absence must not pass for a very clean label.
+        * ``score``: how many times as much label and prediction disagree as the network expects,
+          ``(1 - dice) / (1 - expected_dice + 0.02)``, 0 to 50. It is about 1 for clean labels of easy and of hard cases
+          alike, as far as the network knows how sure it may be; a loss is high for both hard and noisy ones. NaN where
+          neither has the structure: there is nothing to judge, and agreement on absence must not pass for a very clean
+          label.
         * ``dice``: overlap of given label and prediction, 1.0 where neither has the structure.
         * ``expected_dice``: the Dice to the true structure that the network itself expects of its prediction
           :math:`\hat y`, from its probabilities :math:`p` over the volume: :math:`2 \sum p \hat y / \sum (p + \hat y)`
@@ -94,7 +91,7 @@ def structure_evidence(
         box = _around(given_boxes[k - 1], predicted_boxes[k - 1])
         if box is None:
             out["dice"][i], out["expected_dice"][i] = 1.0, 1.0
-            out["score"][i], out["cross_entropy"][i], out["shift_mm"][i] = np.nan, np.nan, np.nan
+            out["score"][i], out["shift_mm"][i] = np.nan, np.nan
             continue
         has, sees = given[box] == k, predicted[box] == k
         n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
@@ -102,9 +99,9 @@ def structure_evidence(
         judged = ~debatable_slices(has, sees)
         whole = probabilities[k]
         mass = whole.sum(dtype=np.float64) - whole[..., box[-1]][..., ~judged].sum(dtype=np.float64)
-        fit = _fit(has[..., judged], sees[..., judged], whole[box][..., judged], float(mass))
-        out["cross_entropy"][i], out["dice"][i], out["expected_dice"][i] = fit
-        out["score"][i] = out["cross_entropy"][i] + 2.0 * (1.0 - out["dice"][i])
+        dice, expected = _fit(has[..., judged], sees[..., judged], whole[box][..., judged], float(mass))
+        out["dice"][i], out["expected_dice"][i] = dice, expected
+        out["score"][i] = (1.0 - dice) / (1.0 - expected + _LEAST_DOUBT)
         overlap = int(np.count_nonzero(has & sees))
         out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
         out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
@@ -150,14 +147,12 @@ def _around(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[s
     return tuple(slice(min(i.start, j.start), max(i.stop, j.stop)) for i, j in zip(a, b, strict=True))
 
 
-def _fit(has: np.ndarray, sees: np.ndarray, probability: np.ndarray, mass: float) -> tuple[float, float, float]:
-    """Cross-entropy over the union, Dice, and the Dice that the network expects; ``mass``: all its probability."""
-    union, n_sees = has | sees, int(np.count_nonzero(sees))
-    of_given = np.where(has[union], probability[union], 1.0 - probability[union])
-    cross_entropy = -np.log(np.clip(of_given, _FLOOR, 1.0)).mean()
+def _fit(has: np.ndarray, sees: np.ndarray, probability: np.ndarray, mass: float) -> tuple[float, float]:
+    """Dice, and the Dice that the network expects; ``mass``: all its probability."""
+    n_sees = int(np.count_nonzero(sees))
     dice = 2.0 * np.count_nonzero(has & sees) / (np.count_nonzero(has) + n_sees)
     expected = 2.0 * float(probability[sees].sum()) / (mass + n_sees) if n_sees else 1.0
-    return float(cross_entropy), float(dice), float(expected)
+    return float(dice), min(float(expected), 1.0)
 
 
 def debatable_slices(given: np.ndarray, predicted: np.ndarray) -> np.ndarray:

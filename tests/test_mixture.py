@@ -20,18 +20,18 @@ MIXTURES = st.builds(
 )
 COHORTS = st.integers(0, 40).flatmap(
     lambda n: st.tuples(
-        hnp.arrays(np.float64, n, elements=st.floats(0, 5.5) | st.just(np.nan)),
+        hnp.arrays(np.float64, n, elements=st.floats(0, 50) | st.just(np.nan)),
         hnp.arrays(np.float64, n, elements=st.floats(-1, 1)),
     )
 )
 
 
 def two_groups(seed: int, n: int = 40, n_noisy: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores, surprise, and who is noisy: clean labels score about 0.1, noisy ones about 1."""
+    """Scores, surprise, and who is noisy: clean labels score about 0.8, noisy ones about 5."""
     rng = np.random.default_rng(seed)
     noisy = np.zeros(n, dtype=bool)
     noisy[rng.permutation(n)[:n_noisy]] = True
-    scores = np.exp(rng.normal(np.where(noisy, 0.0, np.log(0.1)), 0.25))
+    scores = np.exp(rng.normal(np.where(noisy, np.log(5.0), np.log(0.9)), 0.2)) - SCORE_FLOOR
     return scores, np.where(noisy, 0.4, 0.02) + rng.normal(0, 0.02, n), noisy
 
 
@@ -39,7 +39,7 @@ def unimodal(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
     """Clean labels of easy and hard cases: scores of one mode, and the network hardly surprised by the hardest."""
     rng = np.random.default_rng(seed)
     difficulty = rng.normal(0, 1, n)
-    return np.exp(np.log(0.15) + 0.4 * difficulty), 0.02 * difficulty + rng.normal(0, 0.03, n)
+    return np.exp(np.log(0.9) + 0.4 * difficulty), 0.02 * difficulty + rng.normal(0, 0.03, n)
 
 
 def sklearns(mixture: ScoreMixture) -> GaussianMixture:
@@ -50,7 +50,7 @@ def sklearns(mixture: ScoreMixture) -> GaussianMixture:
     return model
 
 
-@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 7, elements=st.floats(0, 5.5)))
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 7, elements=st.floats(0, 50)))
 def test_clean_probability_is_scikit_learns_posterior(mixture: ScoreMixture, scores: np.ndarray) -> None:
     expected = sklearns(mixture).predict_proba(np.log(scores + SCORE_FLOOR)[:, None])[:, 0]
     np.testing.assert_allclose(mixture.clean_probability(scores), expected, atol=1e-9)
@@ -72,11 +72,11 @@ def test_fit_finds_what_the_scores_were_drawn_from() -> None:
     mixture = fit_score_mixture(scores)
     assert mixture is not None
     np.testing.assert_allclose(mixture.weights, (0.7, 0.3), atol=0.02)
-    np.testing.assert_allclose(mixture.means, (np.log(0.1), 0.0), atol=0.03)
-    assert mixture.variance == pytest.approx(0.25**2, rel=0.1)
+    np.testing.assert_allclose(mixture.means, (np.log(0.9), np.log(5.0)), atol=0.03)
+    assert mixture.variance == pytest.approx(0.2**2, rel=0.1)
 
 
-@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 5.5)))
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 50)))
 def test_clean_probability_falls_with_the_score(mixture: ScoreMixture, scores: np.ndarray) -> None:
     p = mixture.clean_probability(np.sort(scores))
     assert ((p >= 0) & (p <= 1)).all()
@@ -84,7 +84,7 @@ def test_clean_probability_falls_with_the_score(mixture: ScoreMixture, scores: n
 
 
 def test_clean_probability_falls_strictly_between_its_ends() -> None:
-    p = ScoreMixture((0.6, 0.4), (-2.0, 0.0), 0.5).clean_probability(np.linspace(0.01, 3, 200))
+    p = ScoreMixture((0.6, 0.4), (-0.2, 1.5), 0.4).clean_probability(np.linspace(0.01, 30, 200))
     assert (np.diff(p) < 0).all()
     assert p[0] > 0.99 > 0.01 > p[-1]
 
@@ -146,7 +146,7 @@ def test_clean_labels_of_one_mode_have_no_suspects(seed: int) -> None:
     assert not decision.suspected.any()
 
 
-@pytest.mark.parametrize("score", [0.0, 0.3, 5.5])
+@pytest.mark.parametrize("score", [0.0, 0.9, 50.0])
 def test_equal_scores_look_clean(score: float) -> None:
     decision = filter_labels(np.full(30, score), np.zeros(30))
     assert decision.verdict == "clean"
@@ -212,7 +212,7 @@ def test_no_scores_at_all_are_too_few() -> None:
 
 def test_threshold_decides_who_is_suspected() -> None:
     scores, surprise, _ = two_groups(0)
-    scores[0], surprise[0] = np.exp(-1.15), 0.4  # midway between the groups
+    scores[0], surprise[0] = np.sqrt(0.9 * 5.0), 0.4  # midway between the groups
     counts = [filter_labels(scores, surprise, threshold=t).suspected.sum() for t in (1e-6, 0.5, 1 - 1e-6)]
     assert counts == sorted(counts)
     assert counts[0] < counts[2]

@@ -42,19 +42,26 @@ def random_case(seed: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
 
 
 @given(seed=st.integers(0, 999), shape=SHAPES)
-def test_cross_entropy_is_torchs_over_the_union(seed: int, shape: tuple[int, ...]) -> None:
+def test_score_is_the_disagreement_over_the_expected_one(seed: int, shape: tuple[int, ...]) -> None:
     label, p = random_case(seed, shape)
-    found = structure_evidence(label, p, [1, 2, 3], SPACING)["cross_entropy"]
-    for k, value in zip((1, 2, 3), found, strict=True):
-        has, sees = label == k, p.argmax(0) == k
-        union = (has | sees) & ~debatable_slices(has, sees)
-        if not union.any():
-            assert np.isnan(value)
-            continue
-        of_k = torch.as_tensor(np.clip(p[k][union], 1 / 255, 1 - 1 / 255))
-        expected = torch.nn.functional.binary_cross_entropy(of_k, torch.as_tensor((label == k)[union] * 1.0))
-        # torch's term for the voxels near certainty is clipped on both sides, ours on the costly one alone.
-        assert value == pytest.approx(float(expected), abs=1 / 255 + 1e-6)
+    found = structure_evidence(label, p, [1, 2, 3], SPACING)
+    nobody = (found["given_ml"] == 0) & (found["predicted_ml"] == 0)
+    assert np.isnan(found["score"]).tolist() == nobody.tolist()
+    expected = (1 - found["dice"]) / (1 - found["expected_dice"] + 0.02)
+    np.testing.assert_allclose(found["score"][~nobody], expected[~nobody])
+
+
+def test_score_of_labels_that_fit_the_network_is_one_for_easy_and_hard_cases_alike() -> None:
+    rng = np.random.default_rng(0)
+    for sure in (8.0, 2.0):  # of every voxel, how far the log odds lie from doubt
+        p = np.zeros((2, 60, 60))
+        p[1] = 1 / (1 + np.exp(-rng.normal(0, sure, (60, 60))))
+        p[0] = 1 - p[1]
+        drawn = [structure_evidence((rng.random((60, 60)) < p[1]) * 1, p, [1], (1.0, 1.0)) for _ in range(20)]
+        doubt = 1 - float(drawn[0]["expected_dice"][0])
+        assert np.mean([e["score"] for e in drawn]) == pytest.approx(doubt / (doubt + 0.02), rel=0.05)
+        wrong = structure_evidence(rng.integers(0, 2, (60, 60)), p, [1], (1.0, 1.0))
+        assert wrong["score"] > 1.5
 
 
 @given(seed=st.integers(0, 999), shape=SHAPES)
@@ -105,7 +112,7 @@ def test_slice_more_at_an_end_is_not_held_against_a_label() -> None:
     agreed = structure_evidence(label, p, [1], SPACING)
     p[1, 1:5, 1:5, 4], p[0, 1:5, 1:5, 4] = 0.9, 0.1
     one_more = structure_evidence(label, p, [1], SPACING)
-    for name in ("score", "cross_entropy", "dice", "expected_dice"):
+    for name in ("score", "dice", "expected_dice"):
         assert one_more[name] == pytest.approx(agreed[name])
     assert one_more["missing_slices"] == 1
     p[1, 1:5, 1:5, 5], p[0, 1:5, 1:5, 5] = 0.9, 0.1
@@ -118,9 +125,8 @@ def test_values_are_in_their_ranges(seed: int, shape: tuple[int, ...]) -> None:
     found = structure_evidence(label, p, [3, 1], SPACING)
     assert tuple(found) == EVIDENCE
     assert all(values.shape == (2,) for values in found.values())
-    score = found["cross_entropy"][~np.isnan(found["cross_entropy"])]
-    assert (score >= 0).all()
-    assert (score <= np.log(255) + 1e-9).all()
+    score = found["score"][~np.isnan(found["score"])]
+    assert ((score >= 0) & (score <= 50)).all()
     for name in ("dice", "expected_dice", "outside", "inside", "swapped"):
         assert ((found[name] >= 0) & (found[name] <= 1 + 1e-9)).all()
 
@@ -146,7 +152,7 @@ def test_inputs_are_not_mutated() -> None:
 
 def test_perfect_label_has_no_evidence_against_it() -> None:
     e = evidence_of(cube(3, 9), cube(3, 9))
-    assert e["cross_entropy"] == 0.0
+    assert e["score"] == 0.0
     assert e["dice"] == e["expected_dice"] == 1.0
     for name in ("outside", "inside", "missing_slices", "extra_slices", "shift_mm", "swapped_with", "swapped"):
         assert e[name] == 0.0
@@ -154,7 +160,7 @@ def test_perfect_label_has_no_evidence_against_it() -> None:
 
 def test_absent_structure_that_nobody_sees_is_not_scored() -> None:
     e = evidence_of(0 * cube(3, 9), 0 * cube(3, 9))
-    assert np.isnan(e["cross_entropy"])
+    assert np.isnan(e["score"])
     assert e["dice"] == e["expected_dice"] == 1.0
     assert np.isnan(e["shift_mm"])
     assert e["given_ml"] == e["predicted_ml"] == 0.0
@@ -163,19 +169,24 @@ def test_absent_structure_that_nobody_sees_is_not_scored() -> None:
 def test_confident_disagreement_costs_the_most_there_is() -> None:
     for label, predicted in ((cube(3, 9), 0 * cube(3, 9)), (0 * cube(3, 9), cube(3, 9))):
         e = evidence_of(label, predicted)
-        assert e["cross_entropy"] == pytest.approx(np.log(255))
+        assert e["score"] == pytest.approx(50)
         assert e["dice"] == 0.0
         assert np.isnan(e["shift_mm"])
 
 
-def test_cross_entropy_of_one_confidence_by_hand() -> None:
-    assert evidence_of(cube(3, 9), cube(3, 9), confidence=0.8)["cross_entropy"] == pytest.approx(-np.log(0.8))
+def test_score_by_hand() -> None:
+    label, predicted = cube(3, 9), cube(3, 6)
+    p = np.zeros((2, *label.shape))
+    p[1] = np.where(predicted == 1, 0.8, 0.0)
+    p[0] = 1 - p[1]
+    # Dice 2 * 9 / (9 + 36), of which the network expects 2 * 0.8 / 1.8
+    assert structure_evidence(label, p, [1], SPACING)["score"] == pytest.approx(0.6 / (1 - 1.6 / 1.8 + 0.02))
 
 
 def test_background_far_from_the_structure_does_not_dilute_the_score() -> None:
     label, predicted = cube(3, 9), cube(4, 9)
     wide = [np.pad(array, 5) for array in (label, predicted)]
-    assert evidence_of(*wide, confidence=1.0)["cross_entropy"] == evidence_of(label, predicted)["cross_entropy"]
+    assert evidence_of(*wide, confidence=1.0)["score"] == evidence_of(label, predicted)["score"]
 
 
 def test_volumes_and_shares_by_hand() -> None:

@@ -80,7 +80,7 @@ class LabelFilter:
         structures: Mapping[Any, str] | Sequence[int],
         warmup_epochs: int,
         interval: int = 10,
-        threshold: float = 0.1,
+        threshold: float = 0.5,
         min_gap: float = 0.2,
         max_share: float = 0.8,
         min_cases: int = 12,

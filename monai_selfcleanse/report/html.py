@@ -159,8 +159,8 @@ def _summary(
 <section aria-labelledby="structures"><h2 id="structures">Structures</h2>
 <p class="legend"><span class="key bar-kept"></span> not suspected <span class="key bar-suspected"></span> suspected
 <span class="key line clean"></span> clean component <span class="key line noisy"></span> noisy component
-<span class="key line threshold"></span> threshold. A high score is a label that
-fits the network's prediction badly.</p>
+<span class="key line threshold"></span> threshold. A score says how many times as
+much label and prediction disagree as the network expects.</p>
 <div class="panels">{"".join(panels)}</div>
 <details class="about"><summary>What judged these labels</summary><dl>{about}</dl></details>
 {not_judged}</section>
@@ -182,7 +182,7 @@ def _table(rows: Sequence[Mapping[str, Any]], n_pictured: int) -> str:
         ("structure", "structure", "the structure judged"),
         ("reason", "reason", "the most telling fault of a suspected label"),
         ("clean_probability", "clean", "clean probability, 1 for a clean label"),
-        ("score", "score", "evidence against the label, higher is worse"),
+        ("score", "score", "how many times as much label and prediction disagree as the network expects"),
         ("dice", "Dice", "overlap of label and prediction"),
         ("expected_dice", "expected", "the Dice that the network expects of its own prediction"),
         ("given_ml", "given ml", "volume in the given label"),

@@ -110,7 +110,7 @@
   }
 
   const EVIDENCE = [
-    ["cross_entropy", "cross-entropy (nats)"], ["outside", "share of the label outside of the prediction"],
+    ["outside", "share of the label outside of the prediction"],
     ["inside", "share of the prediction outside of the label"], ["missing_slices", "slices missing"],
     ["extra_slices", "slices too many"], ["shift_mm", "distance of the centres (mm)"],
   ];
