@@ -43,7 +43,7 @@ def suspects(rows: list[dict[str, Any]], rng: np.random.Generator) -> Iterator[S
 def write(path: Path, n_cases: int) -> None:
     rng = np.random.default_rng(0)
     noisy = rng.random((n_cases, 3)) < 0.08
-    score = np.exp(rng.normal(np.where(noisy, 0.7, -1.6), 0.35))
+    score = np.exp(rng.normal(np.where(noisy, 1.1, -0.2), 0.35))
     decisions = {k: filter_labels(score[:, i], noisy[:, i] * 0.5) for i, k in enumerate(NAMES)}
     evidence = {name: rng.random((n_cases, 3)) for name in EVIDENCE} | {"score": score}
     probability = np.stack([d.clean_probability for d in decisions.values()], 1)

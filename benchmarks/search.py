@@ -8,8 +8,8 @@ Preprocessing, split, noise, network, loss, evidence, filter and cleanser are th
 are cropped and augmented by a few tensor operations, the network runs in bfloat16, and volumes are scored on the
 network's grid. That takes 8 to 10 s an epoch on one core (64 ACDC patients, 2 mm pixels, 8 patches a case) and makes
 comparisons of a dozen variants possible; with ``--set spacing=1.5 --set size=128`` it is the size of
-``configs/train.json``, and takes twice as long. With ``--device cuda`` sixteen of these at a time, one a core, took 70
-(plain) to 180 s on an H100 under its multi-process service. What wins here has to win in ``compare.py``.
+``configs/train.json``, and takes twice as long. With ``--device cuda`` a training took 70 s (plain) to 180 s, sixteen
+of them at a time on an H100 under its multi-process service. What wins here has to win in ``compare.py``.
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
 labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
@@ -162,7 +162,7 @@ class Search:
     def run(self, fork: Path | None, fork_epoch: int) -> dict[str, Any]:
         """Train to the end; from the state in ``fork`` if it is there, or keep it there at ``fork_epoch``."""
         if fork is not None and fork.is_file():
-            self.load_state_dict(torch.load(fork, weights_only=False))
+            self.load_state_dict(torch.load(fork, map_location=self.device, weights_only=False))
         curve = {}
         while self.epoch < self.o.epochs:
             since = self.epoch - self.o.first_look
@@ -402,7 +402,8 @@ def main() -> None:
         data = hold_more(data, options.held)
     schedule = (args.dataset_dir.name, options.preset, options.rate, options.labels, options.seed, options.epochs)
     size = (options.held, options.spacing, options.size, options.patches)
-    name = "_".join(map(str, (*schedule, *size, options.peak_rate, options.hold, options.ema_epochs, args.fork)))
+    rates = (options.peak_rate, options.hold, options.ema_epochs)
+    name = "_".join(map(str, (*schedule, *size, *rates, args.fork, args.device.type)))
     start = time.monotonic()
     found = Search(data, options, args.device).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
     machine = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else platform.machine()

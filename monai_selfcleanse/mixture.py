@@ -4,7 +4,7 @@ Knows numbers only: no images, no network, no engine.
 
 The scores of one structure over the cohort (``score`` of :mod:`monai_selfcleanse.scoring`) come from
 two populations, clean and noisy labels. On a log scale both are close to Gaussian, and a two-component mixture tells
-them apart (the small-loss criterion; mixture as in DivideMix, Li et al., ICLR 2020, arXiv 2002.07394). Two choices
+them apart (as losses in DivideMix, Li et al., ICLR 2020, arXiv 2002.07394). Two choices
 differ from the usual recipe:
 
 * The components share one variance. The posterior is then a logistic function of the log score: a higher score never
@@ -28,7 +28,7 @@ from sklearn.mixture import GaussianMixture
 __all__ = ["VERDICTS", "FilterDecision", "ScoreMixture", "Verdict", "filter_labels", "fit_score_mixture"]
 
 SCORE_FLOOR = 0.1
-"""Added to a score before its logarithm: a label that fits ten times better than expected is no cleaner for it."""
+"""Added to a score before its logarithm: below a tenth of the disagreement expected, differences count little."""
 
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
@@ -177,7 +177,8 @@ def filter_labels(
     mixture = fit_score_mixture(scores[known], random_state=random_state)
     if mixture is None:
         probability[known] = 1.0
-        verdict: Verdict = "too few" if known.sum() < min_cases else "clean"
+        disputed = known.any() and surprise[known].mean() >= min_gap  # as where the network sees a structure nowhere
+        verdict: Verdict = "too few" if known.sum() < min_cases else "not ready" if disputed else "clean"
         return FilterDecision(probability, nobody, verdict, None, 0.0, threshold)
     probability[known] = mixture.clean_probability(scores[known])
     suspected = known & (probability < threshold)

@@ -4,9 +4,9 @@ Each rater's labels are cases of their own, ``anna/patient001``, in one cohort, 
 one mixture is fitted to all raters' labels of a structure: the same score means the same for everyone. With a mixture a
 rater, the labels of a careless one would be measured against their own like.
 
-What speaks against a label is its score against the prediction (:mod:`monai_selfcleanse.scoring`); the better label is
-the one with the lower. That says who is nearer to what the network makes of the image, not who is right: a network
-trained on one rater's labels sides with that rater.
+The better label is the one of the higher Dice to the prediction (:mod:`monai_selfcleanse.scoring`). That says who is
+nearer to what the network makes of the image, not who is right: a network trained on one rater's labels sides with that
+rater.
 """
 
 from __future__ import annotations
@@ -106,11 +106,11 @@ def compare_raters(judgement: Judgement, data: Sequence[Mapping[str, Any]]) -> l
         data: the cases judged, of :func:`cases_of_raters`. Labels are read, one case of all raters at a time.
 
     Returns:
-        Dictionaries with ``case``, ``structure``, ``structure_name``, ``better`` (the rater whose label has the lowest
-        score; empty where several have, or where less than two were judged), ``agreement`` (mean Dice of each rater's
-        label with each other's, 1 where none has the structure; NaN with one label, or grids that differ), and of each
-        rater ``NAME_clean_probability``, ``NAME_suspected`` and ``NAME_dice`` to the prediction; NaN where there is no
-        label.
+        Dictionaries with ``case``, ``structure``, ``structure_name``, ``better`` (the rater whose label has the highest
+        Dice to the prediction; empty where several have, or where less than two were judged), ``agreement`` (mean Dice
+        of each rater's label with each other's, 1 where none has the structure; NaN with one label, or grids that
+        differ), and of each rater ``NAME_clean_probability``, ``NAME_suspected`` and ``NAME_dice`` to the prediction;
+        NaN where there is no label.
     """
     at = {case: i for i, case in enumerate(judgement.cases)}
     by_case: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -121,8 +121,10 @@ def compare_raters(judgement: Judgement, data: Sequence[Mapping[str, Any]]) -> l
         labels = [read_label(item["label"]).index for item in items.values()]
         for j, (structure, name) in enumerate(zip(judgement.structures, judgement.names, strict=True)):
             row: dict[str, Any] = {"case": case, "structure": structure, "structure_name": name}
-            scores = {rater: judgement.evidence["score"][at[case_of(item)], j] for rater, item in items.items()}
-            row["better"] = _lowest(scores, judgement.partial_labels)
+            own = {rater: at[case_of(item)] for rater, item in items.items()}
+            # a partial label that lacks the structure says nothing; else agreement on absence is agreement
+            silent = np.isnan(judgement.evidence["score"][:, j]) & judgement.partial_labels
+            row["better"] = _highest({r: judgement.evidence["dice"][i, j] for r, i in own.items() if not silent[i]})
             row["agreement"] = _agreement([label == structure for label in labels])
             for rater in raters_of(data):
                 i = at[case_of(items[rater])] if rater in items else None
@@ -133,15 +135,10 @@ def compare_raters(judgement: Judgement, data: Sequence[Mapping[str, Any]]) -> l
     return sorted(rows, key=lambda row: (np.nan_to_num(row["agreement"], nan=2.0), row["case"], row["structure"]))
 
 
-def _lowest(scores: Mapping[str, float], partial_labels: bool) -> str:
-    """The rater with the lowest score.
-
-    Without a score there is nothing against a label, since prediction and label both lack the structure; a partial
-    label says nothing.
-    """
-    judged = {r: np.nan_to_num(s, nan=0.0) for r, s in scores.items() if not (partial_labels and np.isnan(s))}
-    best = [rater for rater, score in judged.items() if score == min(judged.values())]
-    return best[0] if len(judged) > 1 and len(best) == 1 else ""
+def _highest(dices: Mapping[str, float]) -> str:
+    """The rater with the highest Dice; none where there is but one, or several have it."""
+    best = [rater for rater, value in dices.items() if value == max(dices.values())]
+    return best[0] if len(dices) > 1 and len(best) == 1 else ""
 
 
 def _agreement(masks: Sequence[np.ndarray]) -> float:

@@ -30,8 +30,15 @@ EVIDENCE = (
 )
 """Names and order of the evidence, as columns of the report; see :func:`structure_evidence`."""
 
-_LEAST_DOUBT = 0.02
-"""Dice by which even two careful drawings differ, however sure a network is of its own; keeps scores up to 50."""
+SCORE_VERSION = 2
+"""Raised whenever the same label and prediction score otherwise, so that scores kept on disk are not mixed."""
+
+_LEAST_DOUBT, _MOST = 0.02, 10.0
+"""Dice by which even two careful drawings differ, however sure a network is of its own, and the highest score: what is
+ten times worse than expected is wrong, and one much higher would be a group of its own to the mixture."""
+
+_SPECK = 0.05
+"""Smallest probability that counts as doubt: in a large volume the little that softmax leaves everywhere adds up."""
 
 
 def structure_evidence(
@@ -50,15 +57,16 @@ def structure_evidence(
         structure, since they say little of who is right:
 
         * ``score``: how many times as much label and prediction disagree as the network expects,
-          ``(1 - dice) / (1 - expected_dice + 0.02)``, 0 to 50. It is about 1 for clean labels of easy and of hard cases
-          alike, as far as the network knows how sure it may be; a loss is high for both hard and noisy ones. NaN where
-          neither has the structure: there is nothing to judge, and agreement on absence must not pass for a very clean
-          label.
+          ``(1 - dice) / (1 - expected_dice + 0.02)``, at most 10. It is about 1 for clean labels of easy and of hard
+          cases alike, as far as the network knows how sure it may be (of one that is sure everywhere, it only ranks); a
+          loss is high for both hard and noisy ones. NaN where neither has the structure: there is nothing to judge, and
+          agreement on absence must not pass for a very clean label.
         * ``dice``: overlap of given label and prediction, 1.0 where neither has the structure.
         * ``expected_dice``: the Dice to the true structure that the network itself expects of its prediction
           :math:`\hat y`, from its probabilities :math:`p` over the volume: :math:`2 \sum p \hat y / \sum (p + \hat y)`
-          (soft Dice confidence, Borges et al., arXiv 2402.10665); 1.0 where it sees no structure. A label whose
-          ``dice`` is below it is worse than the network's own doubts explain.
+          (soft Dice confidence, Borges et al., arXiv 2402.10665), those under 0.05 taken as 0; where it sees no
+          structure, how sure it is of that, :math:`1 - \max p`. A label whose ``dice`` is below it is worse than the
+          network's own doubts explain.
         * ``given_ml``, ``predicted_ml``: volumes (in 2-D: areas in cm^2 / 10).
         * ``outside``: share of the given label that lies outside the prediction, 0.0 for an empty label.
         * ``inside``: share of the prediction that lies outside the given label, 0.0 for an empty prediction.
@@ -98,10 +106,17 @@ def structure_evidence(
         out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
         judged = ~debatable_slices(has, sees)
         whole = probabilities[k]
-        mass = whole.sum(dtype=np.float64) - whole[..., box[-1]][..., ~judged].sum(dtype=np.float64)
-        dice, expected = _fit(has[..., judged], sees[..., judged], whole[box][..., judged], float(mass))
-        out["dice"][i], out["expected_dice"][i] = dice, expected
-        out["score"][i] = (1.0 - dice) / (1.0 - expected + _LEAST_DOUBT)
+        dice = _dice(has[..., judged], sees[..., judged])
+        if n_sees:
+            expected = (
+                2.0
+                * _mass(whole[box], sees & judged)
+                / (_mass(whole) - _mass(whole[..., box[-1]][..., ~judged]) + np.count_nonzero(sees & judged))
+            )
+        else:
+            expected = 1.0 - float(whole.max())
+        out["dice"][i], out["expected_dice"][i] = dice, np.clip(expected, 0.0, 1.0)
+        out["score"][i] = min((1.0 - dice) / (1.0 - out["expected_dice"][i] + _LEAST_DOUBT), _MOST)
         overlap = int(np.count_nonzero(has & sees))
         out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
         out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
@@ -147,12 +162,13 @@ def _around(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[s
     return tuple(slice(min(i.start, j.start), max(i.stop, j.stop)) for i, j in zip(a, b, strict=True))
 
 
-def _fit(has: np.ndarray, sees: np.ndarray, probability: np.ndarray, mass: float) -> tuple[float, float]:
-    """Dice, and the Dice that the network expects; ``mass``: all its probability."""
-    n_sees = int(np.count_nonzero(sees))
-    dice = 2.0 * np.count_nonzero(has & sees) / (np.count_nonzero(has) + n_sees)
-    expected = 2.0 * float(probability[sees].sum()) / (mass + n_sees) if n_sees else 1.0
-    return float(dice), min(float(expected), 1.0)
+def _dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2.0 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def _mass(probability: np.ndarray, where: np.ndarray | bool = True) -> float:
+    """Sum of the probabilities that count as doubt."""
+    return float(probability.sum(dtype=np.float64, where=(probability >= _SPECK) & where))
 
 
 def debatable_slices(given: np.ndarray, predicted: np.ndarray) -> np.ndarray:

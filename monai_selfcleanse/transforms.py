@@ -122,18 +122,22 @@ class UntrackedCompose(Compose):
 
     Nobody reads the metadata of a random patch, but to keep them costs more than the patch: MONAI's transforms turn
     whatever they get into a ``MetaTensor`` again, an ``EnsureTyped(track_meta=False)`` ahead of them notwithstanding.
-    ``monai.data.set_track_meta(False)`` keeps them from it, but for the whole process, in which images then cannot be
-    loaded any more. Here it holds while these transforms run. The voxels are the same, and so are the random draws.
+    ``monai.data.set_track_meta(False)`` keeps them from it, but for the whole process, in which images then lose affine
+    and spacing as they are loaded. Here it holds while these transforms run. The voxels are the same, and so are the
+    random draws.
 
     The switch is the process's, not the thread's. Workers of a ``DataLoader`` are processes; with MONAI's
     ``ThreadDataLoader`` whatever else runs meanwhile would lose its metadata, so use ``Compose`` there.
 
-    What must not be lost (a transform that works in mm, an inverse) does not belong here.
+    What needs metadata (a transform that works in mm) does not belong here, and nothing can be inverted.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with _untracked():
             return super().__call__(*args, **kwargs)
+
+    def inverse(self, data: Any) -> Any:
+        raise RuntimeError("UntrackedCompose keeps no record to invert by: use monai.transforms.Compose")
 
 
 _untracked_lock, _untracked_now, _tracked_before = Lock(), 0, True

@@ -20,7 +20,7 @@ MIXTURES = st.builds(
 )
 COHORTS = st.integers(0, 40).flatmap(
     lambda n: st.tuples(
-        hnp.arrays(np.float64, n, elements=st.floats(0, 50) | st.just(np.nan)),
+        hnp.arrays(np.float64, n, elements=st.floats(0, 10) | st.just(np.nan)),
         hnp.arrays(np.float64, n, elements=st.floats(-1, 1)),
     )
 )
@@ -50,7 +50,7 @@ def sklearns(mixture: ScoreMixture) -> GaussianMixture:
     return model
 
 
-@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 7, elements=st.floats(0, 50)))
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 7, elements=st.floats(0, 10)))
 def test_clean_probability_is_scikit_learns_posterior(mixture: ScoreMixture, scores: np.ndarray) -> None:
     expected = sklearns(mixture).predict_proba(np.log(scores + SCORE_FLOOR)[:, None])[:, 0]
     np.testing.assert_allclose(mixture.clean_probability(scores), expected, atol=1e-9)
@@ -76,7 +76,7 @@ def test_fit_finds_what_the_scores_were_drawn_from() -> None:
     assert mixture.variance == pytest.approx(0.2**2, rel=0.1)
 
 
-@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 50)))
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 10)))
 def test_clean_probability_falls_with_the_score(mixture: ScoreMixture, scores: np.ndarray) -> None:
     p = mixture.clean_probability(np.sort(scores))
     assert ((p >= 0) & (p <= 1)).all()
@@ -146,13 +146,28 @@ def test_clean_labels_of_one_mode_have_no_suspects(seed: int) -> None:
     assert not decision.suspected.any()
 
 
-@pytest.mark.parametrize("score", [0.0, 0.9, 50.0])
+@pytest.mark.parametrize("score", [0.0, 0.9, 2.0])
 def test_equal_scores_look_clean(score: float) -> None:
     decision = filter_labels(np.full(30, score), np.zeros(30))
     assert decision.verdict == "clean"
     assert (decision.clean_probability == 1).all()
     assert decision.mixture is None
     assert decision.gap == 0.0
+
+
+def test_labels_that_all_surprise_the_network_alike_are_not_judged() -> None:
+    decision = filter_labels(np.full(30, 10.0), np.ones(30))  # it sees the structure nowhere
+    assert decision.verdict == "not ready"
+    assert not decision.suspected.any()
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("n_unseen", [1, 3])
+def test_labels_of_which_the_network_sees_nothing_do_not_hide_the_other_suspects(seed: int, n_unseen: int) -> None:
+    scores, surprise, noisy = two_groups(seed, n=70, n_noisy=30)
+    scores, surprise = (np.append(a, np.full(n_unseen, b)) for a, b in ((scores, 10.0), (surprise, 1.0)))
+    suspected = filter_labels(scores, surprise).suspected
+    np.testing.assert_array_equal(suspected, np.append(noisy, np.ones(n_unseen, dtype=bool)))
 
 
 def test_groups_that_surprise_the_network_alike_look_clean() -> None:

@@ -82,23 +82,25 @@ def test_the_better_rater_of_every_structure_is_named(source: str, dataset: Path
     assert {name: files_below(dataset / name) for name in before} == before
 
 
-def judged(scores: np.ndarray, partial_labels: bool = False) -> Any:
-    """A judgement on two cases of one structure, each drawn by ``a`` and ``b``."""
-    evidence = {name: np.zeros((4, 1)) for name in EVIDENCE} | {"score": scores.reshape(4, 1)}
+def judged(dices: np.ndarray, partial_labels: bool = False) -> Any:
+    """A judgement on two cases of one structure, each drawn by ``a`` and ``b``; NaN: prediction and label lack it."""
+    dice = dices.reshape(4, 1)
+    own = {"score": 1 - dice, "dice": np.nan_to_num(dice, nan=1.0), "expected_dice": np.ones((4, 1))}
+    evidence = {name: np.zeros((4, 1)) for name in EVIDENCE} | own
     return LabelJudge({1: "one"}, partial_labels=partial_labels).judge(("a/x", "a/y", "b/x", "b/y"), evidence)
 
 
 @pytest.mark.parametrize(
     ("a", "b", "partial_labels", "better"),
     [
-        (0.2, 0.1, False, "b"),
-        (0.2, 0.2, False, ""),
-        (math.nan, 0.1, False, "a"),  # a and the prediction have none, b has
+        (0.8, 0.9, False, "b"),
+        (0.8, 0.8, False, ""),
+        (math.nan, 0.9, False, "a"),  # a and the prediction have none, b has
         (math.nan, math.nan, False, ""),
-        (math.nan, 0.1, True, ""),  # a has not annotated it
+        (math.nan, 0.9, True, ""),  # a has not annotated it
     ],
 )
-def test_the_lower_score_is_the_better_label(
+def test_the_label_nearer_to_the_prediction_is_the_better_one(
     a: float, b: float, partial_labels: bool, better: str, tmp_path: Path
 ) -> None:
     data = []
@@ -106,7 +108,7 @@ def test_the_lower_score_is_the_better_label(
         for case in "xy":
             label = write_nifti(tmp_path / rater / f"{case}.nii.gz", np.ones((4, 4, 2), np.uint8))
             data.append({"case": f"{rater}/{case}", "rater": rater, "image": f"{case}.nii.gz", "label": str(label)})
-    rows = compare_raters(judged(np.array([a, 0.3, b, 0.3]), partial_labels), data)
+    rows = compare_raters(judged(np.array([a, 0.7, b, 0.7]), partial_labels), data)
     assert [(row["case"], row["better"], row["agreement"]) for row in rows] == [("x", better, 1.0), ("y", "", 1.0)]
     n = {rater: int(better == rater) for rater in "ab"}
     total = sum(n.values())

@@ -21,6 +21,7 @@ from ..distributed import check_shared, gathered, on_rank_zero
 from ..files import counted, only_process, staged
 from ..judgement import Judgement, LabelJudge
 from ..results import closing_table, result_files, set_aside, write_results
+from ..scoring import SCORE_VERSION
 from ..store import CaseStore
 from .source import Material, PredictionSource, digest
 
@@ -66,7 +67,9 @@ def audit_labels(
     check_unique_cases(cases)
     if not cases:
         raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
-    identity = digest([__version__, source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))])
+    identity = digest(
+        [__version__, str(SCORE_VERSION), source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))]
+    )
     with _only_run(output_dir):
         check_shared(store.directory)
         share = cases[idist.get_rank() :: idist.get_world_size()]

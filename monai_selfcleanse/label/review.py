@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..mixture import VERDICTS, FilterDecision, Verdict, filter_labels
-from ..scoring import reason_for, structure_evidence
+from ..scoring import SCORE_VERSION, reason_for, structure_evidence
 
 __all__ = ["KEY", "TAG", "Datastore", "Doubt", "Predict", "ReviewQueue", "judge_labels", "review_queue"]
 
@@ -85,7 +85,8 @@ def judge_labels(
             checksum = hashlib.sha256(Path(path).read_bytes()).hexdigest()
             info = deepcopy(datastore.get_label_info(label, TAG))
             record = info.get(KEY)
-            if record and record["model"] == model and record["checksum"] == checksum:
+            same = {"model": model, "checksum": checksum, "score_version": SCORE_VERSION}
+            if record and same.items() <= record.items():
                 done["unchanged"].append(image)
                 continue
             reviewed = is_reviewed(datastore, image, label) and not (record and record["checksum"] != checksum)
@@ -98,7 +99,7 @@ def judge_labels(
             continue
         if datastore.get_label_info(label, TAG) != info:
             continue  # submitted while the network looked at what was there before: the next scoring's business
-        record = {"model": model, "checksum": checksum, "reviewed": reviewed, "structures": {}}
+        record = {**same, "reviewed": reviewed, "structures": {}}
         for i, k in enumerate(structures):
             if np.isnan(evidence["score"][i]):
                 continue  # nothing to judge, and JSON knows no NaN

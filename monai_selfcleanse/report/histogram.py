@@ -101,7 +101,7 @@ def _ticks(top: float) -> list[int]:
 def _score_ticks(low: float, high: float) -> list[float]:
     """Round scores between two log scores: by steps of 1, 2, 5, or by tens where that would be many."""
     for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,)):
-        values = [s * 10.0**e for e in range(-3, 4) for s in steps]
+        values = [s * 10.0**e for e in range(-1, 2) for s in steps]
         inside = [v for v in values if low <= np.log(v + SCORE_FLOOR) <= high]
         if len(inside) <= 8:
             break
