@@ -108,15 +108,13 @@ def structure_evidence(
         whole = probabilities[k]
         dice = _dice(has[..., judged], sees[..., judged])
         if n_sees:
-            expected = (
-                2.0
-                * _mass(whole[box], sees & judged)
-                / (_mass(whole) - _mass(whole[..., box[-1]][..., ~judged]) + np.count_nonzero(sees & judged))
-            )
+            mass = _mass(whole) - _mass(whole[..., box[-1]][..., ~judged])
+            expected = 2.0 * _mass(whole[box], sees & judged) / (mass + float(np.count_nonzero(sees & judged)))
         else:
             expected = 1.0 - float(whole.max())
-        out["dice"][i], out["expected_dice"][i] = dice, np.clip(expected, 0.0, 1.0)
-        out["score"][i] = min((1.0 - dice) / (1.0 - out["expected_dice"][i] + _LEAST_DOUBT), _MOST)
+        expected = min(max(expected, 0.0), 1.0)
+        out["dice"][i], out["expected_dice"][i] = dice, expected
+        out["score"][i] = min((1.0 - dice) / (1.0 - expected + _LEAST_DOUBT), _MOST)
         overlap = int(np.count_nonzero(has & sees))
         out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
         out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
