@@ -2,6 +2,7 @@
 
     python benchmarks/search.py ACDC OUT --tag ours --set first_look=18
     python benchmarks/search.py CARELESS/train OUT --held CARELESS/held --truth ACDC --tag plain
+    python benchmarks/search.py ACDC OUT --many RUNS.json --workers 16 --device cuda
     python benchmarks/search.py --compare OUT plain ours ...
 
 Preprocessing, split, noise, network, loss, evidence, filter and cleanser are those of ``configs/train.json``; slices
@@ -13,8 +14,9 @@ of them at a time on an H100 under its multi-process service. What wins here has
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
 labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
-``OUT/search.jsonl`` holds its options, Dice by validation case, and what each look found. ``--fork EPOCH`` keeps the
-state at that epoch, until which runs of the same data, seed and schedule are alike, for later variants to start from.
+``OUT/search.jsonl`` holds its options, Dice by validation case, and what each look found; ``--many`` does those that
+are not there yet. ``--fork EPOCH`` keeps the state at that epoch, until which runs of the same data, seed and schedule
+are alike, for later variants to start from.
 """
 
 from __future__ import annotations
@@ -25,8 +27,12 @@ import json
 import math
 import pickle
 import platform
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +45,7 @@ from torch.nn import functional as F
 from monai_selfcleanse.cases import case_of
 from monai_selfcleanse.cleansing import MIN_CONFIDENCE, cleanse_label
 from monai_selfcleanse.data import find_cases
+from monai_selfcleanse.files import atomic_path
 from monai_selfcleanse.judgement import LabelJudge, cases_to_leave_out
 from monai_selfcleanse.losses import WeightedDiceCELoss
 from monai_selfcleanse.noise.functional import dice
@@ -72,14 +79,18 @@ class Options:
     coin: float = 1.0  # chance that a case is trained on its target this time, else on its given label
 
 
-def prepared(args: argparse.Namespace, options: Options) -> dict[str, list[dict[str, Any]]]:
-    """Training and validation cases on the network's grid, as arrays; kept in a file for the next run."""
+def data_file(args: argparse.Namespace, options: Options) -> Path:
+    """Where the cases of a training are kept."""
     name = args.dataset_dir.resolve().name
     name += "_held" if args.held else f"_{options.preset}_{options.rate}_seed{options.seed}"
-    name += f"_{options.spacing}mm"
-    path = args.out / f"data_{name}.pkl"
+    return args.out / f"data_{name}_{options.spacing}mm.pkl"
+
+
+def prepared(args: argparse.Namespace, options: Options) -> Path:
+    """File of the training and validation cases on the network's grid, as arrays; made if it is not there."""
+    path = data_file(args, options)
     if path.is_file():
-        return pickle.loads(path.read_bytes())
+        return path
     config = ConfigParser()
     config.read_config(str(ROOT / "configs" / "train.json"))
     settings = {"dataset_dir": str(args.dataset_dir), "output_dir": str(path.with_suffix(""))}
@@ -104,8 +115,9 @@ def prepared(args: argparse.Namespace, options: Options) -> dict[str, list[dict[
             arrays = dict(zip(("given", "truth"), labels, strict=True))
             image, spacing = given["image"].numpy()[0].astype(np.float32), given["label"].pixdim.tolist()
             out[part].append({"case": case_of(item), "image": image, "spacing": spacing, **arrays})
-    path.write_bytes(pickle.dumps(out))
-    return out
+    with atomic_path(path) as part:
+        part.write_bytes(pickle.dumps(out))
+    return path
 
 
 def hold_more(data: dict[str, list[dict[str, Any]]], share: float) -> dict[str, list[dict[str, Any]]]:
@@ -354,8 +366,7 @@ def by_structure(label: np.ndarray, truth: np.ndarray) -> list[float]:
 
 def compare(out: Path, tags: list[str]) -> None:
     """Print each run's Dice and its difference to the first over patients: mean, standard error, median."""
-    lines = [json.loads(line) for line in (out / "search.jsonl").read_text().splitlines()]
-    runs = {line["tag"]: line for line in lines}
+    runs = {line["tag"]: line for line in read_lines(out)}
     base = runs[tags[0]]["cases"]
     patients = sorted({patient_of(case) for case in base})
     for tag in tags:
@@ -376,7 +387,9 @@ def main() -> None:
     parser.add_argument("--held", type=Path, help="folder to validate on, in place of a split")
     parser.add_argument("--truth", type=Path, help="with --held: folder with the right labels")
     parser.add_argument("--tag", help="name of the run")
-    parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of this training")
+    parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of all trainings")
+    parser.add_argument("--many", type=Path, metavar="JSON", help="trainings by tag, {TAG: {OPTION: VALUE}}")
+    parser.add_argument("--workers", type=int, default=1, help="of --many: trainings at a time")
     parser.add_argument("--device", type=torch.device, default="cpu")
     parser.add_argument("--fork", type=int, default=0, metavar="EPOCH")
     parser.add_argument("--compare", nargs="+", metavar=("OUT", "TAG"))
@@ -384,20 +397,40 @@ def main() -> None:
     if args.compare:
         compare(Path(args.compare[0]), args.compare[1:])
         return
-    if args.dataset_dir is None or args.out is None or not args.tag:
-        parser.error("give DATASET_DIR, OUT and --tag")
+    if args.dataset_dir is None or args.out is None or bool(args.tag) == bool(args.many):
+        parser.error("give DATASET_DIR, OUT and either --tag or --many")
     kinds = {f.name: type(f.default) for f in fields(Options)}
-    given = dict(pair.split("=", 1) for pair in args.set)
-    if unknown := set(given) - set(kinds):
-        parser.error(f"unknown options {sorted(unknown)}; there are {sorted(kinds)}")
-    options = Options(**{k: kinds[k](v) for k, v in given.items()})
-    if 0 < options.first_look < args.fork:
-        parser.error(
-            f"a run that looks first at {options.first_look} cannot fork at {args.fork}: what is kept is plain"
-        )
-    torch.set_num_threads(1)
+    shared = dict(pair.split("=", 1) for pair in args.set)
+    runs = {}
+    for tag, own in (json.loads(args.many.read_text()) if args.many else {args.tag: {}}).items():
+        given = shared | own
+        if unknown := set(given) - set(kinds):
+            parser.error(f"{tag}: unknown options {sorted(unknown)}; there are {sorted(kinds)}")
+        runs[tag] = Options(**{k: kinds[k](v) for k, v in given.items()})
+        if 0 < runs[tag].first_look < args.fork:
+            parser.error(f"{tag} looks first at {runs[tag].first_look}, so it cannot fork at {args.fork}")
     args.out.mkdir(parents=True, exist_ok=True)
-    data = prepared(args, options)
+    done = {line["tag"] for line in read_lines(args.out)} if args.many else set()
+    runs = {tag: options for tag, options in runs.items() if tag not in done}
+    different = {data_file(args, options): options for options in runs.values()}
+    with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
+        list(pool.map(partial(prepared, args), different.values()))
+        trainings = {pool.submit(train, args, tag, options): tag for tag, options in runs.items()}
+        failed = []
+        for training in as_completed(trainings):
+            if error := training.exception():
+                failed.append(f"{trainings[training]}: {error!r}")
+                continue
+            with open(args.out / "search.jsonl", "a") as file:
+                file.write(json.dumps(training.result()) + "\n")
+    if failed:
+        sys.exit("\n".join(failed))
+
+
+def train(args: argparse.Namespace, tag: str, options: Options) -> dict[str, Any]:
+    """One training, and its line."""
+    torch.set_num_threads(1)
+    data = pickle.loads(prepared(args, options).read_bytes())
     if options.held:
         data = hold_more(data, options.held)
     schedule = (args.dataset_dir.name, options.preset, options.rate, options.labels, options.seed, options.epochs)
@@ -408,9 +441,13 @@ def main() -> None:
     found = Search(data, options, args.device).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
     machine = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else platform.machine()
     ends = {"seconds": round(time.monotonic() - start), "machine": machine}
-    line = {"tag": args.tag, **asdict(options), **found, **ends}
-    with open(args.out / "search.jsonl", "a") as file:
-        file.write(json.dumps(line) + "\n")
+    return {"tag": tag, **asdict(options), **found, **ends}
+
+
+def read_lines(out: Path) -> list[dict[str, Any]]:
+    """The finished trainings' lines."""
+    path = out / "search.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 if __name__ == "__main__":
