@@ -45,6 +45,7 @@ TINY: dict[str, Any] = {
     "label_filter#min_cases": 4,
     "label_filter#min_gap": -2.0,
     "label_filter#max_share": 1.0,
+    "label_filter#threshold": 1e-3,  # or so many of the six cases are suspected that none could be left out
     # Leave suspects out after the first epoch, redraw them after the second.
     "label_cleanser#leave_out_gap": -2.0,
     "redraw_epoch": 2,
