@@ -115,8 +115,8 @@ def prepared(args: argparse.Namespace, options: Options) -> Path:
             arrays = dict(zip(("given", "truth"), labels, strict=True))
             image, spacing = given["image"].numpy()[0].astype(np.float32), given["label"].pixdim.tolist()
             out[part].append({"case": case_of(item), "image": image, "spacing": spacing, **arrays})
-    with atomic_path(path) as part:
-        part.write_bytes(pickle.dumps(out))
+    with atomic_path(path) as unfinished:
+        unfinished.write_bytes(pickle.dumps(out))
     return path
 
 

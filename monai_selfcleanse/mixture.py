@@ -145,7 +145,8 @@ def filter_labels(
 
     A mixture of two Gaussians is fitted to the log scores. Cases whose clean probability is below ``threshold`` are
     suspected if the groups are really apart; otherwise the labels look clean and every probability is lifted to at
-    least ``threshold``, its order kept, so that the ranking stays useful.
+    least ``threshold``, its order kept, so that the ranking stays useful. Where all score alike there is no mixture:
+    they look clean, or, if they surprise by ``min_gap`` on average, the network is not ready.
 
     Args:
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["EVIDENCE", "debatable_slices", "merge_unannotated", "reason_for", "structure_evidence"]
+from .noise.functional import dice
+
+__all__ = ["EVIDENCE", "SCORE_VERSION", "debatable_slices", "merge_unannotated", "reason_for", "structure_evidence"]
 
 EVIDENCE = (
     "score",
@@ -106,15 +108,15 @@ def structure_evidence(
         out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
         judged = ~debatable_slices(has, sees)
         whole = probabilities[k]
-        dice = _dice(has[..., judged], sees[..., judged])
+        agreement = dice(has[..., judged], sees[..., judged])
         if n_sees:
             mass = _mass(whole) - _mass(whole[..., box[-1]][..., ~judged])
             expected = 2.0 * _mass(whole[box], sees & judged) / (mass + float(np.count_nonzero(sees & judged)))
         else:
             expected = 1.0 - float(whole.max())
         expected = min(max(expected, 0.0), 1.0)
-        out["dice"][i], out["expected_dice"][i] = dice, expected
-        out["score"][i] = min((1.0 - dice) / (1.0 - expected + _LEAST_DOUBT), _MOST)
+        out["dice"][i], out["expected_dice"][i] = agreement, expected
+        out["score"][i] = min((1.0 - agreement) / (1.0 - expected + _LEAST_DOUBT), _MOST)
         overlap = int(np.count_nonzero(has & sees))
         out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
         out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
@@ -158,10 +160,6 @@ def _around(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[s
     if a is None or b is None:
         return a or b
     return tuple(slice(min(i.start, j.start), max(i.stop, j.stop)) for i, j in zip(a, b, strict=True))
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    return 2.0 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
 
 def _mass(probability: np.ndarray, where: np.ndarray | bool = True) -> float:

@@ -129,7 +129,8 @@ class UntrackedCompose(Compose):
     The switch is the process's, not the thread's. Workers of a ``DataLoader`` are processes; with MONAI's
     ``ThreadDataLoader`` whatever else runs meanwhile would lose its metadata, so use ``Compose`` there.
 
-    What needs metadata (a transform that works in mm) does not belong here, and nothing can be inverted.
+    What needs metadata (a transform that works in mm) does not belong here, and ``inverse`` raises a
+    ``RuntimeError``. All arguments are ``Compose``'s.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
