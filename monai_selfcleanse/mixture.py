@@ -4,11 +4,14 @@ Knows numbers only: no images, no network, no engine.
 
 The scores of one structure over the cohort (``score`` of :mod:`monai_selfcleanse.scoring`) come from
 two populations, clean and noisy labels. On a log scale both are close to Gaussian, and a two-component mixture tells
-them apart (as losses in DivideMix, Li et al., ICLR 2020, arXiv 2002.07394). Two choices
+them apart (as losses in DivideMix, Li et al., ICLR 2020, arXiv 2002.07394). Three choices
 differ from the usual recipe:
 
 * The components share one variance. The posterior is then a logistic function of the log score: a higher score never
   looks cleaner, which unequal variances do not promise in the tails.
+* The fit sees no score far above a clean label's (:data:`SCORE_CEILING`). Labels that lack the structure altogether
+  score far higher than those that lack a part of it, and would be the second group by themselves, the others taken for
+  clean.
 * A mixture always finds two groups, also where all labels are clean: then it sets those cases apart that the network
   finds hard. So its finding counts only if the labels of one group are worse than those of the other by more than the
   network's own doubts explain (:func:`filter_labels`). Otherwise the labels look clean.
@@ -30,6 +33,9 @@ __all__ = ["VERDICTS", "FilterDecision", "ScoreMixture", "Verdict", "filter_labe
 SCORE_FLOOR = 0.1
 """Added to a score before its logarithm: below a tenth of the disagreement expected, differences count little."""
 
+SCORE_CEILING = 3.5
+"""A fit sees scores up to this many times what is typical of a clean label, see :func:`fit_score_mixture`."""
+
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
 
@@ -49,11 +55,13 @@ class ScoreMixture:
         weights: share of the clean and of the noisy component, sum 1.
         means: their means, of the log score, ascending.
         variance: their common variance.
+        ceiling: the score as which the fit took all higher ones.
     """
 
     weights: tuple[float, float]
     means: tuple[float, float]
     variance: float
+    ceiling: float = np.inf
 
     def clean_probability(self, scores: np.ndarray) -> np.ndarray:
         r"""Posterior of the clean component, falling strictly with the score.
@@ -105,6 +113,9 @@ class FilterDecision:
 def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixture | None:
     """Fit the mixture to the logarithms of scores with ``sklearn.mixture.GaussianMixture``.
 
+    Higher scores count as :data:`SCORE_CEILING` times the lower quartile, which is a clean label's score wherever a
+    quarter of the labels are clean, or times 1, the disagreement expected, where that is more.
+
     Args:
         scores: shape ``(n,)``, finite, at least 0 (checked by :func:`filter_labels`).
         random_state: seed of the k-means starts, three of them, of which the likeliest fit is taken.
@@ -112,8 +123,12 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixt
     Returns:
         The mixture, or None where there are not two groups to find: fewer than four scores, or all of them alike.
     """
-    x = np.sort(np.log(np.asarray(scores, dtype=np.float64) + SCORE_FLOOR))
-    if len(x) < 4 or np.ptp(x) < 1e-6:
+    scores = np.sort(np.asarray(scores, dtype=np.float64))
+    if len(scores) < 4:
+        return None
+    ceiling = SCORE_CEILING * max(1.0, float(np.quantile(scores, 0.25)))
+    x = np.log(np.minimum(scores, ceiling) + SCORE_FLOOR)
+    if np.ptp(x) < 1e-6:
         return None
     model = GaussianMixture(
         2, covariance_type="tied", n_init=3, random_state=random_state, reg_covar=1e-4 * float(x.var())
@@ -127,7 +142,10 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixt
     if not means[0] < means[1]:
         return None
     return ScoreMixture(
-        (float(weights[0]), float(weights[1])), (float(means[0]), float(means[1])), float(model.covariances_[0, 0])
+        (float(weights[0]), float(weights[1])),
+        (float(means[0]), float(means[1])),
+        float(model.covariances_[0, 0]),
+        ceiling,
     )
 
 

@@ -32,12 +32,11 @@ EVIDENCE = (
 )
 """Names and order of the evidence, as columns of the report; see :func:`structure_evidence`."""
 
-SCORE_VERSION = 2
+SCORE_VERSION = 3
 """Raised whenever the same label and prediction score otherwise, so that scores kept on disk are not mixed."""
 
-_LEAST_DOUBT, _MOST = 0.02, 10.0
-"""Dice by which even two careful drawings differ, however sure a network is of its own, and the highest score: what is
-ten times worse than expected is wrong, and one much higher would be a group of its own to the mixture."""
+_LEAST_DOUBT = 0.02
+"""Dice by which even two careful drawings differ, however sure a network is of its own."""
 
 _SPECK = 0.05
 """Smallest probability that counts as doubt: in a large volume the little that softmax leaves everywhere adds up."""
@@ -59,7 +58,7 @@ def structure_evidence(
         structure, since they say little of who is right:
 
         * ``score``: how many times as much label and prediction disagree as the network expects,
-          ``(1 - dice) / (1 - expected_dice + 0.02)``, at most 10. It is about 1 for clean labels of easy and of hard
+          ``(1 - dice) / (1 - expected_dice + 0.02)``, at most 50. It is about 1 for clean labels of easy and of hard
           cases alike, as far as the network knows how sure it may be (of one that is sure everywhere, it only ranks); a
           loss is high for both hard and noisy ones. NaN where neither has the structure: there is nothing to judge, and
           agreement on absence must not pass for a very clean label.
@@ -116,7 +115,7 @@ def structure_evidence(
             expected = 1.0 - float(whole.max())
         expected = min(max(expected, 0.0), 1.0)
         out["dice"][i], out["expected_dice"][i] = agreement, expected
-        out["score"][i] = min((1.0 - agreement) / (1.0 - expected + _LEAST_DOUBT), _MOST)
+        out["score"][i] = (1.0 - agreement) / (1.0 - expected + _LEAST_DOUBT)
         overlap = int(np.count_nonzero(has & sees))
         out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
         out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0

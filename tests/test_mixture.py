@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.mixture import GaussianMixture
 
-from monai_selfcleanse.mixture import SCORE_FLOOR, FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
+from monai_selfcleanse.mixture import (
+    SCORE_CEILING,
+    SCORE_FLOOR,
+    FilterDecision,
+    ScoreMixture,
+    filter_labels,
+    fit_score_mixture,
+)
 
 MIXTURES = st.builds(
     lambda noisy, low, gap, variance: ScoreMixture((1 - noisy, noisy), (low, low + gap), variance),
@@ -27,11 +34,11 @@ COHORTS = st.integers(0, 40).flatmap(
 
 
 def two_groups(seed: int, n: int = 40, n_noisy: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores, surprise, and who is noisy: clean labels score about 0.8, noisy ones about 5."""
+    """Scores, surprise, and who is noisy: clean labels score about 0.8, noisy ones about 2.4."""
     rng = np.random.default_rng(seed)
     noisy = np.zeros(n, dtype=bool)
     noisy[rng.permutation(n)[:n_noisy]] = True
-    scores = np.exp(rng.normal(np.where(noisy, np.log(5.0), np.log(0.9)), 0.2)) - SCORE_FLOOR
+    scores = np.exp(rng.normal(np.where(noisy, np.log(2.5), np.log(0.9)), 0.1)) - SCORE_FLOOR
     return scores, np.where(noisy, 0.4, 0.02) + rng.normal(0, 0.02, n), noisy
 
 
@@ -72,8 +79,20 @@ def test_fit_finds_what_the_scores_were_drawn_from() -> None:
     mixture = fit_score_mixture(scores)
     assert mixture is not None
     np.testing.assert_allclose(mixture.weights, (0.7, 0.3), atol=0.02)
-    np.testing.assert_allclose(mixture.means, (np.log(0.9), np.log(5.0)), atol=0.03)
-    assert mixture.variance == pytest.approx(0.2**2, rel=0.1)
+    np.testing.assert_allclose(mixture.means, (np.log(0.9), np.log(2.5)), atol=0.03)
+    assert mixture.variance == pytest.approx(0.1**2, rel=0.1)
+
+
+@pytest.mark.parametrize("typical", [0.8, 1.0, 1.7])
+def test_scores_beyond_the_ceiling_are_one_to_the_fit_and_still_ranked(typical: float) -> None:
+    rng = np.random.default_rng(0)
+    clean, part = typical * np.exp(rng.normal(0, 0.1, 40)), 2.2 * typical * np.exp(rng.normal(0, 0.1, 12))
+    near, far = (fit_score_mixture(np.concatenate([clean, part, lacking])) for lacking in ([6.0] * 9, [50.0] * 9))
+    assert near is not None
+    assert near == far
+    assert near.ceiling == pytest.approx(SCORE_CEILING * max(1.0, typical), rel=0.15)
+    p = near.clean_probability(np.array([clean.max(), part.min(), 6.0, 50.0]))
+    assert p[0] > 0.5 > p[1] > p[2] >= p[3]
 
 
 @given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 10)))
@@ -162,10 +181,10 @@ def test_labels_that_all_surprise_the_network_alike_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("n_unseen", [1, 3])
+@pytest.mark.parametrize("n_unseen", [1, 3, 12, 30])
 def test_labels_of_which_the_network_sees_nothing_do_not_hide_the_other_suspects(seed: int, n_unseen: int) -> None:
     scores, surprise, noisy = two_groups(seed, n=70, n_noisy=30)
-    scores, surprise = (np.append(a, np.full(n_unseen, b)) for a, b in ((scores, 10.0), (surprise, 1.0)))
+    scores, surprise = (np.append(a, np.full(n_unseen, b)) for a, b in ((scores, 40.0), (surprise, 1.0)))
     suspected = filter_labels(scores, surprise).suspected
     np.testing.assert_array_equal(suspected, np.append(noisy, np.ones(n_unseen, dtype=bool)))
 
@@ -227,7 +246,7 @@ def test_no_scores_at_all_are_too_few() -> None:
 
 def test_threshold_decides_who_is_suspected() -> None:
     scores, surprise, _ = two_groups(0)
-    scores[0], surprise[0] = np.sqrt(0.9 * 5.0), 0.4  # midway between the groups
+    scores[0], surprise[0] = np.sqrt(0.9 * 2.5) - SCORE_FLOOR, 0.4  # midway between the groups
     counts = [filter_labels(scores, surprise, threshold=t).suspected.sum() for t in (1e-6, 0.5, 1 - 1e-6)]
     assert counts == sorted(counts)
     assert counts[0] < counts[2]

@@ -17,8 +17,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 14, 42
 def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision: FilterDecision) -> str:
     """An ``<svg>`` element with the bars of both groups, the two Gaussians in labels a bar, and the threshold.
 
-    Colours come from the page's style sheet, by class. Axis: the score on a log scale, as the mixture sees it
-    (:data:`monai_selfcleanse.mixture.SCORE_FLOOR` is added first).
+    Colours come from the page's style sheet, by class. Axis: the score on a log scale, as the mixture sees it: scores
+    above its ceiling stand there, and :data:`monai_selfcleanse.mixture.SCORE_FLOOR` is added first.
 
     Args:
         name: the structure's name.
@@ -27,7 +27,9 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
         decision: where mixture and threshold are from; its own arrays are not looked at.
     """
     known = ~np.isnan(scores)
-    x, suspected = np.log(scores[known] + SCORE_FLOOR), suspected[known]
+    mixture = decision.mixture
+    ceiling = np.inf if mixture is None else mixture.ceiling
+    x, suspected = np.log(np.minimum(scores[known], ceiling) + SCORE_FLOOR), suspected[known]
     if not len(x):
         return "<p>No label of this structure could be scored.</p>"
     low, high = float(x.min()), float(x.max())
@@ -37,7 +39,6 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
     bars = [np.histogram(x[group], bins)[0] for group in (~suspected, suspected)]
     grid = np.linspace(low, high, 160)
     curves = []
-    mixture = decision.mixture
     if mixture is not None:
         scale = len(x) * (bins[1] - bins[0]) / np.sqrt(2 * np.pi * mixture.variance)
         curves = [
