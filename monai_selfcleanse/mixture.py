@@ -36,6 +36,10 @@ SCORE_FLOOR = 0.1
 SCORE_CEILING = 3.5
 """A fit sees scores up to this many times what is typical of a clean label, see :func:`fit_score_mixture`."""
 
+_LOST = 0.3
+"""Mean surprise of the labels that are not suspected, in Dice, from which on the network is not ready to judge; on the
+data of docs/method.md it is below 0.1 from the first look on."""
+
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
 
@@ -55,7 +59,8 @@ class ScoreMixture:
         weights: share of the clean and of the noisy component, sum 1.
         means: their means, of the log score, ascending.
         variance: their common variance.
-        ceiling: the score as which the fit took all higher ones.
+        ceiling: higher scores counted as this one in the fit; :meth:`clean_probability` heeds the whole score. Infinite
+            for none.
     """
 
     weights: tuple[float, float]
@@ -64,7 +69,7 @@ class ScoreMixture:
     ceiling: float = np.inf
 
     def clean_probability(self, scores: np.ndarray) -> np.ndarray:
-        r"""Posterior of the clean component, falling strictly with the score.
+        r"""Posterior of the clean component, falling with the score.
 
         .. math::
             P(\text{clean} \mid s) = \Big(1 + \tfrac{\pi_1}{\pi_0}
@@ -113,8 +118,9 @@ class FilterDecision:
 def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixture | None:
     """Fit the mixture to the logarithms of scores with ``sklearn.mixture.GaussianMixture``.
 
-    Higher scores count as :data:`SCORE_CEILING` times the lower quartile, which is a clean label's score wherever a
-    quarter of the labels are clean, or times 1, the disagreement expected, where that is more.
+    Scores above a ceiling count as the ceiling: :data:`SCORE_CEILING` times the lower quartile or, where that is less
+    than the disagreement expected, times 1. The lower quartile is a clean label's score as long as a quarter of the
+    labels are clean.
 
     Args:
         scores: shape ``(n,)``, finite, at least 0 (checked by :func:`filter_labels`).
@@ -163,8 +169,8 @@ def filter_labels(
 
     A mixture of two Gaussians is fitted to the log scores. Cases whose clean probability is below ``threshold`` are
     suspected if the groups are really apart; otherwise the labels look clean and every probability is lifted to at
-    least ``threshold``, its order kept, so that the ranking stays useful. Where all score alike there is no mixture:
-    they look clean, or, if they surprise by ``min_gap`` on average, the network is not ready.
+    least ``threshold``, its order kept, so that the ranking stays useful. Where all score alike there is no mixture and
+    one group. If even the better group surprises by 0.3 on average, the network is not ready.
 
     Args:
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
@@ -192,24 +198,19 @@ def filter_labels(
         bad = int(np.flatnonzero(known & ~np.isfinite(surprise))[0])
         raise ValueError(f"surprise must be finite wherever there is a score, got {surprise[bad]} at index {bad}")
     probability = np.full(scores.shape, np.nan)
-    nobody = np.zeros(scores.shape, dtype=bool)
     mixture = fit_score_mixture(scores[known], random_state=random_state)
-    if mixture is None:
-        probability[known] = 1.0
-        disputed = known.any() and surprise[known].mean() >= min_gap  # as where the network sees a structure nowhere
-        verdict: Verdict = "too few" if known.sum() < min_cases else "not ready" if disputed else "clean"
-        return FilterDecision(probability, nobody, verdict, None, 0.0, threshold)
-    probability[known] = mixture.clean_probability(scores[known])
+    probability[known] = 1.0 if mixture is None else mixture.clean_probability(scores[known])
     suspected = known & (probability < threshold)
     rest = known & ~suspected
     gap = float(surprise[suspected].mean() - surprise[rest].mean()) if suspected.any() and rest.any() else 0.0
+    verdict: Verdict = "suspects"
     if known.sum() < min_cases:
         verdict = "too few"
-    elif suspected.sum() > max_share * known.sum():
+    elif suspected.sum() > max_share * known.sum() or (rest.any() and surprise[rest].mean() >= _LOST):
         verdict = "not ready"
-    elif not gap >= min_gap:
+    elif mixture is None or not gap >= min_gap:
         verdict = "clean"
-    else:
-        return FilterDecision(probability, suspected, "suspects", mixture, gap, threshold)
+    if verdict == "suspects":
+        return FilterDecision(probability, suspected, verdict, mixture, gap, threshold)
     probability[known] = threshold + (1 - threshold) * probability[known]
-    return FilterDecision(probability, nobody, verdict, mixture, gap, threshold)
+    return FilterDecision(probability, np.zeros_like(known), verdict, mixture, gap, threshold)

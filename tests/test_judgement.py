@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,12 @@ def test_suspects_stay_where_the_groups_are_not_clearly_apart() -> None:
     found = judged([[1, 0], [0, 1], [0, 0]], gaps=[0.24, 0.4])
     assert cases_to_leave_out(found) == ("b",)
     assert cases_to_leave_out(found, min_gap=0.2) == ("a", "b")
+
+
+def test_suspects_of_which_there_is_a_doubt_stay() -> None:
+    found = judged([[1], [1], [1], [0]])
+    doubtful = replace(found, clean_probability=np.array([[0.05], [0.15], [0.45], [1.0]]))
+    assert cases_to_leave_out(doubtful) == ("a",)
 
 
 def test_a_suspect_is_redrawn_where_the_network_draws_about_as_well_as_where_it_is_trusted() -> None:

@@ -19,15 +19,16 @@ from monai_selfcleanse.mixture import (
 )
 
 MIXTURES = st.builds(
-    lambda noisy, low, gap, variance: ScoreMixture((1 - noisy, noisy), (low, low + gap), variance),
+    lambda noisy, low, gap, variance, ceiling: ScoreMixture((1 - noisy, noisy), (low, low + gap), variance, ceiling),
     noisy=st.floats(0.01, 0.99),
     low=st.floats(-5, 0),
     gap=st.floats(0.01, 4),
     variance=st.floats(0.01, 3),
+    ceiling=st.floats(3.5, 10) | st.just(np.inf),
 )
 COHORTS = st.integers(0, 40).flatmap(
     lambda n: st.tuples(
-        hnp.arrays(np.float64, n, elements=st.floats(0, 10) | st.just(np.nan)),
+        hnp.arrays(np.float64, n, elements=st.floats(0, 50) | st.just(np.nan)),
         hnp.arrays(np.float64, n, elements=st.floats(-1, 1)),
     )
 )
@@ -57,7 +58,7 @@ def sklearns(mixture: ScoreMixture) -> GaussianMixture:
     return model
 
 
-@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 7, elements=st.floats(0, 10)))
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 7, elements=st.floats(0, 50)))
 def test_clean_probability_is_scikit_learns_posterior(mixture: ScoreMixture, scores: np.ndarray) -> None:
     expected = sklearns(mixture).predict_proba(np.log(scores + SCORE_FLOOR)[:, None])[:, 0]
     np.testing.assert_allclose(mixture.clean_probability(scores), expected, atol=1e-9)
@@ -90,12 +91,13 @@ def test_scores_beyond_the_ceiling_are_one_to_the_fit_and_still_ranked(typical: 
     near, far = (fit_score_mixture(np.concatenate([clean, part, lacking])) for lacking in ([6.0] * 9, [50.0] * 9))
     assert near is not None
     assert near == far
-    assert near.ceiling == pytest.approx(SCORE_CEILING * max(1.0, typical), rel=0.15)
+    quartile = np.quantile(np.concatenate([clean, part, [50.0] * 9]), 0.25)
+    assert near.ceiling == pytest.approx(SCORE_CEILING * max(1.0, quartile))
     p = near.clean_probability(np.array([clean.max(), part.min(), 6.0, 50.0]))
     assert p[0] > 0.5 > p[1] > p[2] >= p[3]
 
 
-@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 10)))
+@given(mixture=MIXTURES, scores=hnp.arrays(np.float64, 9, elements=st.floats(0, 50)))
 def test_clean_probability_falls_with_the_score(mixture: ScoreMixture, scores: np.ndarray) -> None:
     p = mixture.clean_probability(np.sort(scores))
     assert ((p >= 0) & (p <= 1)).all()
@@ -175,9 +177,27 @@ def test_equal_scores_look_clean(score: float) -> None:
 
 
 def test_labels_that_all_surprise_the_network_alike_are_not_judged() -> None:
-    decision = filter_labels(np.full(30, 10.0), np.ones(30))  # it sees the structure nowhere
+    decision = filter_labels(np.full(30, 50.0), np.ones(30))  # it sees the structure nowhere
     assert decision.verdict == "not ready"
     assert not decision.suspected.any()
+
+
+@pytest.mark.parametrize("low, high", [(0.9, 1.0), (0.5, 1.0), (0.93, 0.99), (0.85, 0.97)])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_network_that_agrees_with_no_label_is_not_ready(seed: int, low: float, high: float) -> None:
+    expected = np.random.default_rng(seed).uniform(low, high, 60)  # of no overlap: it sees nothing, or all labels lack it
+    decision = filter_labels(1 / (1 - expected + 0.02), expected)
+    assert decision.verdict == "not ready"
+    assert not decision.suspected.any()
+    assert (decision.clean_probability >= 0.5).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_seven_of_ten_labels_may_be_wrong_and_some_lack_the_structure(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = np.concatenate([rng.uniform(0.7, 1.1, 30), rng.uniform(2.2, 3.2, 50), rng.uniform(6, 50, 20)])
+    surprise = np.concatenate([np.zeros(30), np.full(50, 0.3), np.full(20, 0.9)])
+    np.testing.assert_array_equal(filter_labels(scores, surprise).suspected, scores > 2)
 
 
 @pytest.mark.parametrize("seed", range(10))
