@@ -182,10 +182,10 @@ def test_labels_that_all_surprise_the_network_alike_are_not_judged() -> None:
     assert not decision.suspected.any()
 
 
-@pytest.mark.parametrize("low, high", [(0.9, 1.0), (0.5, 1.0), (0.93, 0.99), (0.85, 0.97)])
+@pytest.mark.parametrize(("low", "high"), [(0.9, 1.0), (0.5, 1.0), (0.93, 0.99), (0.85, 0.97)])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_network_that_agrees_with_no_label_is_not_ready(seed: int, low: float, high: float) -> None:
-    expected = np.random.default_rng(seed).uniform(low, high, 60)  # of no overlap: it sees nothing, or all labels lack it
+    expected = np.random.default_rng(seed).uniform(low, high, 60)  # it sees nothing, or all labels lack it
     decision = filter_labels(1 / (1 - expected + 0.02), expected)
     assert decision.verdict == "not ready"
     assert not decision.suspected.any()

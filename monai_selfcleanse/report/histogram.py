@@ -17,8 +17,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 14, 42
 def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision: FilterDecision) -> str:
     """An ``<svg>`` element with the bars of both groups, the two Gaussians in labels a bar, and the threshold.
 
-    Colours come from the page's style sheet, by class. Axis: the score on a log scale, as the mixture sees it: scores
-    above its ceiling stand there, and :data:`monai_selfcleanse.mixture.SCORE_FLOOR` is added first.
+    Colours come from the page's style sheet, by class. Axis: the score on a log scale, as the fit sees it: scores
+    above the mixture's ceiling stand there, and :data:`monai_selfcleanse.mixture.SCORE_FLOOR` is added first.
 
     Args:
         name: the structure's name.
@@ -72,6 +72,7 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
     for kind, curve in zip(("clean", "noisy"), curves, strict=False):
         points = " ".join(f"{at(a):.1f},{up(b):.1f}" for a, b in zip(grid, curve, strict=True))
         parts.append(f'<polyline class="curve {kind}" points="{points}"/>')
+    ticks = [(value, f"{value:g}") for value in _score_ticks(low, high)]
     words = f"Histogram of the log scores of {len(x)} labels of {name}, {int(suspected.sum())} of them suspected"
     if mixture is not None:
         cut = mixture.score_at(decision.threshold)
@@ -79,11 +80,14 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
             c = at(float(np.log(cut + SCORE_FLOOR)))
             parts.append(f'<line class="threshold" x1="{c:.1f}" x2="{c:.1f}" y1="{_TOP - 8}" y2="{base:.1f}"/>')
         words += f"; a label is suspected from a score of {cut:.3g} on, if the groups are really apart"
+    if beyond := int(np.count_nonzero(scores[known] > ceiling)):
+        ticks = [*((value, word) for value, word in ticks if value < 0.9 * ceiling), (ceiling, f"≥{ceiling:.2g}")]
+        words += f"; {beyond} labels with scores above {ceiling:.2g} stand there"
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base:.1f}" y2="{base:.1f}"/>')
-    for value in _score_ticks(low, high):
+    for value, word in ticks:
         a = at(np.log(value + SCORE_FLOOR))
         parts.append(f'<line class="axis" x1="{a:.1f}" x2="{a:.1f}" y1="{base:.1f}" y2="{base + 4:.1f}"/>')
-        parts.append(f'<text class="tick" x="{a:.1f}" y="{base + 17:.1f}" text-anchor="middle">{value:g}</text>')
+        parts.append(f'<text class="tick" x="{a:.1f}" y="{base + 17:.1f}" text-anchor="middle">{word}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f'<text class="tick" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">score (log scale)</text>')
     return (
