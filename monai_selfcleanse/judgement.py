@@ -17,10 +17,10 @@ from .scoring import merge_unannotated, structure_evidence
 __all__ = ["LEAVE_OUT_GAP", "REDRAW_MARGIN", "Judgement", "LabelJudge", "cases_to_leave_out"]
 
 LEAVE_OUT_GAP = 0.25
-"""From this gap between a structure's two groups on (``FilterDecision.gap``, in Dice) its suspects may be left out."""
+"""Gap between a structure's two groups (``FilterDecision.gap``, in Dice) from which on suspects may be beyond doubt."""
 
 _LEAVE_OUT_BELOW = 0.1
-"""Clean probability below which they are beyond doubt."""
+"""Clean probability below which a suspect of such a structure is beyond doubt."""
 
 REDRAW_MARGIN = 0.1
 """How much less Dice than for a typical trusted label the network may expect of its drawing that replaces a label."""
@@ -165,8 +165,8 @@ def cases_to_leave_out(judgement: Judgement, min_gap: float = LEAVE_OUT_GAP) -> 
     """Cases that a training does better without: a third or more of their judged structures are suspected beyond doubt.
 
     What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
-    the filter's gate let pass would grow to many. So a structure's two groups must be further apart here, and of its
-    suspects those alone count whose clean probability is below 0.1.
+    the filter's gate let pass would grow to many. So a suspect is beyond doubt only if its structure's two groups are
+    ``min_gap`` apart and its clean probability is below 0.1.
 
     A case stays that has a trusted label of a structure of which no other case would have one. None is left out where
     that would be more than four fifths of the cases.

@@ -37,8 +37,8 @@ SCORE_CEILING = 3.5
 """A fit sees scores up to this many times what is typical of a clean label, see :func:`fit_score_mixture`."""
 
 _LOST = 0.3
-"""Mean surprise of the labels that are not suspected, in Dice, from which on the network is not ready to judge; on the
-data of docs/method.md it is below 0.1 from the first look on."""
+"""Mean surprise of the clean group, in Dice, from which on the network is not ready to judge: it knows nothing of the
+structure, or is sure of everything. On the data of docs/method.md it is below 0.1 from the first look on."""
 
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
@@ -169,8 +169,8 @@ def filter_labels(
 
     A mixture of two Gaussians is fitted to the log scores. Cases whose clean probability is below ``threshold`` are
     suspected if the groups are really apart; otherwise the labels look clean and every probability is lifted to at
-    least ``threshold``, its order kept, so that the ranking stays useful. Where all score alike there is no mixture and
-    one group. If even the better group surprises by 0.3 on average, the network is not ready.
+    least ``threshold``, its order kept, so that the ranking stays useful. Where all score alike there is no mixture
+    and one group. The network is not ready where even the labels that are more likely clean surprise by 0.3 on average.
 
     Args:
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
@@ -179,7 +179,7 @@ def filter_labels(
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
         min_gap: the mean surprise of the labels below the threshold must exceed the others' by this much (in Dice).
-        max_share: where more than this share of the labels is below the threshold, the network is not ready.
+        max_share: where more than this share of the labels is below the threshold, the network is not ready either.
         min_cases: below this many scores nothing is suspected.
         random_state: seed of the fit.
 
@@ -201,12 +201,12 @@ def filter_labels(
     mixture = fit_score_mixture(scores[known], random_state=random_state)
     probability[known] = 1.0 if mixture is None else mixture.clean_probability(scores[known])
     suspected = known & (probability < threshold)
-    rest = known & ~suspected
+    rest, likely_clean = known & ~suspected, known & (probability >= 0.5)
     gap = float(surprise[suspected].mean() - surprise[rest].mean()) if suspected.any() and rest.any() else 0.0
     verdict: Verdict = "suspects"
     if known.sum() < min_cases:
         verdict = "too few"
-    elif suspected.sum() > max_share * known.sum() or (rest.any() and surprise[rest].mean() >= _LOST):
+    elif suspected.sum() > max_share * known.sum() or (likely_clean.any() and surprise[likely_clean].mean() >= _LOST):
         verdict = "not ready"
     elif mixture is None or not gap >= min_gap:
         verdict = "clean"

@@ -72,6 +72,13 @@ def test_suspects_of_which_there_is_a_doubt_stay() -> None:
     assert cases_to_leave_out(doubtful) == ("a",)
 
 
+def test_a_label_in_doubt_is_nobody_to_learn_a_structure_from() -> None:
+    """Structure 2: trusted in a, whose structure 1 is beyond doubt, and in doubt in b. So a stays."""
+    found = judged([[1, 0], [0, 1], [0, 0]], score=[[1.0, 1.0], [1.0, 1.0], [1.0, np.nan]])
+    doubtful = replace(found, clean_probability=np.array([[0.0, 1.0], [1.0, 0.3], [1.0, 1.0]]))
+    assert cases_to_leave_out(doubtful) == ()
+
+
 def test_a_suspect_is_redrawn_where_the_network_draws_about_as_well_as_where_it_is_trusted() -> None:
     """Trusted labels of structure 1 have a median expected Dice of 0.9, the only one of structure 2 has 0.5."""
     suspected = [[0, 1], [0, 1], [0, 1], [1, 0], [1, 1]]

@@ -82,7 +82,7 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
         words += f"; a label is suspected from a score of {cut:.3g} on, if the groups are really apart"
     if beyond := int(np.count_nonzero(scores[known] > ceiling)):
         ticks = [*((value, word) for value, word in ticks if value < 0.9 * ceiling), (ceiling, f"≥{ceiling:.2g}")]
-        words += f"; {beyond} labels with scores above {ceiling:.2g} stand there"
+        words += f"; scores above {ceiling:.2g} ({beyond}) stand there"
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base:.1f}" y2="{base:.1f}"/>')
     for value, word in ticks:
         a = at(np.log(value + SCORE_FLOOR))

@@ -160,7 +160,8 @@ def _summary(
 <p class="legend"><span class="key bar-kept"></span> not suspected <span class="key bar-suspected"></span> suspected
 <span class="key line clean"></span> clean component <span class="key line noisy"></span> noisy component
 <span class="key line threshold"></span> threshold. A score says how many times as
-much label and prediction disagree as the network expects; the highest stand together at the right end.</p>
+much label and prediction disagree as the network expects; those far above a clean
+label's, if any, stand together at the right end (≥).</p>
 <div class="panels">{"".join(panels)}</div>
 <details class="about"><summary>What judged these labels</summary><dl>{about}</dl></details>
 {not_judged}</section>

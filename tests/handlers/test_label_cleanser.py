@@ -131,18 +131,21 @@ def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
         LabelCleanser(CaseStore(tmp_path), redraw_epoch=-1)
 
 
-@pytest.mark.parametrize(("redraw_epoch", "cases", "left_out"), [(None, (), ("a", "b")), (0, ("a", "c"), ("b",))])
+@pytest.mark.parametrize(("redraw_epoch", "cases", "left_out"), [(None, (), ("a", "b")), (0, ("a", "c", "d"), ("b",))])
 def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are_redrawn(
     redraw_epoch: int | None, cases: tuple[str, ...], left_out: tuple[str, ...], tmp_path: Path, caplog: Any
 ) -> None:
-    """a: a label that the network draws well; b: one that it draws badly, and one well; c: one without a clear gap."""
+    """a: a label that the network draws well; b: one that it draws badly, and one well; c: one without a clear gap; d: one
+    in doubt."""
     store = CaseStore(tmp_path)
     given = np.zeros((2, 3), dtype=np.int64)
     probabilities = np.stack([given, 1.0 - given, given, given]).astype(float)
     for case in "abcdef":
         store.write_seen(case, given, probabilities, np.eye(4))
     suspected = np.zeros((6, 3), dtype=bool)
-    suspected[0, 0] = suspected[1, 0] = suspected[1, 1] = suspected[2, 1] = True
+    suspected[0, 0] = suspected[1, 0] = suspected[1, 1] = suspected[2, 1] = suspected[3, 0] = True
+    clean_probability = 1.0 - suspected
+    clean_probability[3, 0] = 0.3
     evidence = {name: np.ones((6, 3)) for name in ("score", "expected_dice", "predicted_ml")}
     evidence["expected_dice"][1, 0] = 0.8
     decisions = tuple(
@@ -157,7 +160,7 @@ def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are
         (1, 2, 3),
         ("one", "two", "three"),
         evidence,
-        1.0 - suspected,
+        clean_probability,
         suspected,
         decisions,
         False,
@@ -170,8 +173,8 @@ def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are
     assert engine.state.label_cleanser_result.left_out == left_out
     assert store.read_left_out(1) == frozenset(left_out)
     assert tuple(case for case in "abcdef" if store.has_target(1, case)) == cases
-    as_given = "; 1 suspected labels are trained on as they are" if redraw_epoch is None else ""
-    trained_on = "" if redraw_epoch is None else "2 of 6 cases train on cleansed labels; "
+    as_given = "; 2 suspected labels are trained on as they are" if redraw_epoch is None else ""
+    trained_on = "" if redraw_epoch is None else "3 of 6 cases train on cleansed labels; "
     assert caplog.messages[-1] == f"epoch 1: {trained_on}{len(left_out)} of 6 cases are left out{as_given}"
 
 

@@ -35,7 +35,7 @@ def test_scores_above_the_ceiling_stand_together_at_the_end() -> None:
     assert near == far
     assert ticks(near)[-1] == "≥3.5"
     assert all(float(word) < 3.5 for word in ticks(near)[:-1])
-    assert "2 labels with scores above 3.5 stand there" in near
+    assert "scores above 3.5 (2) stand there" in near
 
 
 def test_without_a_mixture_every_score_has_its_place() -> None:
