@@ -135,8 +135,7 @@ def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
 def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are_redrawn(
     redraw_epoch: int | None, cases: tuple[str, ...], left_out: tuple[str, ...], tmp_path: Path, caplog: Any
 ) -> None:
-    """a: a label that the network draws well; b: one that it draws badly, and one well; c: one without a clear gap; d: one
-    in doubt."""
+    """a: a label that the network draws well; b: one that it draws badly, one well; c: no clear gap; d: in doubt."""
     store = CaseStore(tmp_path)
     given = np.zeros((2, 3), dtype=np.int64)
     probabilities = np.stack([given, 1.0 - given, given, given]).astype(float)
