@@ -28,7 +28,16 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-__all__ = ["VERDICTS", "FilterDecision", "ScoreMixture", "Verdict", "filter_labels", "fit_score_mixture"]
+__all__ = [
+    "SCORE_CEILING",
+    "SCORE_FLOOR",
+    "VERDICTS",
+    "FilterDecision",
+    "ScoreMixture",
+    "Verdict",
+    "filter_labels",
+    "fit_score_mixture",
+]
 
 SCORE_FLOOR = 0.1
 """Added to a score before its logarithm: below a tenth of the disagreement expected, differences count little."""

@@ -72,7 +72,6 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
     for kind, curve in zip(("clean", "noisy"), curves, strict=False):
         points = " ".join(f"{at(a):.1f},{up(b):.1f}" for a, b in zip(grid, curve, strict=True))
         parts.append(f'<polyline class="curve {kind}" points="{points}"/>')
-    ticks = [(value, f"{value:g}") for value in _score_ticks(low, high)]
     words = f"Histogram of the log scores of {len(x)} labels of {name}, {int(suspected.sum())} of them suspected"
     if mixture is not None:
         cut = mixture.score_at(decision.threshold)
@@ -81,10 +80,9 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
             parts.append(f'<line class="threshold" x1="{c:.1f}" x2="{c:.1f}" y1="{_TOP - 8}" y2="{base:.1f}"/>')
         words += f"; a label is suspected from a score of {cut:.3g} on, if the groups are really apart"
     if beyond := int(np.count_nonzero(scores[known] > ceiling)):
-        ticks = [*((value, word) for value, word in ticks if value < 0.9 * ceiling), (ceiling, f"≥{ceiling:.2g}")]
         words += f"; scores above {ceiling:.2g} ({beyond}) stand there"
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base:.1f}" y2="{base:.1f}"/>')
-    for value, word in ticks:
+    for value, word in _score_ticks(low, high, ceiling if beyond else None):
         a = at(np.log(value + SCORE_FLOOR))
         parts.append(f'<line class="axis" x1="{a:.1f}" x2="{a:.1f}" y1="{base:.1f}" y2="{base + 4:.1f}"/>')
         parts.append(f'<text class="tick" x="{a:.1f}" y="{base + 17:.1f}" text-anchor="middle">{word}</text>')
@@ -103,11 +101,16 @@ def _ticks(top: float) -> list[int]:
     return list(range(step, int(top) + 1, step))
 
 
-def _score_ticks(low: float, high: float) -> list[float]:
-    """Round scores between two log scores: by steps of 1, 2, 5, or by tens where that would be many."""
+def _score_ticks(low: float, high: float, ceiling: float | None) -> list[tuple[float, str]]:
+    """Round scores between two log scores, and their words: by steps of 1, 2, 5, or by tens where that would be many.
+
+    With a ceiling, at which higher scores stand, it is the last.
+    """
     for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,)):
         values = [s * 10.0**e for e in range(-1, 2) for s in steps]
         inside = [v for v in values if low <= np.log(v + SCORE_FLOOR) <= high]
         if len(inside) <= 8:
             break
-    return inside
+    if ceiling is None:
+        return [(v, f"{v:g}") for v in inside]
+    return [*((v, f"{v:g}") for v in inside if v < 0.9 * ceiling), (ceiling, f"≥{ceiling:.2g}")]
