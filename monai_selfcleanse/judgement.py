@@ -14,13 +14,13 @@ import numpy as np
 from .mixture import FilterDecision, filter_labels
 from .scoring import merge_unannotated, structure_evidence
 
-__all__ = ["LEAVE_OUT_GAP", "REDRAW_MARGIN", "Judgement", "LabelJudge", "cases_to_leave_out"]
+__all__ = ["BEYOND_DOUBT", "LEAVE_OUT_GAP", "REDRAW_MARGIN", "Judgement", "LabelJudge", "cases_to_leave_out"]
+
+BEYOND_DOUBT = 0.1
+"""Clean probability below which a suspect is beyond doubt: it may be redrawn, and its case left out of a training."""
 
 LEAVE_OUT_GAP = 0.25
-"""Gap between a structure's two groups (``FilterDecision.gap``, in Dice) from which on suspects may be beyond doubt."""
-
-_LEAVE_OUT_BELOW = 0.1
-"""Clean probability below which a suspect of such a structure is beyond doubt."""
+"""Gap between a structure's two groups (``FilterDecision.gap``, in Dice) from which on its suspects' cases may be."""
 
 REDRAW_MARGIN = 0.1
 """How much less Dice than for a typical trusted label the network may expect of its drawing that replaces a label."""
@@ -62,16 +62,24 @@ class Judgement:
         return int(np.count_nonzero(~np.isnan(self.evidence["score"])))
 
     @property
+    def beyond_doubt(self) -> np.ndarray:
+        """``(n, K)`` bool: the suspected labels with a clean probability below :data:`BEYOND_DOUBT`.
+
+        The others are for somebody to look at: among them are about as many hard right labels as wrong ones.
+        """
+        return self.suspected & (self.clean_probability < BEYOND_DOUBT)
+
+    @property
     def redrawn(self) -> np.ndarray:
-        """``(n, K)`` bool: the suspected labels that the network's own drawing is to replace.
+        """``(n, K)`` bool: the suspects beyond doubt that the network's own drawing is to replace.
 
         It must see the structure, and expect to draw it about as well as where the label is trusted: its expected Dice
         may lie ``redraw_margin`` (:data:`REDRAW_MARGIN`) below the median over the structure's trusted labels, of those
         in which it sees it. What it draws worse is often a hard case with a good label, or smaller than the others.
-        Where there is no such trusted label, all suspects that it sees are redrawn.
+        Where there is no such trusted label, all suspects beyond doubt that it sees are redrawn.
         """
         expected, sees = self.evidence["expected_dice"], self.evidence["predicted_ml"] > 0
-        trusted, out = sees & ~self.suspected, self.suspected & sees
+        trusted, out = sees & ~self.suspected, sees & self.beyond_doubt
         for k in range(len(self.structures)):
             if trusted[:, k].any():
                 out[:, k] &= expected[:, k] >= np.median(expected[trusted[:, k], k]) - self.redraw_margin
@@ -165,8 +173,8 @@ def cases_to_leave_out(judgement: Judgement, min_gap: float = LEAVE_OUT_GAP) -> 
     """Cases that a training does better without: a third or more of their judged structures are suspected beyond doubt.
 
     What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
-    the filter's gate let pass would grow to many. So a suspect is beyond doubt only if its structure's two groups are
-    ``min_gap`` apart and its clean probability is below 0.1.
+    the filter's gate let pass would grow to many. So only suspects beyond doubt count
+    (:attr:`Judgement.beyond_doubt`), and only of structures whose two groups are ``min_gap`` apart.
 
     A case stays that has a trusted label of a structure of which no other case would have one. None is left out where
     that would be more than four fifths of the cases.
@@ -181,7 +189,7 @@ def cases_to_leave_out(judgement: Judgement, min_gap: float = LEAVE_OUT_GAP) -> 
     clear = np.array([decision.gap >= min_gap for decision in judgement.decisions], dtype=bool)
     judged = ~np.isnan(judgement.evidence["score"])
     trusted = judged & ~judgement.suspected
-    suspects = (judgement.suspected & clear & (judgement.clean_probability < _LEAVE_OUT_BELOW)).sum(1)
+    suspects = (judgement.beyond_doubt & clear).sum(1)
     out = (suspects > 0) & (suspects >= _LEAVE_OUT_FROM * judged.sum(1))
     orphaned = trusted.any(0) & ~trusted[~out].any(0)
     out &= ~(trusted & orphaned).any(1)

@@ -89,6 +89,11 @@ def test_a_suspect_is_redrawn_where_the_network_draws_about_as_well_as_where_it_
     assert found.by_case(found.suspected) == {"a": [2], "b": [2], "c": [2], "d": [1], "e": [1, 2]}
 
 
+def test_a_suspect_that_may_be_right_is_not_redrawn() -> None:
+    found = replace(judged([[1], [1], [0]]), clean_probability=np.array([[0.09], [0.1], [1.0]]))
+    assert found.redrawn.tolist() == found.beyond_doubt.tolist() == [[1], [0], [0]]
+
+
 def test_where_the_network_sees_nothing_it_redraws_nothing_and_sets_no_measure() -> None:
     """Where it sees none its expected Dice is 1: in b, that neither has it, and in d and e."""
     expected, seen = [[0.4], [1.0], [0.5], [1.0], [1.0]], [[9.0], [0.0], [9.0], [0.0], [0.0]]

@@ -50,7 +50,7 @@ class LabelCleanser:
     on as it was given. :class:`monai_selfcleanse.data.CaseDataset` gives a case's place to another; in the pipeline of
     another data set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing.
 
-    From ``redraw_epoch`` on suspected labels, beyond doubt or not, are redrawn where the network draws well enough
+    From ``redraw_epoch`` on suspects beyond doubt are redrawn where the network draws well enough
     (:attr:`monai_selfcleanse.judgement.Judgement.redrawn`), and cases are left out for the others alone. Each cleansing
     starts from the given labels (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and
     a label that is no longer suspected returns to what was given. The targets are files that
@@ -69,7 +69,7 @@ class LabelCleanser:
             (``min_confidence``).
         redraw_epoch: from the first round at or after this epoch on, suspects are redrawn rather than left out where
             the network draws well enough; 0 for all rounds, None for none.
-        leave_out_gap: how far apart a structure's two groups must be, in Dice, for its suspects to be beyond doubt.
+        leave_out_gap: how far apart a structure's two groups must be, in Dice, for its suspects' cases to be left out.
 
     Raises:
         ValueError: ``redraw_epoch`` is negative.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..judgement import BEYOND_DOUBT
 from ..mixture import FilterDecision
 from .rows import UNANNOTATED
 
@@ -53,8 +54,10 @@ def reason_in_words(row: Mapping[str, Any]) -> str:
     """
     words = _fault_in_words(row)
     if row["suspected"] and not row["redrawn"]:
-        sees = row["predicted_ml"] > 0
-        why = "the network expects to draw it worse here than where labels are trusted" if sees else "it may be right"
+        if row["predicted_ml"] == 0 or row["clean_probability"] >= BEYOND_DOUBT:
+            why = "it may be right"
+        else:
+            why = "the network expects to draw it worse here than where labels are trusted"
         words += f" It is not redrawn: {why}."
     return words
 

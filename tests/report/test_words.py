@@ -63,6 +63,7 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
         "inside": 0.2,
         "outside": 0.3,
         "shift_mm": 7.5,
+        "clean_probability": 0.01,
         "suspected": int(reason not in ("", "not annotated")),
         "redrawn": 0,
     }
@@ -71,4 +72,6 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
     assert bool(words) == bool(reason)
     assert ("is not redrawn" in words) == bool(row["suspected"])
     assert "not redrawn" not in reason_in_words(row | {"redrawn": row["suspected"]})
-    assert "expects to draw it worse" not in reason_in_words(row | {"predicted_ml": 0.0})
+    for doubt in ({"predicted_ml": 0.0}, {"clean_probability": 0.1}):
+        assert ("may be right" in reason_in_words(row | doubt)) == bool(row["suspected"])
+    assert "may be right" not in words
