@@ -109,7 +109,8 @@ class SuspectAll(LabelFilter):
         if found is None:
             return None
         decisions = tuple(replace(decision, gap=0.0) for decision in found.decisions)  # no case is left out
-        return replace(found, suspected=np.ones_like(found.suspected), decisions=decisions)
+        suspected, probability = np.ones_like(found.suspected), np.zeros_like(found.clean_probability)
+        return replace(found, suspected=suspected, clean_probability=probability, decisions=decisions)
 
 
 def without_noisy(data: Sequence[dict[str, Any]], structures: Iterable[Any], least_dice: float = 0.95) -> list[dict]:

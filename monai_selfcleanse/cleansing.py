@@ -20,8 +20,7 @@ ONE_SIDED = 4
 """How many times a label's errors to one side, and what it is right about, must outnumber its errors to the other."""
 
 WITHIN = 0.25
-"""Share of a predicted structure that must lie in what was given as trusted ones for it to be drawn into them, and of
-a given one that must lie in what is predicted as trusted ones for them to be drawn into it."""
+"""Share of a predicted structure that must lie in what was given as other ones for it to be drawn into them."""
 
 
 def cleanse_label(
@@ -36,10 +35,9 @@ def cleanse_label(
     Wherever the given label or the prediction speaks of a structure that is to be redrawn, the prediction decides if it
     is sure enough, except in slices at the structure's ends that are a matter of opinion
     (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So the
-    structure is redrawn, or restored where it is missing. Its border with a trusted structure stays where it was given.
-    It takes voxels from trusted ones only if more than :data:`WITHIN` of what the network sees of it lies in them (a
-    tumour that was missed in a liver is restored), and gives them voxels only if more than that part of its given label
-    is seen as theirs (one was drawn over the other).
+    structure is redrawn, or restored where it is missing. From another structure it takes voxels only if more than
+    :data:`WITHIN` of what the network sees of it lies in others: a tumour that was missed in a liver is restored, a
+    border between neighbours does not move into the other one. What it gives up may become the other's.
 
     A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
     the prediction's voxels as it has beyond them, and these are less than that part of what the two share (missing
@@ -107,20 +105,17 @@ def _decided(
         sees = predicted == k
         if np.count_nonzero(sees & closed) > WITHIN * np.count_nonzero(sees):
             closed &= ~sees
-    trusted = ~np.isin(predicted, [0, *structures])
     sure = confidence >= min_confidence
     disputed, kept = np.zeros(given.shape, dtype=bool), np.zeros(given.shape, dtype=bool)
     for k in structures:
         has, sees = given == k, predicted == k
         decides = (has | sees) & ~closed & ~debatable_slices(has, sees)
+        lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
+        shared = np.count_nonzero(has & sees)
         if not (sees & sure & ~closed).any():
             kept |= decides & has & ~sees
-            disputed |= decides & ~has
-            continue
-        if np.count_nonzero(has & trusted) <= WITHIN * np.count_nonzero(has):
-            decides &= ~(has & trusted)
-        lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
-        if min(lacks, exceeds) * ONE_SIDED <= np.count_nonzero(has & sees):
+            decides &= ~has
+        elif min(lacks, exceeds) * ONE_SIDED <= shared:
             if lacks > ONE_SIDED * exceeds:
                 decides &= ~has
             elif exceeds > ONE_SIDED * lacks:

@@ -20,7 +20,8 @@ BEYOND_DOUBT = 0.1
 """Clean probability below which a suspect is beyond doubt: it may be redrawn, and its case left out of a training."""
 
 LEAVE_OUT_GAP = 0.25
-"""Gap between a structure's two groups (``FilterDecision.gap``, in Dice) from which on its suspects' cases may be."""
+"""Gap between a structure's two groups (``FilterDecision.gap``, in Dice) from which on its suspects may cost a training
+their cases."""
 
 REDRAW_MARGIN = 0.1
 """How much less Dice than for a typical trusted label the network may expect of its drawing that replaces a label."""

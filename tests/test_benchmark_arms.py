@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+import pytest
 from monai.bundle import ConfigParser
 from monai.transforms import RandCropByPosNegLabeld, Spacingd, SpatialPadd
+
+from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult
+from monai_selfcleanse.judgement import LabelJudge, cases_to_leave_out
+from monai_selfcleanse.scoring import EVIDENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ROOT / "benchmarks" / "arms"
@@ -38,3 +45,16 @@ def test_small_trains_and_segments_on_one_grid() -> None:
         t for t in training.get_parsed_content("train#augmentation").transforms if isinstance(t, RandCropByPosNegLabeld)
     )
     assert crop.cropper.num_samples == 4
+
+
+def test_without_the_filter_whatever_the_network_sees_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    peers = import_module("peers")
+    evidence = {name: np.ones((3, 2)) for name in EVIDENCE}
+    evidence["predicted_ml"] = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    judged = LabelFilterResult(**vars(LabelJudge([1, 2]).judge(("a", "b", "c"), evidence)), epoch=5)
+    monkeypatch.setattr(LabelFilter, "result", lambda _: judged)
+    found = peers.SuspectAll.result(object.__new__(peers.SuspectAll))
+    assert not judged.redrawn.any()
+    assert found.redrawn.tolist() == (evidence["predicted_ml"] > 0).tolist()
+    assert cases_to_leave_out(found) == ()

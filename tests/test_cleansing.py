@@ -56,13 +56,6 @@ def test_laws(
             assert not trusted_loses.any()
         else:
             trusted = trusted & (predicted != k)
-    # What was given as a suspect goes to a trusted structure only if much of it is seen there.
-    stay = np.zeros(label.shape, dtype=bool)
-    for k in set(suspected):
-        seen_as_trusted = (label == k) & ~np.isin(predicted, [0, *suspected])
-        if seen_as_trusted.sum() <= WITHIN * (label == k).sum():
-            assert not changed[seen_as_trusted].any()
-            stay |= seen_as_trusted
     spoken_of = np.isin(label, suspected) | np.isin(predicted, suspected)
     assert not changed[~spoken_of].any()
     assert (weight[~spoken_of] == 1).all()
@@ -73,12 +66,11 @@ def test_laws(
     sure = (confidence >= least) & ~trusted
     surely_seen = {k for k in suspected if (sure & (predicted == k)).any()}
     for k in surely_seen:
-        lacks = ((predicted == k) & (label != k) & ~trusted).sum()
-        exceeds = ((predicted != k) & (label == k) & ~stay).sum()
+        lacks, exceeds = ((predicted == k) & (label != k) & ~trusted).sum(), ((predicted != k) & (label == k)).sum()
         if exceeds <= ONE_SIDED * lacks:
             assert (target[(predicted == k) & sure] == k).all()
         if max(lacks, exceeds) <= ONE_SIDED * min(lacks, exceeds):
-            assert (predicted[(target == k) & sure & ~stay] == k).all()
+            assert (predicted[(target == k) & sure] == k).all()
         assert (target == k).any()
     for k in set(suspected) - surely_seen:
         stays = (label == k) & (target == k)
@@ -109,9 +101,7 @@ def test_order_of_suspects_does_not_matter(
         ([2, 1, 2, 2, 2, 0], [2, 1, 1, 2, 2, 0], [1], [2, 1, 1, 2, 2, 0]),  # or drawn too small there
         ([2, 1, 2, 2, 2, 0], [2, 2, 2, 1, 2, 0], [1], [2, 2, 2, 1, 2, 0]),  # or in another place
         ([1, 1, 2, 2, 0, 0], [2, 2, 1, 1, 0, 0], [1], [2, 2, 1, 1, 0, 0]),  # or swapped with it
-        ([1, 1, 1, 1, 0, 2], [1, 1, 1, 2, 2, 2], [1], [1, 1, 1, 1, 0, 2]),  # nor does the trusted one's move into it
-        ([1, 1, 1, 0, 0, 2], [1, 1, 2, 2, 2, 2], [1], [1, 1, 2, 0, 0, 2]),  # but where much of it is seen as the other
-        ([1, 1, 1, 1, 0, 2], [0, 1, 1, 2, 2, 2], [1, 2], [0, 1, 1, 2, 2, 2]),  # or both are suspected
+        ([1, 1, 0, 0], [2, 1, 0, 2], [1], [2, 1, 0, 0]),  # a trusted one takes over what the suspected one gives up
         ([1, 1, 2, 2], [2, 2, 1, 1], [1, 2], [2, 2, 1, 1]),  # swapped
     ],
 )

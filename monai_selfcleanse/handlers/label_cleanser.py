@@ -67,8 +67,8 @@ class LabelCleanser:
     Args:
         store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
             (``min_confidence``).
-        redraw_epoch: from the first round at or after this epoch on, suspects are redrawn rather than left out where
-            the network draws well enough; 0 for all rounds, None for none.
+        redraw_epoch: from the first round at or after this epoch on, suspects beyond doubt are redrawn rather than left
+            out where the network draws well enough; 0 for all rounds, None for none.
         leave_out_gap: how far apart a structure's two groups must be, in Dice, for its suspects' cases to be left out.
 
     Raises:
