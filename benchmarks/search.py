@@ -72,7 +72,7 @@ class Options:
     ema_epochs: float = 3.0
     first_look: int = 0
     interval: int = 6
-    redraw: int = 999  # epoch from which suspects are redrawn; before it their cases are left out
+    redraw: int = 999  # epoch from which suspects (beyond doubt) are redrawn; before it cases are left out
     known: int = 0  # epoch after which the truly noisy cases, and they alone, are left out; 0 for never
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label

@@ -66,7 +66,7 @@ class Judgement:
     def beyond_doubt(self) -> np.ndarray:
         """``(n, K)`` bool: the suspected labels with a clean probability below :data:`BEYOND_DOUBT`.
 
-        The others are for somebody to look at: among them are about as many hard right labels as wrong ones.
+        The others may be right, and are for somebody to look at.
         """
         return self.suspected & (self.clean_probability < BEYOND_DOUBT)
 

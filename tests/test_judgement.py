@@ -102,5 +102,7 @@ def test_where_the_network_sees_nothing_it_redraws_nothing_and_sets_no_measure()
     assert found.redrawn.tolist() == [[1], [0], [0], [0], [0]]
 
 
-def test_without_a_trusted_label_all_suspects_are_redrawn() -> None:
-    assert judged([[1], [1]], expected_dice=[[0.1], [0.9]]).redrawn.all()
+def test_without_a_trusted_label_all_suspects_beyond_doubt_are_redrawn() -> None:
+    found = judged([[1], [1]], expected_dice=[[0.1], [0.9]])
+    assert found.redrawn.all()
+    assert replace(found, clean_probability=np.array([[0.0], [0.2]])).redrawn.tolist() == [[1], [0]]

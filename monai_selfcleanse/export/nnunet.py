@@ -187,7 +187,7 @@ def _cleansed(
         out[label == structure] = number
     if ignore is not None and suspected:
         untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, redrawn, view.min_confidence)
-        # With a suspect that is not redrawn the network is trusted nowhere, however sure it is.
+        # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
         left, never = [k for k in suspected if k not in redrawn], np.full(view.given.shape, -1.0)
         untrusted |= untrusted_voxels(view.given, view.predicted, never, left, view.min_confidence)
         out[untrusted & (label == view.given)] = ignore
