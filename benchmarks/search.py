@@ -9,8 +9,9 @@ Preprocessing, split, noise, network, loss, evidence, filter and cleanser are th
 are cropped and augmented by a few tensor operations, the network runs in bfloat16, and volumes are scored on the
 network's grid. That takes 8 to 10 s an epoch on one core (64 ACDC patients, 2 mm pixels, 8 patches a case) and makes
 comparisons of a dozen variants possible; with ``--set spacing=1.5 --set size=128`` it is the size of
-``configs/train.json``, and takes twice as long. With ``--device cuda`` a training took 70 s (plain) to 180 s, sixteen
-of them at a time on an H100 under its multi-process service. What wins here has to win in ``compare.py``.
+``configs/train.json``, and takes twice as long. On a CPU without bfloat16 instructions, which is slow at it, take
+``--set precision=float32``. With ``--device cuda`` a training took 70 s (plain) to 180 s, sixteen of them at a time on
+an H100 under its multi-process service. What wins here has to win in ``compare.py``.
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
 labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
@@ -77,6 +78,7 @@ class Options:
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
     coin: float = 1.0  # chance that a case is trained on its target this time, else on its given label
+    precision: str = "bfloat16"  # of the network; or float32
 
 
 def data_file(args: argparse.Namespace, options: Options) -> Path:
@@ -199,6 +201,9 @@ class Search:
         by_case = {c["case"]: row for c, row in zip(self.validation, found.round(5).tolist(), strict=True)}
         return {"dice": float(found.mean()), "cases": by_case, "curve": curve, "looks": self.looks}
 
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.o.precision == "bfloat16")
+
     def learning_rate(self) -> float:
         done = self.step / (self.o.epochs * self.steps_an_epoch)
         fall = max(0.0, done - self.o.hold) / (1 - self.o.hold)
@@ -218,7 +223,7 @@ class Search:
             image, target = self.batch(order[2 * i : 2 * i + 2])
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate()
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with self.autocast():
                 logits = self.network(image)
             self.optimizer.zero_grad()
             self.loss(logits, target).backward()
@@ -274,7 +279,7 @@ class Search:
         height, width, _ = image.shape
         x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))[:, None])
         x = F.pad(x, (0, -width % 16, 0, -height % 16), mode="replicate").contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self.autocast():
             probabilities = self.average(x.to(self.device)).float().softmax(1)
         return probabilities[:, :, :height, :width].permute(1, 2, 3, 0).cpu().numpy()
 
@@ -407,6 +412,8 @@ def main() -> None:
         if unknown := set(given) - set(kinds):
             parser.error(f"{tag}: unknown options {sorted(unknown)}; there are {sorted(kinds)}")
         runs[tag] = Options(**{k: kinds[k](v) for k, v in given.items()})
+        if runs[tag].precision not in ("bfloat16", "float32"):
+            parser.error(f"{tag}: precision must be bfloat16 or float32, got {runs[tag].precision!r}")
         if 0 < runs[tag].first_look < args.fork:
             parser.error(f"{tag} looks first at {runs[tag].first_look}, so it cannot fork at {args.fork}")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -435,7 +442,7 @@ def train(args: argparse.Namespace, tag: str, options: Options) -> dict[str, Any
         data = hold_more(data, options.held)
     schedule = (args.dataset_dir.name, options.preset, options.rate, options.labels, options.seed, options.epochs)
     size = (options.held, options.spacing, options.size, options.patches)
-    rates = (options.peak_rate, options.hold, options.ema_epochs)
+    rates = (options.peak_rate, options.hold, options.ema_epochs, options.precision)
     name = "_".join(map(str, (*schedule, *size, *rates, args.fork, args.device.type)))
     start = time.monotonic()
     found = Search(data, options, args.device).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
