@@ -26,6 +26,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from typing import Any
 import joblib
 import nibabel as nib
 import numpy as np
+import torch
 from monai.bundle import ConfigParser
 from score_run import score_labels
 
@@ -175,6 +177,10 @@ def finish(job: Job, threads: int) -> bool:
         line = job.described | all_used(parts) | score(job, threads) | provenance(threads)
     except subprocess.CalledProcessError:
         return False
+    except Exception:  # whatever is wrong with this one, the others are to be trained
+        with open(job.directory / "log.txt", "a") as log:
+            traceback.print_exc(file=log)
+        return False
     with lock, open(job.out / "results.jsonl", "a") as file:
         file.write(json.dumps(line) + "\n")
     say(f"{job.directory.relative_to(job.out)}: Dice {line['mean_dice']:.4f}")
@@ -288,7 +294,22 @@ def provenance(threads: int) -> dict[str, Any]:
         return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
 
     commit = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    return {"commit": commit, "machine": platform.machine(), "threads": threads, "python": platform.python_version()}
+    return {"commit": commit, "machine": processor(), "threads": threads, "python": platform.python_version()}
+
+
+def processor() -> str:
+    """The CPU's model, as far as the system tells, and the best instructions that torch finds on it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    model = re.search(r"model name\s*: (.+)", text)
+    return f"{model[1] if model else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def patient_of(case: str) -> str:
+    """The patient of a case: what stands before ``_frame`` in its id, if that is there."""
+    return case.split("_frame")[0]
 
 
 def read_results(out: Path) -> list[dict[str, Any]]:

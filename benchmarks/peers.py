@@ -18,13 +18,14 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.networks.nets import UNet
 from monai.utils import optional_import
+from score_run import NOISY
 from torch import nn
 
 from monai_selfcleanse.cases import case_of
 from monai_selfcleanse.data import split_patients
+from monai_selfcleanse.engines import per_case
 from monai_selfcleanse.files import load_nifti
-from monai_selfcleanse.handlers import LabelFilter
-from monai_selfcleanse.handlers.label_filter import LabelFilterResult, per_case
+from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult
 from monai_selfcleanse.losses import split_target
 from monai_selfcleanse.noise.cohort import patient_of
 from monai_selfcleanse.noise.functional import dice
@@ -113,11 +114,11 @@ class SuspectAll(LabelFilter):
         return replace(found, suspected=suspected, clean_probability=probability, decisions=decisions)
 
 
-def without_noisy(data: Sequence[dict[str, Any]], structures: Iterable[Any], least_dice: float = 0.95) -> list[dict]:
+def without_noisy(data: Sequence[dict[str, Any]], structures: Iterable[Any], least_dice: float = NOISY) -> list[dict]:
     """Oracle: the cases all of whose structures have at least that Dice to the truth."""
 
     def clean(item: Mapping[str, Any]) -> bool:
-        if item["label"] == item["truth"]:
+        if item["label"] == item.get("truth", item["label"]):  # without noise there is none
             return True
         given, truth = (np.rint(np.asanyarray(load_nifti(item[key]).dataobj)) for key in ("label", "truth"))
         return all(dice(given == int(k), truth == int(k)) >= least_dice for k in structures)
@@ -129,14 +130,14 @@ def wrong_share(data: Sequence[dict[str, Any]], patch_size: Sequence[int], spaci
     """True share of wrong voxels in training patches: one around the structures of each slice, or in 3-D of each case.
 
     Args:
-        data: cases with ``label`` and ``truth``.
+        data: cases with ``label`` and, where that may be wrong, ``truth``.
         patch_size: in voxels, three numbers, the last of which is 1 for patches in a slice.
         spacing: of these voxels in mm; the case's own where it is not positive.
     """
     shares = []
     for item in data:
         file = load_nifti(item["label"])
-        wrong = np.asanyarray(file.dataobj) != np.asanyarray(load_nifti(item["truth"]).dataobj)
+        wrong = np.asanyarray(file.dataobj) != np.asanyarray(load_nifti(item.get("truth", item["label"])).dataobj)
         own = file.header.get_zooms()[:3]
         patch_mm = [n * (s if s > 0 else o) for n, s, o in zip(patch_size, spacing, own, strict=True)]
         n_patches = wrong.shape[-1] if patch_size[-1] == 1 else 1

@@ -11,11 +11,13 @@ so, to ``NAME.nii.gz``. The difference of B and A is the mean over patients
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from compare import patient_of
 
 from monai_selfcleanse.cases import strip_nifti
 from monai_selfcleanse.noise.functional import dice
@@ -26,13 +28,15 @@ def read(path: Path) -> np.ndarray:
 
 
 def scores(truth_dir: Path, directory: Path) -> dict[str, np.ndarray]:
-    out = {}
+    pairs = {}
     for path in sorted(truth_dir.rglob("*_gt.nii*")) or sorted(truth_dir.rglob("*.nii*")):
         name = strip_nifti(path.name).removesuffix("_gt")
-        (found,) = [p for p in directory.rglob(f"{name}*.nii*") if p.name.split(".nii")[0] in (name, f"{name}_seg")]
-        truth, predicted = read(path), read(found)
-        out[name] = np.array([dice(predicted == k, truth == k) for k in range(1, truth.max() + 1)])
-    return out
+        found = [p for p in directory.rglob(f"{name}*.nii*") if p.name.split(".nii")[0] in (name, f"{name}_seg")]
+        if len(found) != 1:
+            sys.exit(f"error: {len(found)} segmentations of {path} under {directory}, there must be one")
+        pairs[name] = read(path), read(found[0])
+    structures = range(1, 1 + max(truth.max() for truth, _ in pairs.values()))
+    return {name: np.array([dice(p == k, t == k) for k in structures]) for name, (t, p) in pairs.items()}
 
 
 def main() -> None:
@@ -47,7 +51,7 @@ def main() -> None:
         if result is not results[0]:
             by_patient = defaultdict(list)
             for name, value in result.items():
-                by_patient[name.split("_frame")[0]].append(value.mean() - results[0][name].mean())
+                by_patient[patient_of(name)].append(value.mean() - results[0][name].mean())
             d = np.array([np.mean(v) for v in by_patient.values()])
             print(f"  minus {args.segmentations[0]}: {d.mean():+.4f} +- {d.std(ddof=1) / len(d) ** 0.5:.4f}")
 

@@ -121,7 +121,10 @@ def main() -> None:
     parser.add_argument("--given_dir", type=Path, help="the labels trained on; by default OUTPUT_DIR/noisy_labels")
     parser.add_argument("--ckpt_dir", type=Path, help="by default OUTPUT_DIR/models")
     args = parser.parse_args()
-    pairs = dices(args.output_dir, args.truth_dir, args.given_dir or args.output_dir / "noisy_labels")
+    given_dir = args.given_dir or args.output_dir / "noisy_labels"
+    if not given_dir.is_dir():
+        parser.error(f"{given_dir} is no folder: say with --given_dir which labels were trained on")
+    pairs = dices(args.output_dir, args.truth_dir, given_dir)
     rows = report_rows(args.output_dir)
     structures = sorted({k for _, k in pairs})
 

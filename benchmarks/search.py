@@ -24,10 +24,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import math
 import pickle
-import platform
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -39,7 +39,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from compare import patient_of, processor
 from monai.bundle import ConfigParser
+from score_run import CLEAN, NOISY
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
@@ -82,10 +84,20 @@ class Options:
 
 
 def data_file(args: argparse.Namespace, options: Options) -> Path:
-    """Where the cases of a training are kept."""
-    name = args.dataset_dir.resolve().name
+    """Where the cases of a training are kept: a file for each set of folders, noise and grid."""
+    folders = [str(folder.resolve()) for folder in (args.dataset_dir, args.held, args.truth) if folder]
+    name = f"{args.dataset_dir.resolve().name}_{hashlib.sha256(json.dumps(folders).encode()).hexdigest()[:8]}"
     name += "_held" if args.held else f"_{options.preset}_{options.rate}_seed{options.seed}"
-    return args.out / f"data_{name}_{options.spacing}mm.pkl"
+    return args.out / f"data_{name}_{options.spacing}mm_{options.size}.pkl"
+
+
+def fork_file(args: argparse.Namespace, options: Options) -> Path | None:
+    """Where the state is kept from which later variants start: a file for whatever decides it."""
+    if not args.fork:
+        return None
+    decisive = (options.seed, options.labels, options.epochs, options.held, options.patches, options.peak_rate)
+    decisive += (options.hold, options.ema_epochs, options.precision, args.fork, args.device.type)
+    return args.out / f"fork_{data_file(args, options).stem}_{'_'.join(map(str, decisive))}.pt"
 
 
 def prepared(args: argparse.Namespace, options: Options) -> Path:
@@ -128,10 +140,6 @@ def hold_more(data: dict[str, list[dict[str, Any]]], share: float) -> dict[str, 
     moved = {patient for i, patient in enumerate(patients) if (i * share + 0.875) % 1 < share}
     train, more = ([c for c in data["train"] if (patient_of(c["case"]) in moved) == m] for m in (False, True))
     return {"train": train, "validation": [*more, *data["validation"]]}
-
-
-def patient_of(case: str) -> str:
-    return case.split("_frame")[0]
 
 
 class Target:
@@ -184,7 +192,8 @@ class Search:
                 self.look()
             self.train_epoch()
             if fork is not None and self.epoch == fork_epoch and not fork.is_file():
-                torch.save(self.state_dict(), fork)
+                with atomic_path(fork) as unfinished:
+                    torch.save(self.state_dict(), unfinished)
             if self.epoch % 10 == 0 or self.epoch == self.o.epochs:
                 found = self.validate()
                 curve[self.epoch] = round(float(found.mean()), 4)
@@ -212,7 +221,7 @@ class Search:
     def train_epoch(self) -> None:
         if self.o.known and self.epoch >= self.o.known:
             pairs = enumerate(zip(self.given, self.train, strict=True))
-            self.left_out = {i for i, (given, c) in pairs if min(by_structure(given, c["truth"])) < 0.95}
+            self.left_out = {i for i, (given, c) in pairs if min(by_structure(given, c["truth"])) < NOISY}
         order = self.rng.permutation(len(self.train))
         others = [i for i in range(len(self.train)) if i not in self.left_out]
         order = np.array([self.rng.choice(others) if i in self.left_out else i for i in order])
@@ -309,7 +318,7 @@ class Search:
             target, weight = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
             self.targets[i] = Target(target, weight, self.device) if structures else self.untouched[i]
             after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])
-        noisy, right = before < 0.95, before >= 0.99
+        noisy, right = before < NOISY, before >= CLEAN
         found: dict[str, Any] = {"epoch": self.epoch, "suspected": int(suspected.sum()), "left_out": len(self.left_out)}
         if noisy.any():
             found["auroc"] = float(roc_auc_score(noisy[noisy | right], 1 - clean[noisy | right]))
@@ -342,7 +351,7 @@ class Search:
             return truth, None
         if kind == "drop":
             return given, (~spoken_of).astype(np.float32)
-        one_hot = np.stack([given == k for k in range(4)])
+        one_hot = np.stack([given == k for k in (0, *STRUCTURES)])
         if kind == "soft":
             near = spoken_of | (probabilities[suspected].sum(0) > 0.05)
             return np.where(near, probabilities, one_hot).astype(np.float16), None
@@ -351,7 +360,7 @@ class Search:
         if kind == "ignore":
             weight[spoken_of & (confidence < MIN_CONFIDENCE)] = 0.0
         if self.o.blend < 1:
-            pseudo = np.stack([target == k for k in range(4)])
+            pseudo = np.stack([target == k for k in (0, *STRUCTURES)])
             return (self.o.blend * pseudo + (1 - self.o.blend) * one_hot).astype(np.float16), weight
         return target, weight
 
@@ -414,8 +423,11 @@ def main() -> None:
         runs[tag] = Options(**{k: kinds[k](v) for k, v in given.items()})
         if runs[tag].precision not in ("bfloat16", "float32"):
             parser.error(f"{tag}: precision must be bfloat16 or float32, got {runs[tag].precision!r}")
-        if 0 < runs[tag].first_look < args.fork:
-            parser.error(f"{tag} looks first at {runs[tag].first_look}, so it cannot fork at {args.fork}")
+        for name in ("first_look", "known"):
+            if 0 < (epoch := getattr(runs[tag], name)) < args.fork:
+                parser.error(f"{tag} leaves cases out from epoch {epoch} on ({name}), so it cannot fork at {args.fork}")
+        if args.fork >= runs[tag].epochs:
+            parser.error(f"{tag} ends after epoch {runs[tag].epochs}, so it cannot fork at {args.fork}")
     args.out.mkdir(parents=True, exist_ok=True)
     done = {line["tag"] for line in read_lines(args.out)} if args.many else set()
     runs = {tag: options for tag, options in runs.items() if tag not in done}
@@ -440,13 +452,9 @@ def train(args: argparse.Namespace, tag: str, options: Options) -> dict[str, Any
     data = pickle.loads(prepared(args, options).read_bytes())
     if options.held:
         data = hold_more(data, options.held)
-    schedule = (args.dataset_dir.name, options.preset, options.rate, options.labels, options.seed, options.epochs)
-    size = (options.held, options.spacing, options.size, options.patches)
-    rates = (options.peak_rate, options.hold, options.ema_epochs, options.precision)
-    name = "_".join(map(str, (*schedule, *size, *rates, args.fork, args.device.type)))
     start = time.monotonic()
-    found = Search(data, options, args.device).run(args.out / f"fork_{name}.pt" if args.fork else None, args.fork)
-    machine = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else platform.machine()
+    found = Search(data, options, args.device).run(fork_file(args, options), args.fork)
+    machine = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else processor()
     ends = {"seconds": round(time.monotonic() - start), "machine": machine}
     return {"tag": tag, **asdict(options), **found, **ends}
 

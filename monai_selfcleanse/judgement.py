@@ -5,6 +5,7 @@ Knows arrays only: no files, no network, no engine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,6 +121,12 @@ class LabelJudge:
     ) -> None:
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
+        if not 0 < max_share <= 1:
+            raise ValueError(f"max_share must lie in (0, 1], got {max_share}")
+        if min_cases < 1:
+            raise ValueError(f"min_cases must be at least 1, got {min_cases}")
+        if math.isnan(min_gap):
+            raise ValueError("min_gap must be a number, got nan")
         named = structures if isinstance(structures, Mapping) else {k: f"structure {k}" for k in structures}
         if not named or min(int(k) for k in named) < 1:
             raise ValueError(

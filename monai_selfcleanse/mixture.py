@@ -187,7 +187,8 @@ def filter_labels(
             :func:`monai_selfcleanse.scoring.structure_evidence`, shape ``(n,)``, in [-1, 1].
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
-        min_gap: the mean surprise of the labels below the threshold must exceed the others' by this much (in Dice).
+        min_gap: the mean surprise of the labels below the threshold must exceed the others' by this much (in Dice);
+            -2 and less for no such gate.
         max_share: where more than this share of the labels is below the threshold, the network is not ready either.
         min_cases: below this many scores nothing is suspected.
         random_state: seed of the fit.

@@ -128,6 +128,11 @@ class TrainingOptions:
             _check_whole(name, o[name], low)
         if o["redraw_epoch"] is not None:
             _check_whole("redraw_epoch, if not None,", o["redraw_epoch"], 0)
+            if o["redraw_epoch"] > o["epochs"]:
+                raise ValueError(
+                    f"redraw_epoch ({o['redraw_epoch']}) lies behind the last of the epochs ({o['epochs']}): give an "
+                    "earlier one, or leave it away to leave suspects out to the end"
+                )
         _check_structures(o["structures"])
         for name in ("self_cleanse", "partial_labels", "resume"):
             if not isinstance(o[name], bool):

@@ -196,7 +196,8 @@ def reason_for(evidence: Mapping[str, float], names: Mapping[int, str] | None = 
     """The most telling fault of a suspected structure, in words a reviewer understands.
 
     Args:
-        evidence: one structure's values by name, as from :func:`structure_evidence`.
+        evidence: one structure's values by name, as from :func:`structure_evidence`. Of a label in 2-D, whose area
+            stands in for its volume, ``"shifted"`` is said of smaller shifts than of one in 3-D.
         names: names of the structures, for swaps; a number stands for a structure without one.
 
     Returns:

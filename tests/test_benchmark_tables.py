@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 compare = import_module("compare")
 summary = import_module("summary")
+search = import_module("search")
 
 
 def line(arm: str, **other: Any) -> dict[str, Any]:
@@ -48,3 +50,66 @@ def test_every_setting_gets_the_right_labels_of_its_own_seeds_and_size() -> None
         "acdc, small, mixed, 70 %": [(1, True)],
         "acdc, mixed, 50 %": [(0, False)],
     }
+
+
+def trained(arm: str, dice: float, machine: str = "one", seed: int = 0) -> dict[str, Any]:
+    """A line whose patients differ, but alike for all arms."""
+    cases = {f"p{i}_frame{f}": [dice + 0.001 * i] for i in range(6) for f in (1, 2)}
+    return line(arm, seed=seed, dice=cases, machine=machine)
+
+
+def test_recovery_has_an_interval_only_within_one_machine() -> None:
+    arms = {name: [trained(name, dice)] for name, dice in (("clean", 0.9), ("noisy", 0.8), ("ours", 0.875))}
+    assert summary.recovery(arms, "ours") == "0.75 (0.75 to 0.75)"
+    arms["ours"] = [trained("ours", 0.875, machine="another")]
+    assert summary.recovery(arms, "ours") == "0.75"
+
+
+def test_recovery_is_withheld_where_seeds_disagree_about_the_gap() -> None:
+    pairs = [(0.90, 0.89), (0.90, 0.80), (0.90, 0.88)]
+    arms = {"clean": [trained("clean", c, seed=s) for s, (c, _) in enumerate(pairs)]}
+    arms |= {name: [trained(name, n, seed=s) for s, (_, n) in enumerate(pairs)] for name in ("noisy", "ours")}
+    assert summary.recovery(arms, "ours") == "gap 0.0433 too small"
+
+
+def test_an_error_in_one_training_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(job: Any, *_: Any) -> dict[str, Any]:
+        if job.seed == 0:
+            raise OSError("no such prediction")
+        return {"mean_dice": 0.5}
+
+    monkeypatch.setattr(compare, "train", lambda job, directory, *_: directory.mkdir(parents=True) or {"seconds": 1})
+    monkeypatch.setattr(compare, "all_used", lambda parts: {})
+    monkeypatch.setattr(compare, "score", fail)
+    monkeypatch.setattr(
+        sys, "argv", ["compare.py", str(tmp_path), str(tmp_path), "--seeds", "0", "1", "--arms", "ours"]
+    )
+    with pytest.raises(SystemExit) as stop:
+        compare.main()
+    assert stop.value.code
+    assert [done["seed"] for done in compare.read_results(tmp_path)] == [1]
+    (log,) = tmp_path.rglob("log.txt")
+    assert "seed0" in str(log)
+    assert "no such prediction" in log.read_text()
+
+
+def test_searches_of_different_folders_share_neither_cases_nor_forks(tmp_path: Path) -> None:
+    def files(folder: str, **options: Any) -> tuple[Path, Path | None]:
+        at = {"dataset_dir": tmp_path / folder / "train", "held": tmp_path / folder / "held", "truth": tmp_path}
+        args = Namespace(**at, out=tmp_path, fork=18, device=search.torch.device("cpu"))
+        return search.data_file(args, search.Options(**options)), search.fork_file(args, search.Options(**options))
+
+    assert files("a") == files("a", first_look=18)
+    assert len({files("a")[0], files("b")[0], files("a", size=128)[0], files("a", spacing=1.5)[0]}) == 4
+    different = [files("a"), files("b"), files("a", seed=1), files("a", epochs=30), files("a", labels="truth")]
+    assert len({fork for _, fork in different}) == 5
+
+
+@pytest.mark.parametrize("late", [["--set", "known=1"], ["--set", "first_look=12"], ["--set", "epochs=18"]])
+def test_a_fork_is_refused_where_runs_are_no_longer_alike(
+    late: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["search.py", str(tmp_path), str(tmp_path), "--tag", "a", "--fork", "18", *late])
+    with pytest.raises(SystemExit):
+        search.main()
+    assert "so it cannot fork at 18" in capsys.readouterr().err

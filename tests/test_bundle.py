@@ -446,6 +446,7 @@ def test_both_configs_define_the_same_network_and_preprocessing(phantom: Path) -
         ({"epochs": "many"}, "epochs must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"redraw_epoch": "soon"}, "redraw_epoch, if not None, must be a whole number of at least 0, got 'soon'"),
+        ({"redraw_epoch": 4}, r"redraw_epoch \(4\) lies behind the last of the epochs \(3\)"),
         ({"num_workers": "two"}, "num_workers must be a whole number of at least 0, got 'two'"),
         ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
         ({"structures": {"RV": 1}}, "structures must be label values from 1 on and their names"),
