@@ -76,6 +76,7 @@ class Options:
     first_look: int = 0
     interval: int = 6
     redraw: int = 999  # epoch from which suspects (beyond doubt) are redrawn; before it cases are left out
+    scout: int = 0  # epochs of another network, before, that says whom to leave out until the first look
     known: int = 0  # epoch after which the truly noisy cases, and they alone, are left out; 0 for never
     target: str = "package"  # what a suspect trains on; see Search.target_of
     blend: float = 1.0  # share of the pseudo-label in the target, the rest is the given label
@@ -186,6 +187,8 @@ class Search:
         if fork is not None and fork.is_file():
             self.load_state_dict(torch.load(fork, map_location=self.device, weights_only=False))
         curve = {}
+        if self.o.scout and self.epoch == 0:
+            self.send_scout()
         while self.epoch < self.o.epochs:
             since = self.epoch - self.o.first_look
             if self.o.first_look and since >= 0 and since % self.o.interval == 0:
@@ -209,6 +212,15 @@ class Search:
             self.look()
         by_case = {c["case"]: row for c, row in zip(self.validation, found.round(5).tolist(), strict=True)}
         return {"dice": float(found.mean()), "cases": by_case, "curve": curve, "looks": self.looks}
+
+    def send_scout(self) -> None:
+        """Have another network, trained briefly, leave cases out."""
+        options = replace(self.o, epochs=self.o.scout, hold=0.3, ema_epochs=1.5)
+        scout = Search({"train": self.train, "validation": []}, options, self.device)
+        while scout.epoch < scout.o.epochs:
+            scout.train_epoch()
+        scout.look()
+        self.left_out, self.looks = scout.left_out, scout.looks
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.o.precision == "bfloat16")
@@ -423,6 +435,8 @@ def main() -> None:
         runs[tag] = Options(**{k: kinds[k](v) for k, v in given.items()})
         if runs[tag].precision not in ("bfloat16", "float32"):
             parser.error(f"{tag}: precision must be bfloat16 or float32, got {runs[tag].precision!r}")
+        if runs[tag].scout and args.fork:
+            parser.error(f"{tag} leaves cases out from its first epoch on (scout), so it cannot fork at {args.fork}")
         for name in ("first_look", "known"):
             if 0 < (epoch := getattr(runs[tag], name)) < args.fork:
                 parser.error(f"{tag} leaves cases out from epoch {epoch} on ({name}), so it cannot fork at {args.fork}")

@@ -105,7 +105,9 @@ def test_searches_of_different_folders_share_neither_cases_nor_forks(tmp_path: P
     assert len({fork for _, fork in different}) == 5
 
 
-@pytest.mark.parametrize("late", [["--set", "known=1"], ["--set", "first_look=12"], ["--set", "epochs=18"]])
+@pytest.mark.parametrize(
+    "late", [["--set", "known=1"], ["--set", "scout=12"], ["--set", "first_look=12"], ["--set", "epochs=18"]]
+)
 def test_a_fork_is_refused_where_runs_are_no_longer_alike(
     late: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
