@@ -78,7 +78,7 @@ PLAIN = ("clean", "noisy")
 PEERS = ("gce", "nr_dice", "co_teaching", "cleanlab")
 
 VALIDATION_SHARE = 0.5
-"""Half of the patients are held out: of 16 on ACDC, one with odd images had decided a comparison (docs/method.md)."""
+"""Half of the patients are held out: of 16 on ACDC, one with odd images had decided a comparison (docs/history.md)."""
 
 lock = Lock()
 
