@@ -178,6 +178,7 @@ def finish(job: Job, threads: int) -> bool:
     except subprocess.CalledProcessError:
         return False
     except Exception:  # whatever is wrong with this one, the others are to be trained
+        job.directory.mkdir(parents=True, exist_ok=True)
         with open(job.directory / "log.txt", "a") as log:
             traceback.print_exc(file=log)
         return False

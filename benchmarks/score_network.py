@@ -35,6 +35,8 @@ def scores(truth_dir: Path, directory: Path) -> dict[str, np.ndarray]:
         if len(found) != 1:
             sys.exit(f"error: {len(found)} segmentations of {path} under {directory}, there must be one")
         pairs[name] = read(path), read(found[0])
+    if not pairs:
+        sys.exit(f"error: there is no label (*.nii, *.nii.gz) under {truth_dir}")
     structures = range(1, 1 + max(truth.max() for truth, _ in pairs.values()))
     return {name: np.array([dice(p == k, t == k) for k in structures]) for name, (t, p) in pairs.items()}
 

@@ -121,9 +121,16 @@ def main() -> None:
     parser.add_argument("--given_dir", type=Path, help="the labels trained on; by default OUTPUT_DIR/noisy_labels")
     parser.add_argument("--ckpt_dir", type=Path, help="by default OUTPUT_DIR/models")
     args = parser.parse_args()
+    if not (args.output_dir / "label_report.csv").is_file():
+        parser.error(f"{args.output_dir} has no label_report.csv: give the output_dir of a finished run or audit")
+    if not args.truth_dir.is_dir():
+        parser.error(f"{args.truth_dir} is no folder: give the one that holds the right labels")
     given_dir = args.given_dir or args.output_dir / "noisy_labels"
     if not given_dir.is_dir():
         parser.error(f"{given_dir} is no folder: say with --given_dir which labels were trained on")
+    cleansed = args.output_dir / "cleansed_labels"
+    if not any((given_dir / path.relative_to(cleansed)).is_file() for path in cleansed.rglob("*.nii*")):
+        parser.error(f"{given_dir} has no label under the paths of {cleansed}: give another --given_dir")
     pairs = dices(args.output_dir, args.truth_dir, given_dir)
     rows = report_rows(args.output_dir)
     structures = sorted({k for _, k in pairs})

@@ -215,7 +215,7 @@ class Search:
 
     def send_scout(self) -> None:
         """Have another network, trained briefly, leave cases out."""
-        options = replace(self.o, epochs=self.o.scout, hold=0.3, ema_epochs=1.5)
+        options = replace(self.o, epochs=self.o.scout, hold=0.3, ema_epochs=1.5, redraw=Options.redraw, known=0)
         scout = Search({"train": self.train, "validation": []}, options, self.device)
         while scout.epoch < scout.o.epochs:
             scout.train_epoch()
@@ -435,6 +435,8 @@ def main() -> None:
         runs[tag] = Options(**{k: kinds[k](v) for k, v in given.items()})
         if runs[tag].precision not in ("bfloat16", "float32"):
             parser.error(f"{tag}: precision must be bfloat16 or float32, got {runs[tag].precision!r}")
+        if runs[tag].scout and not runs[tag].first_look:
+            parser.error(f"{tag}: what a scout finds counts until the first look, so give first_look, too")
         if runs[tag].scout and args.fork:
             parser.error(f"{tag} leaves cases out from its first epoch on (scout), so it cannot fork at {args.fork}")
         for name in ("first_look", "known"):

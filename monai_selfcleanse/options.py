@@ -128,11 +128,6 @@ class TrainingOptions:
             _check_whole(name, o[name], low)
         if o["redraw_epoch"] is not None:
             _check_whole("redraw_epoch, if not None,", o["redraw_epoch"], 0)
-            if o["redraw_epoch"] > o["epochs"]:
-                raise ValueError(
-                    f"redraw_epoch ({o['redraw_epoch']}) lies behind the last of the epochs ({o['epochs']}): give an "
-                    "earlier one, or leave it away to leave suspects out to the end"
-                )
         _check_structures(o["structures"])
         for name in ("self_cleanse", "partial_labels", "resume"):
             if not isinstance(o[name], bool):
@@ -147,6 +142,11 @@ class TrainingOptions:
                 f"epochs ({o['epochs']}) must be more than warmup_epochs ({o['warmup_epochs']}), or labels are judged "
                 "too late to be cleansed: train longer, warm up for fewer epochs, or switch the filter off with "
                 "--self_cleanse False"
+            )
+        if o["self_cleanse"] and o["redraw_epoch"] is not None and o["redraw_epoch"] > o["epochs"]:
+            raise ValueError(
+                f"redraw_epoch ({o['redraw_epoch']}) lies behind the last of the epochs ({o['epochs']}): give an "
+                "earlier one, or omit it to leave suspects out to the end"
             )
         _check_device(o["device"])
         _check_paths(o, ("dataset_dir", "output_dir", "ckpt_dir"), optional=("dataset_dir",))

@@ -78,7 +78,7 @@ def test_an_error_in_one_training_does_not_stop_the_others(tmp_path: Path, monke
             raise OSError("no such prediction")
         return {"mean_dice": 0.5}
 
-    monkeypatch.setattr(compare, "train", lambda job, directory, *_: directory.mkdir(parents=True) or {"seconds": 1})
+    monkeypatch.setattr(compare, "train", lambda *_: {"seconds": 1})
     monkeypatch.setattr(compare, "all_used", lambda parts: {})
     monkeypatch.setattr(compare, "score", fail)
     monkeypatch.setattr(
@@ -105,13 +105,14 @@ def test_searches_of_different_folders_share_neither_cases_nor_forks(tmp_path: P
     assert len({fork for _, fork in different}) == 5
 
 
-@pytest.mark.parametrize(
-    "late", [["--set", "known=1"], ["--set", "scout=12"], ["--set", "first_look=12"], ["--set", "epochs=18"]]
-)
+@pytest.mark.parametrize("late", ["known=1", "scout=12", "first_look=12", "epochs=18"])
 def test_a_fork_is_refused_where_runs_are_no_longer_alike(
-    late: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    late: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["search.py", str(tmp_path), str(tmp_path), "--tag", "a", "--fork", "18", *late])
+    options = ["--set", "first_look=18", "--set", late]
+    monkeypatch.setattr(
+        sys, "argv", ["search.py", str(tmp_path), str(tmp_path), "--tag", "a", "--fork", "18", *options]
+    )
     with pytest.raises(SystemExit):
         search.main()
     assert "so it cannot fork at 18" in capsys.readouterr().err
