@@ -4,8 +4,9 @@
 
 Gap recovery is (arm - noisy) / (clean - noisy) in Dice, with a 95 % bootstrap interval over the held-out patients (all
 seeds' networks of a patient together). It is withheld where the gap is under three standard deviations of the seeds,
-or, with fewer than three seeds, under three standard errors over patients. The interval is left away where the arms
-were trained on different processors, which a training differs by as by another draw.
+or, with fewer than three seeds, under three standard errors over patients. No interval is given where the arms
+were trained on different processors: a training differs between two of them as it does between two draws, which the
+bootstrap does not see.
 """
 
 from __future__ import annotations

@@ -189,8 +189,9 @@ def filter_labels(
             of the doubt.
         min_gap: the mean surprise of the labels below the threshold must exceed the others' by this much (in Dice);
             -2 and less for no such gate.
-        max_share: where more than this share of the labels is below the threshold, the network is not ready either.
-        min_cases: below this many scores nothing is suspected.
+        max_share: where more than this share of the labels, in (0, 1], is below the threshold, the network is not ready
+            either.
+        min_cases: below this many scores, at least 1, nothing is suspected.
         random_state: seed of the fit.
 
     Raises:
