@@ -15,9 +15,10 @@ an H100 under its multi-process service. What wins here has to win in ``compare.
 
 With ``--held`` the first folder is trained on as it is and ``--held`` validated on, and ``--truth`` has the right
 labels of both under the same relative paths; without, the folder's labels are the truth and get noise. A run's line in
-``OUT/search.jsonl`` holds its options, Dice by validation case, and what each look found; ``--many`` does those that
-are not there yet. ``--fork EPOCH`` keeps the state at that epoch, until which runs of the same data, seed and schedule
-are alike, for later variants to start from.
+``OUT/search.jsonl`` holds its options, Dice by validation case, and what each look found (who is suspected, and labels
+as given, trained on and redrawn against the truth); ``--many`` does those that are not there yet. ``--fork EPOCH``
+keeps the state at that epoch, until which runs of the same data, seed and schedule are alike, for later variants to
+start from.
 """
 
 from __future__ import annotations
@@ -41,15 +42,14 @@ import numpy as np
 import torch
 from compare import patient_of, processor
 from monai.bundle import ConfigParser
-from score_run import CLEAN, NOISY
-from sklearn.metrics import roc_auc_score
+from score_run import CLEAN, NOISY, detection
 from torch.nn import functional as F
 
 from monai_selfcleanse.cases import case_of
 from monai_selfcleanse.cleansing import MIN_CONFIDENCE, cleanse_label
 from monai_selfcleanse.data import find_cases
 from monai_selfcleanse.files import atomic_path
-from monai_selfcleanse.judgement import LabelJudge, cases_to_leave_out
+from monai_selfcleanse.judgement import Judgement, LabelJudge, cases_to_leave_out
 from monai_selfcleanse.losses import WeightedDiceCELoss
 from monai_selfcleanse.noise.functional import dice
 
@@ -322,7 +322,6 @@ class Search:
         mended = (judged.redrawn if self.o.target == "package" else judged.suspected) & redraws
         unmended = replace(judged, suspected=judged.suspected & ~mended)
         self.left_out = {names.index(case) for case in cases_to_leave_out(unmended)}
-        suspected, clean = judged.suspected, judged.clean_probability
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
         after = before.copy()
         for i, case in enumerate(self.train):
@@ -330,20 +329,21 @@ class Search:
             target, weight = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
             self.targets[i] = Target(target, weight, self.device) if structures else self.untouched[i]
             after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])
-        noisy, right = before < NOISY, before >= CLEAN
-        found: dict[str, Any] = {"epoch": self.epoch, "suspected": int(suspected.sum()), "left_out": len(self.left_out)}
-        if noisy.any():
-            found["auroc"] = float(roc_auc_score(noisy[noisy | right], 1 - clean[noisy | right]))
-            found["precision"] = float(noisy[suspected].mean()) if suspected.any() else None
-            found["recall"] = float(suspected[noisy].mean())
-            found["noisy"] = float(before[noisy].mean()), float(after[noisy].mean())
-        found["clean"] = float(after[right].mean())
+        on_disk = np.array([self.on_disk(i, p, judged.redrawn[i]) for i, p in enumerate(probabilities)])
+        found = {"epoch": self.epoch, "left_out": len(self.left_out)} | found_by(judged, before, after, on_disk)
         self.looks.append(found)
         print(
             time.strftime("%H:%M:%S"),
             json.loads(json.dumps(found), parse_float=lambda f: round(float(f), 3)),
             flush=True,
         )
+
+    def on_disk(self, i: int, probabilities: np.ndarray, redrawn: np.ndarray) -> list[float]:
+        """Dice to the truth, by structure, of the label that the package would write, here on the network's grid."""
+        structures = [k for k, chosen in zip(STRUCTURES, redrawn, strict=True) if chosen]
+        predicted, confidence = probabilities.argmax(0).astype(np.uint8), probabilities.max(0).astype(np.float32)
+        label, _ = cleanse_label(self.given[i], predicted, confidence, structures, MIN_CONFIDENCE)
+        return by_structure(label, self.train[i]["truth"])
 
     def target_of(
         self, given: np.ndarray, truth: np.ndarray, probabilities: np.ndarray, suspected: list[int]
@@ -384,6 +384,23 @@ class Search:
         for name in ("network", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.epoch, self.step, self.rng.bit_generator.state = state["epoch"], state["step"], state["rng"]
+
+
+def found_by(judged: Judgement, given: np.ndarray, trained_on: np.ndarray, on_disk: np.ndarray) -> dict[str, Any]:
+    """How right a look was: figures of detection, and by kind of label the mean Dice to the truth.
+
+    Args:
+        judged: what it decided.
+        given, trained_on, on_disk: Dice to the truth ``(n, K)`` of the labels as given, as trained on, and as redrawn.
+    """
+    out = detection(1 - judged.clean_probability.ravel(), judged.suspected.ravel(), given.ravel())
+    for kind, chosen in (("noisy", given < NOISY), ("clean", given >= CLEAN)):
+        if chosen.any():
+            dices = {"given": given, "trained_on": trained_on, "on_disk": on_disk}
+            worse = int((on_disk[chosen] < given[chosen] - 0.02).sum())
+            means = {name: float(values[chosen].mean()) for name, values in dices.items()}
+            out[kind] = {"n": int(chosen.sum()), "worse": worse} | means
+    return out
 
 
 def by_structure(label: np.ndarray, truth: np.ndarray) -> list[float]:

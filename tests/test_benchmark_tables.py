@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
@@ -103,6 +104,18 @@ def test_searches_of_different_folders_share_neither_cases_nor_forks(tmp_path: P
     assert len({files("a")[0], files("b")[0], files("a", size=128)[0], files("a", spacing=1.5)[0]}) == 4
     different = [files("a"), files("b"), files("a", seed=1), files("a", epochs=30), files("a", labels="truth")]
     assert len({fork for _, fork in different}) == 5
+
+
+def test_a_look_counts_the_right_labels_that_redrawing_would_spoil() -> None:
+    given = np.array([[1.0], [1.0], [0.5], [0.97], [0.6]])
+    redrawn = np.array([[1.0], [0.9], [0.8], [0.7], [0.6]])
+    suspected = np.array([[False], [True], [True], [True], [False]])
+    cases = tuple("abcde")
+    judged = search.Judgement(cases, (1,), ("heart",), {}, 1.0 - suspected, suspected, (), False, 0.1)
+    found = search.found_by(judged, given, given, redrawn)
+    assert found["clean"] == {"n": 2, "worse": 1, "given": 1.0, "trained_on": 1.0, "on_disk": pytest.approx(0.95)}
+    assert found["noisy"] == {"n": 2, "worse": 0, "given": 0.55, "trained_on": 0.55, "on_disk": pytest.approx(0.7)}
+    assert (found["precision"], found["recall"]) == (0.5, 0.5)  # the label of a Dice of 0.97 is not counted
 
 
 @pytest.mark.parametrize("late", ["known=1", "scout=12", "first_look=12", "epochs=18"])
