@@ -80,6 +80,27 @@ def structure_evidence(
     Raises:
         ValueError: shapes do not fit, or the probabilities are not in [0, 1].
     """
+    _check(given, probabilities, structures, spacing)
+    voxel = np.asarray(spacing[: given.ndim], dtype=np.float64)
+    predicted = probabilities.argmax(0)
+    given_boxes, predicted_boxes = (ndimage.find_objects(label, max(structures)) for label in (given, predicted))
+    rows = []
+    for k in structures:
+        box = _around(given_boxes[k - 1], predicted_boxes[k - 1])
+        if box is None:
+            nothing = {"score": np.nan, "dice": 1.0, "expected_dice": 1.0, "shift_mm": np.nan}
+            rows.append(dict.fromkeys(EVIDENCE, 0.0) | nothing)
+            continue
+        has, sees = given[box] == k, predicted[box] == k
+        rows.append(
+            _disagreement(has, sees, probabilities[k], box)
+            | _difference(has, sees, voxel)
+            | _swap(predicted[box][has], k)
+        )
+    return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in EVIDENCE}
+
+
+def _check(given: np.ndarray, probabilities: np.ndarray, structures: Sequence[int], spacing: Sequence[float]) -> None:
     if probabilities.shape[1:] != given.shape or given.ndim not in (2, 3) or len(spacing) < given.ndim:
         raise ValueError(
             f"given label {given.shape}, probabilities {probabilities.shape} and spacing {tuple(spacing)} do not fit "
@@ -90,48 +111,56 @@ def structure_evidence(
             "the prediction must hold class probabilities in [0, 1]: add "
             "monai.transforms.Activationsd(keys='pred', softmax=True) to the evaluator's postprocessing"
         )
-    voxel = np.asarray(spacing[: given.ndim], dtype=np.float64)
     if max(structures) >= len(probabilities):
         raise ValueError(f"the prediction has {len(probabilities)} classes, too few for structure {max(structures)}")
-    predicted = probabilities.argmax(0)
-    given_boxes, predicted_boxes = (ndimage.find_objects(label, max(structures)) for label in (given, predicted))
-    out = {name: np.zeros(len(structures)) for name in EVIDENCE}
-    for i, k in enumerate(structures):
-        box = _around(given_boxes[k - 1], predicted_boxes[k - 1])
-        if box is None:
-            out["dice"][i], out["expected_dice"][i] = 1.0, 1.0
-            out["score"][i], out["shift_mm"][i] = np.nan, np.nan
-            continue
-        has, sees = given[box] == k, predicted[box] == k
-        n_has, n_sees = int(np.count_nonzero(has)), int(np.count_nonzero(sees))
-        out["given_ml"][i], out["predicted_ml"][i] = n_has * voxel.prod() / 1e3, n_sees * voxel.prod() / 1e3
-        judged = ~debatable_slices(has, sees)
-        whole = probabilities[k]
-        agreement = dice(has[..., judged], sees[..., judged])
-        if n_sees:
-            mass = _mass(whole) - _mass(whole[..., box[-1]][..., ~judged])
-            expected = 2.0 * _mass(whole[box], sees & judged) / (mass + float(np.count_nonzero(sees & judged)))
-        else:
-            expected = 1.0 - float(whole.max())
-        expected = min(max(expected, 0.0), 1.0)
-        out["dice"][i], out["expected_dice"][i] = agreement, expected
-        out["score"][i] = (1.0 - agreement) / (1.0 - expected + _LEAST_DOUBT)
-        overlap = int(np.count_nonzero(has & sees))
-        out["outside"][i] = 1.0 - overlap / n_has if n_has else 0.0
-        out["inside"][i] = 1.0 - overlap / n_sees if n_sees else 0.0
-        if given.ndim == 3:
-            in_slice, seen_in_slice = has.any((0, 1)), sees.any((0, 1))
-            out["missing_slices"][i] = np.count_nonzero(seen_in_slice & ~in_slice)
-            out["extra_slices"][i] = np.count_nonzero(in_slice & ~seen_in_slice)
-        out["shift_mm"][i] = np.nan
-        if n_has and n_sees:
-            out["shift_mm"][i] = np.linalg.norm((_centroid(has) - _centroid(sees)) * voxel)
-        if n_has:
-            counts = np.bincount(predicted[box][has], minlength=len(probabilities))
-            counts[[0, k]] = 0
-            if counts.any():
-                out["swapped_with"][i], out["swapped"][i] = counts.argmax(), counts.max() / n_has
-    return out
+
+
+def _disagreement(
+    has: np.ndarray, sees: np.ndarray, probability: np.ndarray, box: tuple[slice, ...]
+) -> dict[str, float]:
+    """``score``, ``dice`` and ``expected_dice`` of a structure that the label has, the prediction, or both.
+
+    Args:
+        has, sees: its voxels in the given label and in the prediction, within ``box``.
+        probability: of the structure, over the whole volume.
+        box: around both.
+    """
+    judged = ~debatable_slices(has, sees)
+    agreement = dice(has[..., judged], sees[..., judged])
+    if sees.any():
+        mass = _mass(probability) - _mass(probability[..., box[-1]][..., ~judged])
+        seen = sees & judged
+        expected = 2.0 * _mass(probability[box], seen) / (mass + float(np.count_nonzero(seen)))
+    else:
+        expected = 1.0 - float(probability.max())
+    expected = min(max(expected, 0.0), 1.0)
+    score = (1.0 - agreement) / (1.0 - expected + _LEAST_DOUBT)
+    return {"score": score, "dice": agreement, "expected_dice": expected}
+
+
+def _difference(has: np.ndarray, sees: np.ndarray, voxel: np.ndarray) -> dict[str, float]:
+    """Volumes, shares outside each other, slices and shift, for the reason shown to the user."""
+    n_has, n_sees, n_both = (int(np.count_nonzero(mask)) for mask in (has, sees, has & sees))
+    in_slice, seen_in_slice = has.any((0, 1)), sees.any((0, 1))
+    whole = has.ndim == 3
+    return {
+        "given_ml": n_has * voxel.prod() / 1e3,
+        "predicted_ml": n_sees * voxel.prod() / 1e3,
+        "outside": 1.0 - n_both / n_has if n_has else 0.0,
+        "inside": 1.0 - n_both / n_sees if n_sees else 0.0,
+        "missing_slices": float(np.count_nonzero(seen_in_slice & ~in_slice)) if whole else 0.0,
+        "extra_slices": float(np.count_nonzero(in_slice & ~seen_in_slice)) if whole else 0.0,
+        "shift_mm": float(np.linalg.norm((_centroid(has) - _centroid(sees)) * voxel)) if n_has and n_sees else np.nan,
+    }
+
+
+def _swap(seen_there: np.ndarray, structure: int) -> dict[str, float]:
+    """The other structure most often predicted where the label has this one, and the share of the label it takes."""
+    counts = np.bincount(seen_there, minlength=structure + 1)
+    counts[[0, structure]] = 0
+    if not counts.any():
+        return {"swapped_with": 0.0, "swapped": 0.0}
+    return {"swapped_with": float(counts.argmax()), "swapped": counts.max() / len(seen_there)}
 
 
 def merge_unannotated(given: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
