@@ -84,20 +84,11 @@ def write_nnunet_dataset(
         for item in data:
             case = case_of(item)
             index = _cleansed(item, suspected.get(case, []), redrawn.get(case, []), store, value, labels.get("ignore"))
-            shape = index.shape
-            channels = image_channels(item["image"], len(shape))
+            channels = image_channels(item["image"], index.ndim)
             n_channels = n_channels or len(channels)
             if len(channels) != n_channels:
                 raise ValueError(f"case {case!r}: its image has {len(channels)} channels, those before it {n_channels}")
-            if wrong := [channel.shape for channel in channels if channel.shape != shape]:
-                raise ValueError(f"case {case!r}: its image has the shape {wrong[0]}, its label {shape}")
-            for i, channel in enumerate(channels):
-                _write_image(channel, part / "imagesTr" / f"{known[case]}_{i:04d}{ending}")
-            # nnU-Net wants one geometry for both, and affines of label and image may differ by rounding.
-            file = nib.Nifti1Image(index, channels[0].affine)
-            file.set_qform(*channels[0].get_qform(coded=True))
-            file.set_sform(*channels[0].get_sform(coded=True))
-            nib.save(file, part / "labelsTr" / f"{known[case]}{ending}")
+            _write_case(case, channels, index, part, known[case], ending)
         channel_names = channel_names or [f"channel {i}" for i in range(n_channels)]
         if len(channel_names) != n_channels:
             raise ValueError(f"{len(channel_names)} channel names for {n_channels} channels: {list(channel_names)}")
@@ -110,6 +101,24 @@ def write_nnunet_dataset(
         write_json(dataset, part / "dataset.json")
         origin = {"case_of": {name: case for case, name in known.items()}, "cases": judgement_by_case(rows)}
         write_json(provenance(source) | origin, part / PROVENANCE_FILE)
+
+
+def _write_case(
+    case: str, channels: Sequence[nib.Nifti1Image], label: np.ndarray, directory: Path, name: str, ending: str
+) -> None:
+    """One case's images, and its label in their geometry: nnU-Net wants one for both, and affines differ by rounding.
+
+    Raises:
+        ValueError: an image has another shape than the label.
+    """
+    if wrong := [channel.shape for channel in channels if channel.shape != label.shape]:
+        raise ValueError(f"case {case!r}: its image has the shape {wrong[0]}, its label {label.shape}")
+    for i, channel in enumerate(channels):
+        _write_image(channel, directory / "imagesTr" / f"{name}_{i:04d}{ending}")
+    file = nib.Nifti1Image(label, channels[0].affine)
+    file.set_qform(*channels[0].get_qform(coded=True))
+    file.set_sform(*channels[0].get_sform(coded=True))
+    nib.save(file, directory / "labelsTr" / f"{name}{ending}")
 
 
 def _labels(names: Mapping[int, str], ignore: bool) -> dict[str, int]:

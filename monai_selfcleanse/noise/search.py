@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,22 +73,52 @@ def magnitude_for_dice(
         if high >= limit:
             return None
         low, dice_low, high = high, dice_high, _rounded(high * (2 if guess is None else 1.2))
-    seen = [(low, dice_low), (high, dice_high)]
+    seen = _bisect(
+        lambda magnitude: _dice_left(canvas, outline(magnitude)),
+        (low, dice_low),
+        (high, dice_high),
+        target,
+        tolerance,
+        guessed=guess is not None,
+    )
+    changed = [(abs(dice - target), magnitude, dice) for magnitude, dice in seen if 0 < dice < 1]
+    return min(changed)[1:] if changed else None
+
+
+def _bisect(
+    dice_at: Callable[[float], float],
+    low: tuple[float, float],
+    high: tuple[float, float],
+    target: float,
+    tolerance: float,
+    guessed: bool,
+) -> list[tuple[float, float]]:
+    """Magnitudes tried between two of which one leaves too high a Dice and one too low a one, each with its Dice.
+
+    Args:
+        dice_at: the Dice that a magnitude leaves.
+        low, high: magnitude and Dice of either end.
+        target, tolerance: stop at a Dice so near.
+        guessed: the ends are near each other already, so that a hair's breadth between them need not be halved.
+
+    Returns:
+        The two ends and all between.
+    """
+    seen = [low, high]
     for _ in range(40):
-        narrow = high - low <= (2e-6 if guess is None else 1e-3 * high)
+        narrow = high[0] - low[0] <= (1e-3 * high[0] if guessed else 2e-6)
         if narrow or min(abs(dice - target) for _, dice in seen) <= tolerance:
             break
         # the Dice is roughly linear in the magnitude; a secant that is kept from the ends saves steps
-        share = (dice_low - target) / (dice_low - dice_high)
-        middle = _rounded(low + min(max(share, 0.1), 0.9 if guess is None else 0.98) * (high - low))
-        dice_middle = _dice_left(canvas, outline(middle))
-        seen.append((middle, dice_middle))
-        if dice_middle > target:
-            low, dice_low = middle, dice_middle
+        share = (low[1] - target) / (low[1] - high[1])
+        magnitude = _rounded(low[0] + min(max(share, 0.1), 0.98 if guessed else 0.9) * (high[0] - low[0]))
+        found = magnitude, dice_at(magnitude)
+        seen.append(found)
+        if found[1] > target:
+            low = found
         else:
-            high, dice_high = middle, dice_middle
-    changed = [(abs(dice - target), magnitude, dice) for magnitude, dice in seen if 0 < dice < 1]
-    return min(changed)[1:] if changed else None
+            high = found
+    return seen
 
 
 def _coarser(
