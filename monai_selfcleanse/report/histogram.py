@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..mixture import SCORE_FLOOR, FilterDecision
+from ..mixture import SCORE_FLOOR, FilterDecision, ScoreMixture
 
 __all__ = ["histogram_svg"]
 
@@ -37,62 +39,82 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
     low, high = low - pad, high + pad
     bins = np.linspace(low, high, int(np.clip(np.sqrt(len(x)) * 2, 12, 48)) + 1)
     bars = [np.histogram(x[group], bins)[0] for group in (~suspected, suspected)]
-    grid = np.linspace(low, high, 160)
-    curves = []
-    if mixture is not None:
-        scale = len(x) * (bins[1] - bins[0]) / np.sqrt(2 * np.pi * mixture.variance)
-        curves = [
-            w * scale * np.exp(-((grid - m) ** 2) / (2 * mixture.variance))
-            for w, m in zip(mixture.weights, mixture.means, strict=True)
-        ]
-    top = 1.06 * max(float((bars[0] + bars[1]).max()), *(float(c.max()) for c in curves), 1.0)
-
-    def at(value: float) -> float:
-        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
-
-    def up(count: float) -> float:
-        return _HEIGHT - _BOTTOM - count / top * (_HEIGHT - _TOP - _BOTTOM)
-
-    base = up(0)
-    parts = []
-    for count in _ticks(top):
-        parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{up(count):.1f}" y2="{up(count):.1f}"/>'
-        )
-        parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{up(count) + 4:.1f}" text-anchor="end">{count}</text>')
-    for i, (clean, bad) in enumerate(zip(*bars, strict=True)):
-        left, width = at(bins[i]), at(bins[i + 1]) - at(bins[i]) - 1
-        for kind, start, n in (("bar-kept", 0, clean), ("bar-suspected", clean, bad)):
-            if n:
-                y = up(start + n)
-                parts.append(
-                    f'<rect class="{kind}" x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" '
-                    f'height="{up(start) - y:.1f}"/>'
-                )
-    for kind, curve in zip(("clean", "noisy"), curves, strict=False):
-        points = " ".join(f"{at(a):.1f},{up(b):.1f}" for a, b in zip(grid, curve, strict=True))
-        parts.append(f'<polyline class="curve {kind}" points="{points}"/>')
+    curves = [] if mixture is None else _curves(mixture, np.linspace(low, high, 160), len(x) * (bins[1] - bins[0]))
+    highest = max(float((bars[0] + bars[1]).max()), *(float(y.max()) for _, y in curves), 1.0)
+    plane = _Plane(low, high, 1.06 * highest)
     words = f"Histogram of the log scores of {len(x)} labels of {name}, {int(suspected.sum())} of them suspected"
+    parts = [*_grid(plane), *_bars(plane, bins, *bars)]
+    for kind, curve in zip(("clean", "noisy"), curves, strict=False):
+        points = " ".join(f"{plane.x(a):.1f},{plane.y(b):.1f}" for a, b in zip(*curve, strict=True))
+        parts.append(f'<polyline class="curve {kind}" points="{points}"/>')
     if mixture is not None:
         cut = mixture.score_at(decision.threshold)
         if low <= np.log(cut + SCORE_FLOOR) <= high:
-            c = at(float(np.log(cut + SCORE_FLOOR)))
-            parts.append(f'<line class="threshold" x1="{c:.1f}" x2="{c:.1f}" y1="{_TOP - 8}" y2="{base:.1f}"/>')
+            c = plane.x(float(np.log(cut + SCORE_FLOOR)))
+            parts.append(f'<line class="threshold" x1="{c:.1f}" x2="{c:.1f}" y1="{_TOP - 8}" y2="{plane.y(0):.1f}"/>')
         words += f"; a label is suspected from a score of {cut:.3g} on, if the groups are really apart"
     if beyond := int(np.count_nonzero(scores[known] > ceiling)):
         words += f"; scores above {ceiling:.2g} ({beyond}) stand there"
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base:.1f}" y2="{base:.1f}"/>')
-    for value, word in _score_ticks(low, high, ceiling if beyond else None):
-        a = at(np.log(value + SCORE_FLOOR))
-        parts.append(f'<line class="axis" x1="{a:.1f}" x2="{a:.1f}" y1="{base:.1f}" y2="{base + 4:.1f}"/>')
-        parts.append(f'<text class="tick" x="{a:.1f}" y="{base + 17:.1f}" text-anchor="middle">{word}</text>')
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="tick" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">score (log scale)</text>')
+    parts += _axis(plane, _score_ticks(low, high, ceiling if beyond else None))
     return (
         f'<svg class="histogram" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(words)}">'
         + "".join(parts)
         + "</svg>"
     )
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where a log score from ``low`` to ``high`` and a number of labels up to ``top`` lie in the picture."""
+
+    low: float
+    high: float
+    top: float
+
+    def x(self, log_score: float) -> float:
+        return _LEFT + (log_score - self.low) / (self.high - self.low) * (_WIDTH - _LEFT - _RIGHT)
+
+    def y(self, count: float) -> float:
+        return _HEIGHT - _BOTTOM - count / self.top * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _curves(mixture: ScoreMixture, grid: np.ndarray, area: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The two Gaussians over ``grid``, together over that area."""
+    scale = area / np.sqrt(2 * np.pi * mixture.variance)
+    return [
+        (grid, w * scale * np.exp(-((grid - m) ** 2) / (2 * mixture.variance)))
+        for w, m in zip(mixture.weights, mixture.means, strict=True)
+    ]
+
+
+def _grid(plane: _Plane) -> Iterator[str]:
+    for count in _ticks(plane.top):
+        y = plane.y(count)
+        yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{count}</text>'
+
+
+def _bars(plane: _Plane, bins: np.ndarray, kept: np.ndarray, suspected: np.ndarray) -> Iterator[str]:
+    """The suspected labels of a bin stand on the others."""
+    for i, (clean, bad) in enumerate(zip(kept, suspected, strict=True)):
+        left, width = plane.x(bins[i]), plane.x(bins[i + 1]) - plane.x(bins[i]) - 1
+        for kind, start, n in (("bar-kept", 0, clean), ("bar-suspected", clean, bad)):
+            if n:
+                y, height = plane.y(start + n), plane.y(start) - plane.y(start + n)
+                place = f'x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+                yield f'<rect class="{kind}" {place}/>'
+
+
+def _axis(plane: _Plane, ticks: Sequence[tuple[float, str]]) -> Iterator[str]:
+    """The axis of scores, with ticks and its name."""
+    base = plane.y(0)
+    yield f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base:.1f}" y2="{base:.1f}"/>'
+    for value, word in ticks:
+        x = plane.x(float(np.log(value + SCORE_FLOOR)))
+        yield f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base:.1f}" y2="{base + 4:.1f}"/>'
+        yield f'<text class="tick" x="{x:.1f}" y="{base + 17:.1f}" text-anchor="middle">{word}</text>'
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    yield f'<text class="tick" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">score (log scale)</text>'
 
 
 def _ticks(top: float) -> list[int]:
