@@ -22,6 +22,9 @@ ONE_SIDED = 4
 WITHIN = 0.25
 """Share of a predicted structure that must lie in what was given as other ones for it to be drawn into them."""
 
+MIN_CONFIDENCE_BESIDE = 0.9
+"""Confidence from which on another structure, whose own label is trusted, gets what a redrawn one gives up."""
+
 
 def cleanse_label(
     given: np.ndarray,
@@ -37,7 +40,8 @@ def cleanse_label(
     (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So the
     structure is redrawn, or restored where it is missing. From another structure it takes voxels only if more than
     :data:`WITHIN` of what the network sees of it lies in others: a tumour that was missed in a liver is restored, a
-    border between neighbours does not move into the other one. What it gives up may become the other's.
+    border between neighbours does not move into the other one. What it gives up may become another's, whose own label
+    says that it ends there: if that is not redrawn as well, the network must be sure by :data:`MIN_CONFIDENCE_BESIDE`.
 
     A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
     the prediction's voxels as it has beyond them, and these are less than that part of what the two share (missing
@@ -105,7 +109,8 @@ def _decided(
         sees = predicted == k
         if np.count_nonzero(sees & closed) > WITHIN * np.count_nonzero(sees):
             closed &= ~sees
-    sure = confidence >= min_confidence
+    beside = ~np.isin(predicted, [0, *structures])
+    sure = confidence >= np.where(beside, max(min_confidence, MIN_CONFIDENCE_BESIDE), min_confidence)
     disputed, kept = np.zeros(given.shape, dtype=bool), np.zeros(given.shape, dtype=bool)
     for k in structures:
         has, sees = given == k, predicted == k

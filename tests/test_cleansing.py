@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from monai_selfcleanse.cleansing import ONE_SIDED, WITHIN, cleanse_label, untrusted_voxels
+from monai_selfcleanse.cleansing import MIN_CONFIDENCE_BESIDE, ONE_SIDED, WITHIN, cleanse_label, untrusted_voxels
 
 SHAPE = (4, 5)
 MAPS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 3))
@@ -59,11 +59,13 @@ def test_laws(
     spoken_of = np.isin(label, suspected) | np.isin(predicted, suspected)
     assert not changed[~spoken_of].any()
     assert (weight[~spoken_of] == 1).all()
-    # What changes is what the network is sure of, and counts.
-    assert (confidence[changed] >= least).all()
+    # What changes is what the network is sure of, and counts; surer yet where a trusted structure gains.
+    beside = ~np.isin(predicted, [0, *suspected])
+    sure = confidence >= np.where(beside, max(least, MIN_CONFIDENCE_BESIDE), least)
+    assert sure[changed].all()
     assert (weight[changed] == 1).all()
     # A seen suspect comes out as predicted where the network is sure, but where its label errs to one side only.
-    sure = (confidence >= least) & ~trusted
+    sure &= ~trusted
     surely_seen = {k for k in suspected if (sure & (predicted == k)).any()}
     for k in surely_seen:
         lacks, exceeds = ((predicted == k) & (label != k) & ~trusted).sum(), ((predicted != k) & (label == k)).sum()
@@ -161,6 +163,16 @@ def test_given_label_stands_where_the_network_is_unsure() -> None:
     target, weight = cleanse_label(np.array([1, 1, 1, 0]), np.array([0, 0, 1, 0]), confidence, [1], 0.7)
     assert target.tolist() == [1, 0, 1, 0]
     assert weight.tolist() == [1.0, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("neighbour", "target"), [([], [1, 1, 2, 2]), ([2], [2, 1, 2, 2])])
+def test_a_trusted_neighbour_grows_only_where_the_network_is_surer(neighbour: list[int], target: list[int]) -> None:
+    """Its own label says that it ends there. One that is redrawn as well has no say."""
+    confidence = np.array([0.89, 1.0, 0.9, 1.0])
+    cleansed_label, _ = cleanse_label(np.array([1, 1, 1, 2]), np.array([2, 1, 2, 2]), confidence, [1, *neighbour])
+    assert cleansed_label.tolist() == target
+    untrusted = untrusted_voxels(np.array([1, 1, 1, 2]), np.array([2, 1, 2, 2]), confidence, [1, *neighbour])
+    assert untrusted.tolist() == [not neighbour, False, False, False]
 
 
 def test_a_suspect_that_the_network_is_sure_of_nowhere_is_not_deleted() -> None:
