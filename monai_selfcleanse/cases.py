@@ -25,7 +25,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["case_of", "check_unique_cases", "label_file_of", "strip_channel", "strip_nifti"]
+__all__ = [
+    "CLEANSED_LABELS",
+    "NOISY_LABELS",
+    "case_of",
+    "check_apart",
+    "check_unique_cases",
+    "label_file_of",
+    "strip_channel",
+    "strip_nifti",
+]
+
+NOISY_LABELS, CLEANSED_LABELS = "noisy_labels", "cleansed_labels"
+"""Folders in a run's ``output_dir``, which the next run there replaces or moves: those of labels with synthetic noise,
+and of cleansed labels."""
 
 
 def strip_nifti(name: str) -> str:
@@ -62,6 +75,24 @@ def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
         f"the case has no id: add a 'case' key to the datalist, or load {image_key!r} with its metadata "
         f"(found keys: {sorted(map(str, data))})"
     )
+
+
+def check_apart(cases: Iterable[Mapping[str, Any]], output_dir: str | os.PathLike) -> None:
+    """See that no file of a case lies where a run into ``output_dir`` replaces or moves what it finds.
+
+    Raises:
+        ValueError: one does; the message names the first.
+    """
+    folders = [Path(output_dir).resolve() / name for name in (NOISY_LABELS, CLEANSED_LABELS)]
+    for case in cases:
+        images = case["image"] if isinstance(case["image"], (list, tuple)) else [case["image"]]
+        for path in (*images, case["label"]):
+            absolute = Path(os.path.abspath(path))
+            if any(folder in (*absolute.parents, *absolute.resolve().parents) for folder in folders):
+                raise ValueError(
+                    f"{path} lies in a folder of output_dir {str(output_dir)!r} that this run would replace: give "
+                    "another one with --output_dir"
+                )
 
 
 def label_file_of(data: Mapping[Any, Any]) -> str:

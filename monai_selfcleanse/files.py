@@ -119,14 +119,15 @@ def staged(directory: str | os.PathLike, before: Callable[[], object] = lambda: 
 def only_process(directory: str | os.PathLike) -> Iterator[None]:
     """Keep a folder, made where it is missing, from other processes that ask for it in this way.
 
-    The operating system holds the lock, on the file ``.lock``: a process that is killed leaves none behind.
+    The operating system holds the lock, on the file ``.lock``: a process that is killed leaves none behind. One process
+    may ask for a folder that it has already.
 
     Raises:
         ValueError: another process has it.
     """
     path = Path(directory)
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / ".lock")
+    lock = FileLock(path.resolve() / ".lock", is_singleton=True)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

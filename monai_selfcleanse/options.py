@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import sys
@@ -95,7 +96,8 @@ class TrainingOptions:
     Args:
         options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``redraw_epoch``, ``seed``,
             ``self_cleanse``, ``partial_labels``, ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``,
-            ``dataset_dir``, ``output_dir``, ``ckpt_dir``, ``device``, ``structures``, ``in_channels``, ``num_workers``.
+            ``learning_rate``, ``batch_size``, ``spacing``, ``patch_size``, ``dataset_dir``, ``output_dir``,
+            ``ckpt_dir``, ``device``, ``structures``, ``in_channels``, ``num_workers``.
         checkpoint: the file that ``resume`` takes up.
     """
 
@@ -109,6 +111,10 @@ class TrainingOptions:
         "validation_share",
         "noise_rate",
         "noise_preset",
+        "learning_rate",
+        "batch_size",
+        "spacing",
+        "patch_size",
     )
     """Options that a resumed run must share with the interrupted one."""
 
@@ -123,7 +129,7 @@ class TrainingOptions:
             ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
-        lowest = {"epochs": 1, "warmup_epochs": 1, "seed": 0, "in_channels": 1, "num_workers": 0}
+        lowest = {"epochs": 1, "warmup_epochs": 1, "seed": 0, "batch_size": 1, "in_channels": 1, "num_workers": 0}
         for name, low in lowest.items():
             _check_whole(name, o[name], low)
         if o["redraw_epoch"] is not None:
@@ -148,6 +154,9 @@ class TrainingOptions:
                 f"redraw_epoch ({o['redraw_epoch']}) lies behind the last of the epochs ({o['epochs']}): give an "
                 "earlier one, or omit it to leave suspects out to the end"
             )
+        rate = o["learning_rate"]
+        if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 < rate < math.inf:
+            raise ValueError(f"learning_rate must be a number above 0, got {rate!r}")
         _check_device(o["device"])
         _check_paths(o, ("dataset_dir", "output_dir", "ckpt_dir"), optional=("dataset_dir",))
         for name in ("output_dir", "ckpt_dir"):
@@ -267,6 +276,8 @@ def _check_structures(structures: Any) -> None:
             "structures must be label values from 1 on and their names, such as "
             f"--structures \"{{'1': 'liver', '2': 'tumour'}}\", got {structures!r}"
         )
+    if high := [str(value) for value in structures if int(str(value)) > 255]:
+        raise ValueError(f"structures must have label values up to 255, got {', '.join(high)}: renumber the labels")
 
 
 def _check_device(device: Any) -> None:

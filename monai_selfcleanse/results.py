@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .cases import CLEANSED_LABELS
 from .export import write_cleansed_labels
 from .judgement import Judgement
 from .mixture import VERDICTS
@@ -17,9 +19,7 @@ from .store import CaseStore
 
 __all__ = ["RESULTS", "closing_table", "result_files", "set_aside", "write_results"]
 
-_CLEANSED = "cleansed_labels"
-
-RESULTS = (*REPORT_FILES, UNREADABLE_FILE, RATERS_FILE, _CLEANSED)
+RESULTS = (*REPORT_FILES, UNREADABLE_FILE, RATERS_FILE, CLEANSED_LABELS)
 """What :func:`write_results` leaves in a folder."""
 
 Rows = list[tuple[str, str]]
@@ -58,7 +58,7 @@ def write_results(
         judgement.redrawn,
         judgement.partial_labels,
     )
-    cleansed = Path(directory) / _CLEANSED
+    cleansed = Path(directory) / CLEANSED_LABELS
     write_report(directory, ranked, names, decisions, data, store, source, unreadable=unreadable)
     write_cleansed_labels(data, ranked, store, cleansed, source)
     truth = compare_with_truth(
@@ -96,8 +96,13 @@ def closing_table(title: str, rows: Rows, files: Rows) -> str:
     return "\n".join([title, "", *lines, ""])
 
 
-def set_aside(directory: str | Path) -> Path | None:
+def set_aside(directory: str | Path, *others: str | Path) -> Path | None:
     """Move the results that an earlier run left in a folder to ``earlier/N`` in it; a user may have worked on them.
+
+    Args:
+        directory: the folder.
+        others: files that belong to the results wherever they lie, such as the weights: a copy goes along, for they may
+            be in use.
 
     Returns:
         Where they are now; None if there were none.
@@ -111,6 +116,9 @@ def set_aside(directory: str | Path) -> Path | None:
     aside.mkdir(parents=True)
     for path in earlier:
         path.rename(aside / path.name)
+    for other in map(Path, others):
+        if other.exists():
+            shutil.copy2(other, aside / other.name)
     return aside
 
 

@@ -265,6 +265,11 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
     ("overrides", "match"),
     [
         ({"noise_preset": "missing"}, r"other options: noise_preset \(then 'mixed', now 'missing'\)"),
+        (
+            {"batch_size": 1, "learning_rate": 0.5},
+            r"learning_rate \(then 0.005, now 0.5\), batch_size \(then 2, now 1\)",
+        ),
+        ({"spacing": [1.0, 1.0, -1.0]}, r"spacing \(then \[.*\], now \[1.0, 1.0, -1.0\]\)"),
         ({"seed": 1, "epochs": 4}, r"epochs \(then 3, now 4\), seed \(then 0, now 1\)"),
     ],
 )

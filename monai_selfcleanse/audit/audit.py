@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from .. import __version__
-from ..cases import case_of, check_unique_cases
-from ..distributed import check_shared, gathered, on_rank_zero
-from ..files import counted, only_process, staged
+from ..cases import case_of, check_apart, check_unique_cases
+from ..data.checks import warn_of_other_slices
+from ..distributed import check_shared, gathered, on_rank_zero, only_run
+from ..files import counted, staged
 from ..judgement import Judgement, LabelJudge
 from ..results import closing_table, result_files, set_aside, write_results
 from ..scoring import SCORE_VERSION
@@ -60,17 +60,21 @@ def audit_labels(
         num_workers: processes that read cases ahead.
 
     Raises:
-        ValueError: no case can be judged, ids are not unique, or another audit is at work in the folder.
+        ValueError: no case can be judged, ids are not unique, another run is at work in the folder, or a case lies in
+            what the results replace.
     """
     store = CaseStore(store) if isinstance(store, str) else store
     cases = list(cases)
     check_unique_cases(cases)
+    check_apart(cases, output_dir)
     if not cases:
         raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
     identity = digest(
         [__version__, str(SCORE_VERSION), source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))]
     )
-    with _only_run(output_dir):
+    with only_run(output_dir):
+        if idist.get_rank() == 0:
+            warn_of_other_slices([str(case["label"]) for case in cases])
         check_shared(store.directory)
         share = cases[idist.get_rank() :: idist.get_world_size()]
         loader: DataLoader = DataLoader(_Cases(share, source), batch_size=None, num_workers=num_workers)
@@ -88,14 +92,6 @@ def audit_labels(
         if n_reused := sum(gathered(reused)):
             logger.info(f"{n_reused} of {len(cases)} cases had been judged before, by the same and as they are")
         return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, Path(output_dir), problems))
-
-
-@contextmanager
-def _only_run(output_dir: str | os.PathLike) -> Iterator[None]:
-    """Rank 0 keeps other runs out of the folder, on behalf of all ranks."""
-    with ExitStack() as stack:
-        on_rank_zero(lambda: stack.enter_context(only_process(output_dir)))
-        yield
 
 
 class _Cases(Dataset):

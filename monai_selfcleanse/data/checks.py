@@ -163,6 +163,32 @@ def _offset(affine: np.ndarray, target: np.ndarray, shape: tuple[int, ...]) -> f
     return float(np.abs((affine - target) @ corners).max())
 
 
+def warn_of_other_slices(labels: Sequence[str]) -> None:
+    """Warn of volumes whose slices seem to lie along another axis than the last, along which this package counts them.
+
+    A volume counts if its voxels are more than twice as large along one axis as along the last, and along the third are
+    not: so the slices of a thin-slice CT, whose pixels are larger than that, do not.
+
+    Args:
+        labels: files, of which those that cannot be read are passed over.
+    """
+    odd = []
+    for path in labels:
+        try:
+            sizes = [float(size) for size in load_nifti(path).header.get_zooms()[:3]]
+        except Exception:  # said where the file is checked
+            continue
+        if len(sizes) == 3 and max(sizes[:2]) > 2 * sizes[2] >= min(sizes[:2]):
+            odd.append((path, sizes))
+    if odd:
+        (path, sizes), n = odd[0], len(odd)
+        logger.warning(
+            f"{n} of {len(labels)} labels have far larger voxels along another axis than the last, such as {path} "
+            f"({' x '.join(f'{size:.3g}' for size in sizes)} mm): slices are taken along the last axis, so a 2-D "
+            "network sees other sections than the scanner made; store images and labels with that axis last"
+        )
+
+
 def _paths(image: Any) -> str | list[str]:
     return [str(path) for path in image] if isinstance(image, (list, tuple)) else str(image)
 
@@ -205,6 +231,7 @@ def check_cases(
                 f"no label has the structures {absent} of {list(structures)}: are these the right data and "
                 "configuration (its 'structures')? The network cannot learn what no label shows"
             )
+        warn_of_other_slices([str(case["label"]) for case in cases])
         return
     shown = "\n  ".join(everything[:20]) + (f"\n  ... and {len(everything) - 20} more" if len(everything) > 20 else "")
     count = "1 problem" if len(everything) == 1 else f"{len(everything)} problems"

@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..cases import NOISY_LABELS, check_apart
 from ..distributed import on_rank_zero
+from ..files import only_process
 from ..noise.cohort import choose_patients, corrupt_cohort
 from ..noise.functional import case_generator
 from ..noise.presets import make_annotator
@@ -22,6 +24,8 @@ from .phantom import write_phantom
 __all__ = ["Cohort", "split_patients"]
 
 logger = logging.getLogger(__name__)
+
+_OWN = ".of_a_training"  # marks noisy_labels/ as a training's own, which the next one may delete
 
 
 def split_patients(patients: list[str], validation_share: float, seed: int) -> tuple[list[str], list[str]]:
@@ -97,11 +101,13 @@ class Cohort:
         """Training cases, some of them with noisy labels if that was asked for.
 
         Raises:
-            ValueError: all patients are validated on.
+            ValueError: all patients are validated on; another run is at work in ``output_dir``; a file lies in what a
+                run there replaces, or ``noisy_labels`` there is not of an earlier run.
         """
-        train, _ = self._split
+        train, validation = self._split
         if not train:
             raise ValueError(f"validation_share {self.validation_share} leaves no patient to train on")
+        check_apart([*train, *validation], self.output_dir)
         cases = on_rank_zero(lambda: self._spoilt(train))
         n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in cases)
         logger.info(
@@ -111,12 +117,22 @@ class Cohort:
         return cases
 
     def _spoilt(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        noisy_dir = Path(self.output_dir) / "noisy_labels"
-        if (noisy_dir / "manifest.jsonl").is_file():
-            shutil.rmtree(noisy_dir)  # of an earlier run; what this one needs is made again, the same if it resumes
-        if self.noise_rate > 0:
+        noisy_dir = Path(self.output_dir) / NOISY_LABELS
+        if self.noise_rate == 0 and not (noisy_dir / _OWN).is_file():
+            return cases
+        with only_process(self.output_dir):
+            if (noisy_dir / _OWN).is_file():
+                shutil.rmtree(noisy_dir)  # what this run needs is made again, the same if it resumes
+            if self.noise_rate == 0:
+                return cases
+            if noisy_dir.exists():
+                raise ValueError(
+                    f"{noisy_dir} is not of an earlier training, and the labels with noise of this one go there: move "
+                    "it, or give another --output_dir"
+                )
+            noisy_dir.mkdir()
+            (noisy_dir / _OWN).touch()
             return corrupt_cohort(cases, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
-        return cases
 
     @cached_property
     def validation(self) -> list[dict[str, Any]]:

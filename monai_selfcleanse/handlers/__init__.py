@@ -6,6 +6,7 @@ from .cleansing_report import CleansingReport
 from .ema_restart import EMARestart
 from .epoch_seeder import EpochSeeder
 from .events import SelfCleanseEvents
+from .folder_lock import FolderLock
 from .label_cleanser import LabelCleanser, LabelCleanserResult
 from .label_filter import LabelFilter, LabelFilterResult
 from .training_checkpoint import TrainingCheckpoint
@@ -18,6 +19,7 @@ __all__ = [
     "CleansingReport",
     "EMARestart",
     "EpochSeeder",
+    "FolderLock",
     "LabelCleanser",
     "LabelCleanserResult",
     "LabelFilter",

@@ -26,7 +26,8 @@ class CleansingReport:
     The report is ``label_report.csv``, ``slices.csv`` and ``report.html``, see
     :func:`monai_selfcleanse.report.write_report`.
 
-    Those that an earlier run left in the folder are moved to ``earlier/N`` when a training starts afresh.
+    Those that an earlier run left in the folder are moved to ``earlier/N``, with a copy of its weights, when a training
+    starts afresh.
 
     Without a result (no filter attached, or no round held) the table has the validation figures alone. In a distributed
     training all ranks validate, and rank 0 does the rest while the others wait.
@@ -85,7 +86,8 @@ class CleansingReport:
 
     def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
-        if (aside := set_aside(self.output_dir)) is not None:
+        weights = () if self.model_file is None else (self.model_file,)
+        if (aside := set_aside(self.output_dir, *weights)) is not None:
             self.logger.info(f"moved the results of an earlier run to {aside}")
 
     def _validation_rows(self, epoch: int) -> list[tuple[str, str]]:

@@ -28,7 +28,8 @@ class TrainingCheckpoint:
     Args:
         path: the file.
         objects: what is kept, by name: everything with ``state_dict`` and ``load_state_dict``, and Ignite's
-            ``EMAHandler`` (its model and the state of its momentum's warm-up). The trainer itself is added.
+            ``EMAHandler`` (its model and the state of its momentum's warm-up). The trainer itself is added, and the
+            gradient scaler that MONAI's has in mixed precision.
         resume: take up the file's state when training starts; where there is no file, start from the beginning.
 
     Raises:
@@ -58,6 +59,8 @@ class TrainingCheckpoint:
     def _save(self, engine: Engine) -> None:
         state = {name: _state_of(value) for name, value in self.objects.items()}
         state["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
+        if (scaler := getattr(engine, "scaler", None)) is not None:
+            state["trainer"]["scaler"] = scaler.state_dict()
         with atomic_path(self.path) as part:
             torch.save(state, part)
 
@@ -83,6 +86,9 @@ class TrainingCheckpoint:
                 _load_state(value, state[name])
         except (RuntimeError, ValueError, KeyError) as error:
             raise RuntimeError(f"{self.path}: the state of {name!r} does not fit this training: {error}") from error
+        scaler = getattr(engine, "scaler", None)
+        if scaler is not None and state["trainer"].get("scaler"):  # there is none where the run went on on a CPU
+            scaler.load_state_dict(state["trainer"]["scaler"])
         engine.state.epoch = state["trainer"]["epoch"]
         engine.state.iteration = state["trainer"]["iteration"]
         self.logger.info(f"resumed from {self.path} after epoch {engine.state.epoch}")

@@ -187,6 +187,29 @@ def test_case_ids_must_be_unique(tmp_path: Path) -> None:
         check_cases(cases, [1, 2, 3])
 
 
+@pytest.mark.parametrize(
+    ("sizes", "odd"),
+    [
+        ((10, 1.5, 1.5), True),  # slice first
+        ((1.5, 8, 1.4), True),
+        ((1.5, 1.5, 10), False),
+        ((0.9, 0.9, 0.4), False),  # slices thinner than pixels are wide
+        ((1, 1, 1), False),
+    ],
+)
+def test_slices_along_another_axis_are_warned_of(
+    sizes: tuple[float, float, float], odd: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    affine = np.diag([*sizes, 1.0])
+    image = write_nifti(tmp_path / "a.nii.gz", tiny_image(), affine)
+    label = write_nifti(tmp_path / "a_gt.nii.gz", tiny_label(), affine)
+    check_cases([{"image": image, "label": label}], [1, 2, 3])
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "slices" in r.getMessage()]
+    assert bool(warnings) == odd
+    if odd:
+        assert f"such as {label} ({' x '.join(f'{s:g}' for s in sizes)} mm)" in warnings[0]
+
+
 def test_structure_that_no_label_has_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cases = write_cases(tmp_path, 2)
     check_cases(cases, [1, 2, 3])

@@ -195,6 +195,38 @@ def test_asking_for_validation_leaves_the_noisy_labels_of_an_earlier_run_alone(d
     assert files_below(out) == before
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+@pytest.mark.parametrize("folder", ["noisy_labels", "cleansed_labels"])
+def test_data_that_the_run_would_replace_are_refused(folder: str, rate: float, out: Path) -> None:
+    inside = out / folder / "nested"
+    write_patients(inside, 6)
+    before = files_below(out)
+    for path in (inside, out / folder / "nested" / ".." / "nested"):
+        with pytest.raises(ValueError, match=f"{folder}.* that this run would replace: .* --output_dir"):
+            _ = Cohort(str(path), str(out), noise_rate=rate).train
+    assert files_below(out) == before
+
+
+def test_noisy_labels_that_no_training_made_are_left_alone(data: str, out: Path) -> None:
+    write_patients(out / "noisy_labels", 2)
+    (out / "noisy_labels" / "manifest.jsonl").touch()  # as in a noisy copy of a data set
+    before = files_below(out)
+    assert Cohort(data, str(out)).train
+    with pytest.raises(ValueError, match=r"noisy_labels is not of an earlier training, .* move it"):
+        _ = Cohort(data, str(out), noise_rate=0.5).train
+    assert [path for path in files_below(out) if path != ".lock"] == before
+
+
+def test_noisy_labels_of_a_run_that_was_killed_are_made_again(
+    data: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [case["label"] for case in Cohort(data, str(out), noise_rate=0.5).train]
+    next(path for path in (out / "noisy_labels").rglob("*.nii.gz")).unlink()
+    (out / "noisy_labels" / "manifest.jsonl").unlink()
+    assert [case["label"] for case in Cohort(data, str(out), noise_rate=0.5).train] == expected
+    assert all(Path(label).is_file() for label in expected)
+
+
 def test_larger_validation_share_adds_to_a_smaller() -> None:
     names = [f"p{i}" for i in range(20)]
     assert set(split_patients(names, 0.2, 0)[1]) < set(split_patients(names, 0.4, 0)[1])

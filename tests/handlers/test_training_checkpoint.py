@@ -51,6 +51,32 @@ class Parts:
         return {**self.network.state_dict(), **{f"ema.{k}": v for k, v in self.ema.ema_model.state_dict().items()}}
 
 
+class Scaler:
+    """Stands for the gradient scaler that MONAI's trainer has on a GPU."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def state_dict(self) -> dict[str, float]:
+        return {"scale": self.scale}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.scale = state_dict["scale"]
+
+
+@pytest.mark.parametrize(("then", "now", "resumed"), [(8.0, 65536.0, 8.0), (None, 65536.0, 65536.0), (8.0, None, None)])
+def test_the_gradient_scaler_goes_on_where_it_was(
+    then: float | None, now: float | None, resumed: float | None, tmp_path: Path
+) -> None:
+    """With a CPU on either side there is none."""
+    first, second = Parts(tmp_path / "last.pt"), Parts(tmp_path / "last.pt", resume=True)
+    for parts, scale in ((first, then), (second, now)):
+        parts.engine.scaler = None if scale is None else Scaler(scale)  # type: ignore[attr-defined]
+    first.run()
+    second.run()
+    assert getattr(second.engine.scaler, "scale", None) == resumed  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("broken_off_at", [1, 6, 13, 19])
 def test_resumed_training_equals_the_uninterrupted_one(broken_off_at: int, tmp_path: Path) -> None:
     expected = Parts(tmp_path / "whole.pt").run()

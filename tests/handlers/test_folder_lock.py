@@ -1,0 +1,59 @@
+"""A training keeps others out of its folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ignite.engine import Engine, Events
+
+from monai_selfcleanse.files import only_process
+from monai_selfcleanse.handlers import FolderLock
+
+TRY = "import sys; from monai_selfcleanse.files import only_process\nwith only_process(sys.argv[1]): pass"
+
+
+def others_may(folder: Path) -> bool:
+    return subprocess.run([sys.executable, "-c", TRY, str(folder)], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_the_folder_is_taken_from_the_first_epoch_to_the_last(tmp_path: Path) -> None:
+    engine = Engine(lambda *_: None)
+    FolderLock(tmp_path / "out").attach(engine)
+    free: list[bool] = []
+    engine.add_event_handler(Events.EPOCH_STARTED, lambda: free.append(others_may(tmp_path / "out")))
+    engine.run([0], max_epochs=1)
+    engine.run([0], max_epochs=2)  # a trainer that goes on
+    assert free == [False, False]
+    assert others_may(tmp_path / "out")
+
+
+def test_a_training_in_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    code = TRY.replace("pass", "print('has it', flush=True); sys.stdin.read()")
+    engine = Engine(lambda *_: None)
+    FolderLock(tmp_path).attach(engine)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "has it\n"
+        with pytest.raises(ValueError, match="is in use by another run"):
+            engine.run([0])
+        other.communicate("")
+    engine.run([0])
+
+
+def test_a_training_that_failed_does_not_bar_the_next_of_its_process(tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    failing, engine = Engine(fail), Engine(lambda *_: None)
+    for one in (failing, engine):
+        FolderLock(tmp_path).attach(one)
+    with pytest.raises(KeyError):
+        failing.run([0])
+    engine.run([0])
+    with only_process(tmp_path):
+        pass
