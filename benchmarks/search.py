@@ -320,8 +320,7 @@ class Search:
         judged = self.judge.judge(names, {n: np.stack([e[n] for e in evidence]) for n in evidence[0]})
         redraws = self.epoch >= self.o.redraw
         mended = (judged.redrawn if self.o.target == "package" else judged.suspected) & redraws
-        unmended = replace(judged, suspected=judged.suspected & ~mended)
-        self.left_out = {names.index(case) for case in cases_to_leave_out(unmended)}
+        self.left_out = {names.index(case) for case in cases_to_leave_out(judged, mended=mended)}
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
         after = before.copy()
         for i, case in enumerate(self.train):

@@ -23,7 +23,7 @@ WITHIN = 0.25
 """Share of a predicted structure that must lie in what was given as other ones for it to be drawn into them."""
 
 MIN_CONFIDENCE_BESIDE = 0.9
-"""Confidence from which on another structure, whose own label is trusted, gets what a redrawn one gives up."""
+"""Confidence from which on another structure, which is not redrawn, gets what a redrawn one gives up."""
 
 
 def cleanse_label(
@@ -40,8 +40,8 @@ def cleanse_label(
     (:func:`monai_selfcleanse.scoring.debatable_slices`); everywhere else the given label is kept as it is. So the
     structure is redrawn, or restored where it is missing. From another structure it takes voxels only if more than
     :data:`WITHIN` of what the network sees of it lies in others: a tumour that was missed in a liver is restored, a
-    border between neighbours does not move into the other one. What it gives up may become another's, whose own label
-    says that it ends there: if that is not redrawn as well, the network must be sure by :data:`MIN_CONFIDENCE_BESIDE`.
+    border between neighbours does not move into the other one. What it gives up may become another's; one that is not
+    redrawn as well ends there by its own label, so the network must be sure by :data:`MIN_CONFIDENCE_BESIDE`.
 
     A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED` times as many of
     the prediction's voxels as it has beyond them, and these are less than that part of what the two share (missing

@@ -177,7 +177,9 @@ class LabelJudge:
         )
 
 
-def cases_to_leave_out(judgement: Judgement, min_gap: float = LEAVE_OUT_GAP) -> tuple[str, ...]:
+def cases_to_leave_out(
+    judgement: Judgement, min_gap: float = LEAVE_OUT_GAP, mended: np.ndarray | None = None
+) -> tuple[str, ...]:
     """Cases that a training does better without: a third or more of their judged structures are suspected beyond doubt.
 
     What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
@@ -190,14 +192,17 @@ def cases_to_leave_out(judgement: Judgement, min_gap: float = LEAVE_OUT_GAP) -> 
     Args:
         judgement: on the cohort.
         min_gap: least gap between the two groups of a structure whose suspects count, in Dice.
+        mended: suspects ``(n, K)`` bool that the training has redrawn labels of, which are as good as trusted; None for
+            none.
 
     Returns:
         Their ids, in the judgement's order; of a cohort in which nothing was judged or suspected, none.
     """
     clear = np.array([decision.gap >= min_gap for decision in judgement.decisions], dtype=bool)
     judged = ~np.isnan(judgement.evidence["score"])
-    trusted = judged & ~judgement.suspected
-    suspects = (judgement.beyond_doubt & clear).sum(1)
+    mended = np.zeros_like(judged) if mended is None else mended
+    trusted = judged & (~judgement.suspected | mended)
+    suspects = (judgement.beyond_doubt & ~mended & clear).sum(1)
     out = (suspects > 0) & (suspects >= _LEAVE_OUT_FROM * judged.sum(1))
     orphaned = trusted.any(0) & ~trusted[~out].any(0)
     out &= ~(trusted & orphaned).any(1)

@@ -454,6 +454,7 @@ def test_both_configs_define_the_same_network_and_preprocessing(phantom: Path) -
         ({"redraw_epoch": 4}, r"redraw_epoch \(4\) lies behind the last of the epochs \(3\)"),
         ({"num_workers": "two"}, "num_workers must be a whole number of at least 0, got 'two'"),
         ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
+        ({"structures": {"205": "left atrium", "500": "left ventricle"}}, "label values up to 255, got 500: renumber"),
         ({"structures": {"RV": 1}}, "structures must be label values from 1 on and their names"),
         ({"self_cleanse": "no"}, "self_cleanse must be True or False"),
         ({"partial_labels": 1}, "partial_labels must be True or False"),

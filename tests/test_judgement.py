@@ -44,6 +44,17 @@ def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
     assert cases_to_leave_out(judged(suspected)) == expected
 
 
+def test_a_suspect_that_is_trained_on_redrawn_counts_as_trusted() -> None:
+    suspected = np.array([[1, 1], [1, 0], [0, 0], [1, 0]], dtype=bool)
+    mended = np.array([[1, 0], [1, 0], [0, 0], [0, 0]], dtype=bool)
+    assert cases_to_leave_out(judged(suspected), mended=mended) == ("a", "d")
+    assert cases_to_leave_out(judged(suspected), mended=suspected) == ()
+    known = [[1.0, 1.0], [np.nan, 1.0], [np.nan, 1.0]]  # a alone has structure 1, redrawn
+    lone = judged([[1, 1], [0, 0], [0, 0]], score=known)
+    assert cases_to_leave_out(lone, mended=np.array([[1, 0], [0, 0], [0, 0]], dtype=bool)) == ()
+    assert cases_to_leave_out(lone) == ("a",)
+
+
 def test_labels_that_could_not_be_judged_do_not_count_in_that() -> None:
     unknown = [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, np.nan], [1.0, 1.0, 1.0, 1.0], [np.nan] * 4]
     some = [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]

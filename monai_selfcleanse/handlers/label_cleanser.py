@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import ignite.distributed as idist
@@ -99,9 +99,8 @@ class LabelCleanser:
         result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
         redraws = self.redraw_epoch is not None and result.epoch >= self.redraw_epoch
         mended = result.redrawn & redraws
-        unmended = replace(result, suspected=result.suspected & ~mended)
         self.version += 1
-        self.left_out = cases_to_leave_out(unmended, self.leave_out_gap)
+        self.left_out = cases_to_leave_out(result, self.leave_out_gap, mended)
         stays = ~np.isin(result.cases, self.left_out)
         redrawn = result.by_case(mended & stays[:, None])
         self.cases = tuple(redrawn)
@@ -122,7 +121,7 @@ class LabelCleanser:
         parts = [f"{len(self.left_out)} of {len(result.cases)} cases are left out"]
         if redraws:
             parts.insert(0, f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels")
-        if as_given := int(unmended.suspected[stays].sum()):
+        if as_given := int((result.suspected & ~mended)[stays].sum()):
             parts.append(f"{as_given} suspected labels are trained on as they are")
         self.logger.info(f"epoch {result.epoch}: {'; '.join(parts)}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
