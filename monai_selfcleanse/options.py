@@ -15,7 +15,7 @@ import ignite.distributed as idist
 import torch
 
 from .data.cohort import check_writable
-from .distributed import RankZeroError, only_run
+from .distributed import RankZeroError
 
 __all__ = ["AuditOptions", "TrainingOptions", "check_weights", "exit_on_bad_input", "load_weights", "part_of"]
 
@@ -126,8 +126,7 @@ class TrainingOptions:
         """Look at the options.
 
         Raises:
-            ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it. Or
-                another run is at work in ``output_dir``.
+            ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
         lowest = {"epochs": 1, "warmup_epochs": 1, "seed": 0, "batch_size": 1, "in_channels": 1, "num_workers": 0}
@@ -162,9 +161,6 @@ class TrainingOptions:
         _check_paths(o, ("dataset_dir", "output_dir", "ckpt_dir"), optional=("dataset_dir",))
         for name in ("output_dir", "ckpt_dir"):
             check_writable(o[name], name)
-        if Path(o["output_dir"]).is_dir():  # FolderLock asks again, and keeps it
-            with only_run(o["output_dir"]):
-                pass
         if o["resume"] and Path(self.checkpoint).exists():
             self._check_checkpoint()
 

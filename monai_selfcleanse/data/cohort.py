@@ -118,9 +118,9 @@ class Cohort:
 
     def _spoilt(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         noisy_dir = Path(self.output_dir) / NOISY_LABELS
-        if self.noise_rate == 0 and not (noisy_dir / _OWN).is_file():
+        if self.noise_rate == 0 and not Path(self.output_dir).is_dir():
             return cases
-        with only_process(self.output_dir):
+        with only_process(self.output_dir):  # FolderLock keeps it once training starts
             if (noisy_dir / _OWN).is_file():
                 shutil.rmtree(noisy_dir)  # what this run needs is made again, the same if it resumes
             if self.noise_rate == 0:

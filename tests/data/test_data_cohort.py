@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -215,6 +217,22 @@ def test_noisy_labels_that_no_training_made_are_left_alone(data: str, out: Path)
     with pytest.raises(ValueError, match=r"noisy_labels is not of an earlier training, .* move it"):
         _ = Cohort(data, str(out), noise_rate=0.5).train
     assert [path for path in files_below(out) if path != ".lock"] == before
+
+
+def test_a_folder_in_use_is_left_alone(data: str, out: Path) -> None:
+    _ = Cohort(data, str(out), noise_rate=0.5).train
+    before = files_below(out)
+    code = "import sys; from monai_selfcleanse.files import only_process as o\nwith o(sys.argv[1]): input(print())"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "\n"
+        for rate in (0.0, 0.5):
+            with pytest.raises(ValueError, match="is in use by another run"):
+                _ = Cohort(data, str(out), noise_rate=rate).train
+        other.communicate("\n")
+    assert files_below(out) == before
 
 
 def test_noisy_labels_of_a_run_that_was_killed_are_made_again(
