@@ -77,13 +77,18 @@ def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
     )
 
 
-def check_apart(cases: Iterable[Mapping[str, Any]], output_dir: str | os.PathLike) -> None:
+def check_apart(cases: Iterable[Mapping[str, Any]], output_dir: str | os.PathLike, *names: str) -> None:
     """See that no file of a case lies where a run into ``output_dir`` replaces or moves what it finds.
+
+    Args:
+        cases: their dictionaries.
+        output_dir: the run's folder.
+        names: the folders in it that the run replaces.
 
     Raises:
         ValueError: one does; the message names the first.
     """
-    folders = [Path(output_dir).resolve() / name for name in (NOISY_LABELS, CLEANSED_LABELS)]
+    folders = [Path(output_dir).resolve() / name for name in names]
     for case in cases:
         images = case["image"] if isinstance(case["image"], (list, tuple)) else [case["image"]]
         for path in (*images, case["label"]):

@@ -16,7 +16,18 @@ import nibabel as nib
 import numpy as np
 from filelock import FileLock, Timeout
 
-__all__ = ["atomic_folder", "atomic_path", "counted", "load_nifti", "only_process", "save_like", "staged", "umask"]
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "counted",
+    "free_folder",
+    "hold_folder",
+    "load_nifti",
+    "only_process",
+    "save_like",
+    "staged",
+    "umask",
+]
 
 T = TypeVar("T")
 
@@ -115,29 +126,56 @@ def staged(directory: str | os.PathLike, before: Callable[[], object] = lambda: 
         shutil.rmtree(part, ignore_errors=True)
 
 
-@contextmanager
-def only_process(directory: str | os.PathLike) -> Iterator[None]:
-    """Keep a folder, made where it is missing, from other processes that ask for it in this way.
+def hold_folder(directory: str | os.PathLike) -> None:
+    """Keep a folder, made where it is missing, from other processes, until :func:`free_folder` or this one's end.
 
-    The operating system holds the lock, on the file ``.lock``: a process that is killed leaves none behind. One process
-    may ask for a folder that it has already.
+    The operating system holds the lock, on the file ``.lock``: a process that is killed leaves none behind. To ask for
+    what this process holds already changes nothing.
 
     Raises:
         ValueError: another process has it.
     """
-    path = Path(directory)
-    path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.resolve() / ".lock", is_singleton=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(
-            f"{path} is in use by another run: wait for its end, or give another folder with --output_dir"
-        ) from error
+    lock = _lock_of(directory)
+    if not lock.is_locked:
+        _acquire(lock, directory)
+
+
+def free_folder(directory: str | os.PathLike) -> None:
+    """Let other processes have a folder that this one holds; nothing, if it does not."""
+    _lock_of(directory).release(force=True)
+
+
+@contextmanager
+def only_process(directory: str | os.PathLike) -> Iterator[None]:
+    """Keep a folder from other processes for a while, as :func:`hold_folder` does for long.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    lock = _lock_of(directory)
+    _acquire(lock, directory)
     try:
         yield
     finally:
         lock.release()
+
+
+_LOCKS: dict[Path, FileLock] = {}  # one a folder, for a process may ask again for what it has
+
+
+def _lock_of(directory: str | os.PathLike) -> FileLock:
+    folder = Path(directory).resolve()
+    return _LOCKS.setdefault(folder, FileLock(folder / ".lock", thread_local=False))
+
+
+def _acquire(lock: FileLock, directory: str | os.PathLike) -> None:
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"{directory} is in use by another run: wait for its end, or give another folder with --output_dir"
+        ) from error
 
 
 def umask() -> int:

@@ -139,7 +139,7 @@ class TrainingOptions:
             if not isinstance(o[name], bool):
                 raise ValueError(f"{name} must be True or False, got {o[name]!r}")
         for name, interval in (("noise_rate", "[0, 1]"), ("validation_share", "(0, 1]")):
-            if not isinstance(o[name], (int, float)) or isinstance(o[name], bool):
+            if not _is_number(o[name]):
                 raise ValueError(f"{name} must be a number in {interval}, got {o[name]!r}")
         if not isinstance(o["noise_preset"], str):
             raise ValueError(f"noise_preset must be a name, got {o['noise_preset']!r}")
@@ -154,8 +154,11 @@ class TrainingOptions:
                 f"redraw_epoch ({o['redraw_epoch']}) lies behind the last of the epochs ({o['epochs']}): give an "
                 "earlier one, or omit it to leave suspects out to the end"
             )
+        for name in ("spacing", "patch_size"):
+            if not isinstance(o[name], (list, tuple)) or len(o[name]) != 3 or not all(map(_is_number, o[name])):
+                raise ValueError(f"{name} must be three numbers, one an axis, got {o[name]!r}")
         rate = o["learning_rate"]
-        if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 < rate < math.inf:
+        if not _is_number(rate) or not 0 < rate < math.inf:
             raise ValueError(f"learning_rate must be a number above 0, got {rate!r}")
         _check_device(o["device"])
         _check_paths(o, ("dataset_dir", "output_dir", "ckpt_dir"), optional=("dataset_dir",))
@@ -166,7 +169,9 @@ class TrainingOptions:
 
     def state_dict(self) -> dict[str, Any]:
         """The decisive options, and the number of processes, on which an epoch's length depends."""
-        return {name: self.options[name] for name in self.decisive} | {"world_size": idist.get_world_size()}
+        values = {name: self.options[name] for name in self.decisive}
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return values | {"world_size": idist.get_world_size()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """See that the options are those of the interrupted run.
@@ -175,7 +180,7 @@ class TrainingOptions:
             ValueError: one differs; the message names all that do.
         """
         differing = [
-            f"{name} (then {state_dict.get(name)!r}, now {value!r})"
+            f"{name} (then {state_dict.get(name, 'not kept')!r}, now {value!r})"
             for name, value in self.state_dict().items()
             if state_dict.get(name) != value
         ]
@@ -259,6 +264,10 @@ def _check_paths(options: Mapping[str, Any], names: tuple[str, ...], optional: t
         value = options[name]
         if not isinstance(value, (str, os.PathLike)) and not (name in optional and value is None):
             raise ValueError(f"{name} must be a path, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _check_whole(name: str, value: Any, low: int) -> None:

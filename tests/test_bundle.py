@@ -323,12 +323,26 @@ def test_results_of_an_earlier_run_are_moved_aside(phantom: Path, tmp_path: Path
     train(output, phantom, epochs=2)
     corrected = sorted((output / "cleansed_labels").rglob("*.nii.gz"))[0]
     corrected.write_bytes(b"the user's own work")
+    weights = (output / "models" / "model.pt").read_bytes()
     train(output, phantom, epochs=2, self_cleanse=False)
     assert not (output / "label_report.csv").exists()
     kept = output / "earlier" / "1" / corrected.relative_to(output)
     assert kept.read_bytes() == b"the user's own work"
     for name in REPORT_FILES:
         assert (output / "earlier" / "1" / name).exists()
+    assert (output / "earlier" / "1" / "model.pt").read_bytes() == weights != (output / "models/model.pt").read_bytes()
+
+
+def test_cases_of_a_list_that_training_would_move_are_refused(phantom: Path, tmp_path: Path) -> None:
+    """A second round on a folder's own cleansed labels."""
+    own = tmp_path / "out" / "cleansed_labels"
+    shutil.copytree(phantom, own)
+    before = snapshot(own)
+    images = sorted(own.glob("*/*_frame??.nii.gz"))
+    cases = [{"image": str(p), "label": str(p).replace(".nii.gz", "_gt.nii.gz")} for p in images]
+    with refused("lies in a folder of output_dir .* that this run would replace"):
+        train(tmp_path / "out", phantom, **{"train#dataset#data": cases})
+    assert snapshot(own) == before
 
 
 def test_without_self_cleansing_the_same_training_leaves_no_report(phantom: Path, tmp_path: Path) -> None:
@@ -453,6 +467,11 @@ def test_both_configs_define_the_same_network_and_preprocessing(phantom: Path) -
         ({"redraw_epoch": "soon"}, "redraw_epoch, if not None, must be a whole number of at least 0, got 'soon'"),
         ({"redraw_epoch": 4}, r"redraw_epoch \(4\) lies behind the last of the epochs \(3\)"),
         ({"num_workers": "two"}, "num_workers must be a whole number of at least 0, got 'two'"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0, got 0"),
+        ({"learning_rate": "1e-3"}, "learning_rate must be a number above 0, got '1e-3'"),
+        ({"spacing": 1.5}, "spacing must be three numbers, one an axis, got 1.5"),
+        ({"patch_size": [64, 64]}, r"patch_size must be three numbers, one an axis, got \[64, 64\]"),
         ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
         ({"structures": {"205": "left atrium", "500": "left ventricle"}}, "label values up to 255, got 500: renumber"),
         ({"structures": {"RV": 1}}, "structures must be label values from 1 on and their names"),

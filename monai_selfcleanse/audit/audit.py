@@ -15,7 +15,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from .. import __version__
-from ..cases import case_of, check_apart, check_unique_cases
+from ..cases import CLEANSED_LABELS, case_of, check_apart, check_unique_cases
 from ..data.checks import warn_of_other_slices
 from ..distributed import check_shared, gathered, on_rank_zero, only_run
 from ..files import counted, staged
@@ -66,7 +66,7 @@ def audit_labels(
     store = CaseStore(store) if isinstance(store, str) else store
     cases = list(cases)
     check_unique_cases(cases)
-    check_apart(cases, output_dir)
+    check_apart(cases, output_dir, CLEANSED_LABELS)
     if not cases:
         raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
     identity = digest(

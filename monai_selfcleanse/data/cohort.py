@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..cases import NOISY_LABELS, check_apart
+from ..cases import CLEANSED_LABELS, NOISY_LABELS, check_apart
 from ..distributed import on_rank_zero
-from ..files import only_process
+from ..files import hold_folder, only_process
 from ..noise.cohort import choose_patients, corrupt_cohort
 from ..noise.functional import case_generator
 from ..noise.presets import make_annotator
@@ -104,10 +104,11 @@ class Cohort:
             ValueError: all patients are validated on; another run is at work in ``output_dir``; a file lies in what a
                 run there replaces, or ``noisy_labels`` there is not of an earlier run.
         """
+        on_rank_zero(self._hold)
         train, validation = self._split
         if not train:
             raise ValueError(f"validation_share {self.validation_share} leaves no patient to train on")
-        check_apart([*train, *validation], self.output_dir)
+        check_apart([*train, *validation], self.output_dir, NOISY_LABELS, CLEANSED_LABELS)
         cases = on_rank_zero(lambda: self._spoilt(train))
         n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in cases)
         logger.info(
@@ -116,23 +117,30 @@ class Cohort:
         )
         return cases
 
+    def _hold(self) -> None:
+        """Keep other runs from an output folder that is there; :class:`FolderLock` lets go when training completes."""
+        if Path(self.output_dir).is_dir():
+            hold_folder(self.output_dir)
+
     def _spoilt(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         noisy_dir = Path(self.output_dir) / NOISY_LABELS
-        if self.noise_rate == 0 and not Path(self.output_dir).is_dir():
+        if (noisy_dir / _OWN).is_file():  # what this run needs is made again, the same if it resumes
+            with TemporaryDirectory(dir=self.output_dir) as old:
+                noisy_dir.rename(Path(old) / NOISY_LABELS)
+        if self.noise_rate == 0:
             return cases
-        with only_process(self.output_dir):  # FolderLock keeps it once training starts
-            if (noisy_dir / _OWN).is_file():
-                shutil.rmtree(noisy_dir)  # what this run needs is made again, the same if it resumes
-            if self.noise_rate == 0:
-                return cases
-            if noisy_dir.exists():
-                raise ValueError(
-                    f"{noisy_dir} is not of an earlier training, and the labels with noise of this one go there: move "
-                    "it, or give another --output_dir"
-                )
-            noisy_dir.mkdir()
-            (noisy_dir / _OWN).touch()
-            return corrupt_cohort(cases, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
+        if noisy_dir.exists():
+            raise ValueError(
+                f"{noisy_dir} is not of an earlier training (or of one by an older version), and the labels with noise "
+                "of this one go there: move it, or give another --output_dir"
+            )
+        hold_folder(self.output_dir)
+        with TemporaryDirectory(dir=self.output_dir) as new:  # the mark and the folder come at once
+            part = Path(new) / NOISY_LABELS
+            part.mkdir()
+            (part / _OWN).touch()
+            part.rename(noisy_dir)
+        return corrupt_cohort(cases, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
 
     @cached_property
     def validation(self) -> list[dict[str, Any]]:
@@ -160,7 +168,8 @@ class Cohort:
 
     def _look(self) -> tuple[list[dict[str, Any]], list[str]]:
         if self.dataset_dir is None:
-            return find_cases(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
+            with only_process(self.output_dir):
+                return find_cases(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
         found = find_cases(self.dataset_dir)
         check_structures(self.dataset_dir, self.structures)
         return found

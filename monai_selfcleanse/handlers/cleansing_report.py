@@ -11,6 +11,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
+from ..cases import CLEANSED_LABELS, check_apart
 from ..distributed import on_rank_zero
 from ..results import closing_table, result_files, set_aside, write_results
 from ..store import CaseStore
@@ -86,6 +87,7 @@ class CleansingReport:
 
     def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
+        check_apart(self.data, self.output_dir, CLEANSED_LABELS)
         weights = () if self.model_file is None else (self.model_file,)
         if (aside := set_aside(self.output_dir, *weights)) is not None:
             self.logger.info(f"moved the results of an earlier run to {aside}")

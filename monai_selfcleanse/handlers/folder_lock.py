@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 
 from ignite.engine import Engine, Events
 
-from ..distributed import only_run
+from ..distributed import on_rank_zero
+from ..files import free_folder, hold_folder
 from ..options import exit_on_bad_input
 
 __all__ = ["FolderLock"]
@@ -16,8 +16,10 @@ __all__ = ["FolderLock"]
 class FolderLock:
     """Keep other trainings and audits out of a folder while a training runs.
 
-    They would put each other's targets out of force, and mix their results. Attach it first. The folder is free again
-    when the training completes, or its process ends.
+    They would put each other's targets out of force, and mix their results. Attach it first: it takes the folder before
+    the other handlers start (:class:`monai_selfcleanse.data.Cohort` has it already where it writes there), and lets go
+    when all of them have completed. A training that fails keeps it until another one in its process completes, or the
+    process ends.
 
     Args:
         directory: the folder, made if it is missing.
@@ -28,17 +30,16 @@ class FolderLock:
 
     def __init__(self, directory: str | os.PathLike) -> None:
         self.directory = directory
-        self._held = ExitStack()
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
         if not engine.has_event_handler(self._take, Events.STARTED):
             engine.add_event_handler(Events.STARTED, self._take)
+
+    def _take(self, engine: Engine) -> None:
+        exit_on_bad_input(lambda: on_rank_zero(lambda: hold_folder(self.directory)))
+        if not engine.has_event_handler(self._release, Events.COMPLETED):  # behind those who write when it completes
             engine.add_event_handler(Events.COMPLETED, self._release)
 
-    def _take(self) -> None:
-        self._release()
-        exit_on_bad_input(lambda: self._held.enter_context(only_run(self.directory)))
-
     def _release(self) -> None:
-        self._held.close()
+        on_rank_zero(lambda: free_folder(self.directory))

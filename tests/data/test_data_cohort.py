@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from monai_selfcleanse.data import Cohort, DatasetError, split_patients, write_phantom
 from monai_selfcleanse.data import cohort as cohort_module
+from monai_selfcleanse.files import free_folder
 from monai_selfcleanse.noise.cohort import choose_patients
 
 
@@ -30,6 +31,10 @@ def out(tmp_path: Path) -> Path:
 
 def patients(cases: list[dict[str, Any]]) -> set[str]:
     return {case["patient"] for case in cases}
+
+
+def files_of(folder: Path) -> list[str]:
+    return [path for path in files_below(folder) if path != ".lock"]
 
 
 def test_nothing_is_read_or_written_before_it_is_asked_for(tmp_path: Path) -> None:
@@ -202,25 +207,26 @@ def test_asking_for_validation_leaves_the_noisy_labels_of_an_earlier_run_alone(d
 def test_data_that_the_run_would_replace_are_refused(folder: str, rate: float, out: Path) -> None:
     inside = out / folder / "nested"
     write_patients(inside, 6)
-    before = files_below(out)
+    before = files_of(out)
     for path in (inside, out / folder / "nested" / ".." / "nested"):
         with pytest.raises(ValueError, match=f"{folder}.* that this run would replace: .* --output_dir"):
             _ = Cohort(str(path), str(out), noise_rate=rate).train
-    assert files_below(out) == before
+    assert files_of(out) == before
 
 
 def test_noisy_labels_that_no_training_made_are_left_alone(data: str, out: Path) -> None:
     write_patients(out / "noisy_labels", 2)
     (out / "noisy_labels" / "manifest.jsonl").touch()  # as in a noisy copy of a data set
-    before = files_below(out)
+    before = files_of(out)
     assert Cohort(data, str(out)).train
-    with pytest.raises(ValueError, match=r"noisy_labels is not of an earlier training, .* move it"):
+    with pytest.raises(ValueError, match=r"noisy_labels is not of an earlier training .* move it"):
         _ = Cohort(data, str(out), noise_rate=0.5).train
-    assert [path for path in files_below(out) if path != ".lock"] == before
+    assert files_of(out) == before
 
 
 def test_a_folder_in_use_is_left_alone(data: str, out: Path) -> None:
     _ = Cohort(data, str(out), noise_rate=0.5).train
+    free_folder(out)
     before = files_below(out)
     code = "import sys; from monai_selfcleanse.files import only_process as o\nwith o(sys.argv[1]): input(print())"
     with subprocess.Popen(
@@ -228,11 +234,22 @@ def test_a_folder_in_use_is_left_alone(data: str, out: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "\n"
-        for rate in (0.0, 0.5):
-            with pytest.raises(ValueError, match="is in use by another run"):
-                _ = Cohort(data, str(out), noise_rate=rate).train
+        for source, rate in ((data, 0.0), (data, 0.5), (None, 0.0)):
+            for seed in (0, 1):
+                with pytest.raises(ValueError, match="is in use by another run"):
+                    _ = Cohort(source, str(out), seed, rate).train
+        with pytest.raises(ValueError, match="is in use by another run"):
+            _ = Cohort(None, str(out), 1).validation
+        assert Cohort(data, str(out)).validation  # reads alone
         other.communicate("\n")
     assert files_below(out) == before
+
+
+def test_a_folder_is_held_from_the_noisy_labels_on(data: str, out: Path) -> None:
+    _ = Cohort(data, str(out), noise_rate=0.5).train
+    code = "import sys; from monai_selfcleanse.data import Cohort\nCohort(sys.argv[1], sys.argv[2], 1, 0.5).train"
+    other = subprocess.run([sys.executable, "-c", code, data, str(out)], capture_output=True, text=True)
+    assert "is in use by another run" in other.stderr
 
 
 def test_noisy_labels_of_a_run_that_was_killed_are_made_again(

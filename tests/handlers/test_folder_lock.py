@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ def test_the_folder_is_taken_from_the_first_epoch_to_the_last(tmp_path: Path) ->
     engine = Engine(lambda *_: None)
     FolderLock(tmp_path / "out").attach(engine)
     free: list[bool] = []
-    engine.add_event_handler(Events.EPOCH_STARTED, lambda: free.append(others_may(tmp_path / "out")))
+    for moment in (Events.EPOCH_STARTED, Events.COMPLETED):  # results are written when it completes
+        engine.add_event_handler(moment, lambda: free.append(others_may(tmp_path / "out")))
     engine.run([0], max_epochs=1)
     engine.run([0], max_epochs=2)  # a trainer that goes on
-    assert free == [False, False]
+    assert free == [False] * 4
     assert others_may(tmp_path / "out")
 
 
@@ -54,6 +56,12 @@ def test_a_training_that_failed_does_not_bar_the_next_of_its_process(tmp_path: P
         FolderLock(tmp_path).attach(one)
     with pytest.raises(KeyError):
         failing.run([0])
-    engine.run([0])
+    assert not others_may(tmp_path)
     with only_process(tmp_path):
         pass
+    assert not others_may(tmp_path)
+    thread = threading.Thread(target=lambda: engine.run([0]))
+    thread.start()
+    thread.join()
+    assert engine.state.epoch == 1
+    assert others_may(tmp_path)
