@@ -8,17 +8,14 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar, cast
 
 import ignite.distributed as idist
 
-from .files import only_process
-
-__all__ = ["RankZeroError", "blind_ranks", "check_shared", "dealt_out", "gathered", "on_rank_zero", "only_run"]
+__all__ = ["RankZeroError", "blind_ranks", "check_shared", "dealt_out", "gathered", "on_rank_zero"]
 
 T = TypeVar("T")
 
@@ -58,14 +55,6 @@ def on_rank_zero(step: Callable[[], T]) -> T:
     if failed:
         raise RankZeroError("rank 0 failed, and its message says why")
     return result  # type: ignore[return-value]
-
-
-@contextmanager
-def only_run(directory: str | os.PathLike) -> Iterator[None]:
-    """Keep a folder from other runs: rank 0 holds it for all, see :func:`monai_selfcleanse.files.only_process`."""
-    with ExitStack() as stack:
-        on_rank_zero(lambda: stack.enter_context(only_process(directory)))
-        yield
 
 
 def dealt_out(shards: Sequence[Mapping[str, T]]) -> dict[str, T]:

@@ -539,14 +539,17 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_gone(
 
 
 def test_labels_that_the_results_would_replace_are_no_input(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
-    for name, allowed in (("noisy_labels", True), ("cleansed_labels", False)):
-        shutil.copytree(dataset, tmp_path / name)
-        if allowed:
-            run_audit(tmp_path / name, tmp_path, predictions_dir=str(segmentations))
-            shutil.rmtree(tmp_path / "cleansed_labels")
-            continue
-        with refused("lies in a folder of output_dir .* that this run would replace"):
-            run_audit(tmp_path / name, tmp_path, predictions_dir=str(segmentations))
+    shutil.copytree(dataset, tmp_path / "cleansed_labels")
+    before = files_below(tmp_path)
+    with refused("lies in a folder of output_dir .* that this run would replace"):
+        run_audit(tmp_path / "cleansed_labels", tmp_path, predictions_dir=str(segmentations))
+    assert files_below(tmp_path) == before
+
+
+def test_labels_with_noise_beside_the_results_are_an_input(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "noisy_labels")
+    run_audit(tmp_path / "noisy_labels", tmp_path, predictions_dir=str(segmentations))
+    assert (tmp_path / "label_report.csv").exists()
 
 
 # Two processes.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from .. import __version__
 from ..cases import CLEANSED_LABELS, case_of, check_apart, check_unique_cases
 from ..data.checks import warn_of_other_slices
-from ..distributed import check_shared, gathered, on_rank_zero, only_run
-from ..files import counted, staged
+from ..distributed import check_shared, gathered, on_rank_zero
+from ..files import counted, only_process, staged
 from ..judgement import Judgement, LabelJudge
 from ..results import closing_table, result_files, set_aside, write_results
 from ..scoring import SCORE_VERSION
@@ -72,7 +73,7 @@ def audit_labels(
     identity = digest(
         [__version__, str(SCORE_VERSION), source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))]
     )
-    with only_run(output_dir):
+    with _only_run(output_dir):
         if idist.get_rank() == 0:
             warn_of_other_slices([str(case["label"]) for case in cases])
         check_shared(store.directory)
@@ -92,6 +93,14 @@ def audit_labels(
         if n_reused := sum(gathered(reused)):
             logger.info(f"{n_reused} of {len(cases)} cases had been judged before, by the same and as they are")
         return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, Path(output_dir), problems))
+
+
+@contextmanager
+def _only_run(output_dir: str | os.PathLike) -> Iterator[None]:
+    """Rank 0 keeps other runs out of the folder, on behalf of all ranks."""
+    with ExitStack() as stack:
+        on_rank_zero(lambda: stack.enter_context(only_process(output_dir)))
+        yield
 
 
 class _Cases(Dataset):

@@ -100,6 +100,9 @@ class Cohort:
     def train(self) -> list[dict[str, Any]]:
         """Training cases, some of them with noisy labels if that was asked for.
 
+        If ``output_dir`` is there, or gets noisy labels, other processes are kept out of it from now on, until a
+        training there completes (:class:`monai_selfcleanse.handlers.FolderLock`) or this process ends.
+
         Raises:
             ValueError: all patients are validated on; another run is at work in ``output_dir``; a file lies in what a
                 run there replaces, or ``noisy_labels`` there is not of an earlier run.
@@ -118,7 +121,6 @@ class Cohort:
         return cases
 
     def _hold(self) -> None:
-        """Keep other runs from an output folder that is there; :class:`FolderLock` lets go when training completes."""
         if Path(self.output_dir).is_dir():
             hold_folder(self.output_dir)
 
