@@ -40,9 +40,9 @@ import torch
 from monai.bundle import ConfigParser
 from score_run import score_labels
 
-from monai_selfcleanse.cases import case_of
+from monai_selfcleanse.core.case_id import case_of
 from monai_selfcleanse.data import Cohort
-from monai_selfcleanse.noise.functional import dice, hausdorff95
+from monai_selfcleanse.core.masks import dice, hausdorff95
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

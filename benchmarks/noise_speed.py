@@ -19,7 +19,7 @@ from monai.data import MetaTensor
 
 from monai_selfcleanse import noise
 from monai_selfcleanse.noise.base import GradedNoise, LabelNoise
-from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.core.masks import dice
 
 SPACING = (0.8, 0.8, 2.0)
 SHAPE = (512, 512, 200)

@@ -21,14 +21,14 @@ from monai.utils import optional_import
 from score_run import NOISY
 from torch import nn
 
-from monai_selfcleanse.cases import case_of
+from monai_selfcleanse.core.case_id import case_of
 from monai_selfcleanse.data import split_patients
-from monai_selfcleanse.engines import per_case
-from monai_selfcleanse.files import load_nifti
+from monai_selfcleanse.cases.case import decollated
+from monai_selfcleanse.cases.nifti import load_nifti
 from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult
 from monai_selfcleanse.losses import split_target
-from monai_selfcleanse.noise.cohort import patient_of
-from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.core.case_id import patient_of
+from monai_selfcleanse.core.masks import dice
 
 pymic_losses, _ = optional_import("pymic.loss.loss_dict_seg", name="SegLossDict")
 softmin_scores, _ = optional_import("cleanlab.segmentation.rank", name="get_label_quality_scores")
@@ -174,7 +174,7 @@ class SoftminScores:
         self.path.write_text(json.dumps(self.scores))
 
     def _collect(self, evaluator: Engine) -> None:
-        for loaded, out in zip(per_case(evaluator.state.batch), per_case(evaluator.state.output), strict=True):
+        for loaded, out in zip(decollated(evaluator.state.batch), decollated(evaluator.state.output), strict=True):
             label = np.rint(np.asarray(out["label"]))[0].astype(int)
             probabilities = np.asarray(out["pred"], dtype=np.float64)
             flat = probabilities.reshape(1, len(probabilities), label.shape[0], -1)

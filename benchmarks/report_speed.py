@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 from selenium import webdriver
 
-from monai_selfcleanse.mixture import filter_labels
-from monai_selfcleanse.report import Suspect, report_rows, write_html
-from monai_selfcleanse.report.pictures import Picture, encode_png, outline_path
-from monai_selfcleanse.scoring import EVIDENCE
+from monai_selfcleanse.core.mixture import filter_labels
+from monai_selfcleanse.results import Suspect, report_rows
+from monai_selfcleanse.results.page import write_html
+from monai_selfcleanse.results.page.pictures import Picture, encode_png, outline_path
+from monai_selfcleanse.core.evidence import EVIDENCE
 
 NAMES = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 PICTURED = 200

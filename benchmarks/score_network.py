@@ -19,8 +19,8 @@ import nibabel as nib
 import numpy as np
 from compare import patient_of
 
-from monai_selfcleanse.cases import strip_nifti
-from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.core.case_id import strip_nifti
+from monai_selfcleanse.core.masks import dice
 
 
 def read(path: Path) -> np.ndarray:

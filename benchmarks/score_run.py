@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from monai_selfcleanse.cases import strip_nifti
-from monai_selfcleanse.mixture import filter_labels
-from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.core.case_id import strip_nifti
+from monai_selfcleanse.core.mixture import filter_labels
+from monai_selfcleanse.core.masks import dice
 
 NOISY, CLEAN = 0.95, 0.99
 
@@ -157,7 +157,7 @@ def main() -> None:
             given = np.array([[pairs[case, k][0] for k in structures] for case in state["cases"]])
             score = 1 - np.stack([d.clean_probability for d in decisions], 1)
             suspected = np.stack([d.suspected for d in decisions], 1)
-            words = ", ".join(f"{d.verdict} (gap {d.gap:.2f})" for d in decisions)
+            words = ", ".join(f"{d.verdict} (gap {d.separation:.2f})" for d in decisions)
             found = detection(score.ravel(), suspected.ravel(), given.ravel())
             print(f"  epoch {epoch:3d}   ", in_words(found), "|", words)
 

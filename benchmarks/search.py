@@ -45,13 +45,13 @@ from monai.bundle import ConfigParser
 from score_run import CLEAN, NOISY, detection
 from torch.nn import functional as F
 
-from monai_selfcleanse.cases import case_of
-from monai_selfcleanse.cleansing import MIN_CONFIDENCE, cleanse_label
+from monai_selfcleanse.core.case_id import case_of
+from monai_selfcleanse.core.cleansing import MIN_CONFIDENCE, cleanse_label
 from monai_selfcleanse.data import find_cases
 from monai_selfcleanse.files import atomic_path
-from monai_selfcleanse.judgement import Judgement, LabelJudge, cases_to_leave_out
+from monai_selfcleanse.core.judgement import Judgement, LabelJudge, cases_to_leave_out
 from monai_selfcleanse.losses import WeightedDiceCELoss
-from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.core.masks import dice
 
 ROOT = Path(__file__).resolve().parent.parent
 STRUCTURES = (1, 2, 3)
@@ -349,7 +349,7 @@ class Search:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """What a case trains on: class indices, or class probabilities with a leading axis, and voxel weights.
 
-        ``package``: :func:`monai_selfcleanse.cleansing.cleanse_label`. ``prediction``: the same, the prediction
+        ``package``: :func:`monai_selfcleanse.core.cleansing.cleanse_label`. ``prediction``: the same, the prediction
         deciding however unsure it is. ``ignore``: that, and unsure voxels weigh nothing. ``soft``: the network's
         probabilities. ``drop``: what speaks of a suspect weighs nothing. ``truth``: a perfect cleanser.
         """

@@ -12,7 +12,7 @@ import numpy as np
 
 from monai_selfcleanse import noise
 from monai_selfcleanse.data.phantom import phantom_frames
-from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.core.masks import dice
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -20,12 +20,12 @@ from selenium import webdriver
 
 from monai_selfcleanse.data import find_cases, write_phantom
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
-from monai_selfcleanse.files import load_nifti
-from monai_selfcleanse.judgement import LabelJudge
-from monai_selfcleanse.noise import corrupt_cohort
-from monai_selfcleanse.report import report_rows, write_report
-from monai_selfcleanse.scoring import EVIDENCE
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.cases.nifti import load_nifti
+from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.data.noisy_cohort import corrupt_cohort
+from monai_selfcleanse.results import report_rows, write_report
+from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.cases.store import CaseStore
 
 PICTURE = Path(__file__).parent / "images" / "report.png"
 STRUCTURES = tuple(ACDC_STRUCTURES)

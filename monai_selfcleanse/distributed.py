@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 import ignite.distributed as idist
 
-__all__ = ["RankZeroError", "blind_ranks", "check_shared", "dealt_out", "gathered", "on_rank_zero"]
+__all__ = ["RankZeroError", "lagging_ranks", "check_shared", "merge_shares", "gathered", "on_rank_zero"]
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ def on_rank_zero(step: Callable[[], T]) -> T:
     return result  # type: ignore[return-value]
 
 
-def dealt_out(shards: Sequence[Mapping[str, T]]) -> dict[str, T]:
+def merge_shares(shards: Sequence[Mapping[str, T]]) -> dict[str, T]:
     """Put together what was dealt out to the ranks in turn, as ``DistributedSampler(shuffle=False)`` does.
 
     Args:
@@ -75,7 +75,7 @@ def dealt_out(shards: Sequence[Mapping[str, T]]) -> dict[str, T]:
     return merged
 
 
-def blind_ranks(sees: Callable[[], bool], wait: float = 90.0) -> str:
+def lagging_ranks(sees: Callable[[], bool], wait: float = 90.0) -> str:
     """Wait until every rank sees on a shared file system what one of them has written there.
 
     A rank may be shown an earlier state for a while: NFS remembers for up to a minute what it has looked at. Call it on
@@ -101,7 +101,7 @@ def check_shared(directory: str | os.PathLike, wait: float = 90.0) -> None:
 
     Args:
         directory: the folder.
-        wait: see :func:`blind_ranks`.
+        wait: see :func:`lagging_ranks`.
 
     Raises:
         RuntimeError: some do not see what rank 0 has written there; the message names them.
@@ -116,11 +116,11 @@ def check_shared(directory: str | os.PathLike, wait: float = 90.0) -> None:
         return path.name
 
     path = Path(directory) / on_rank_zero(write)
-    blind = blind_ranks(path.exists, wait)
+    lagging = lagging_ranks(path.exists, wait)
     if idist.get_rank() == 0:
         path.unlink()
-    if blind:
+    if lagging:
         raise RuntimeError(
-            f"rank {blind} cannot see what rank 0 writes to {directory}: a distributed training "
+            f"rank {lagging} cannot see what rank 0 writes to {directory}: a distributed training "
             "needs an output_dir on a file system that all its processes share"
         )

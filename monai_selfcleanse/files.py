@@ -1,35 +1,30 @@
-"""Files and folders that are either whole or not there (written beside their place and moved into it), and progress."""
+"""Files and folders that are either whole or not there, and folders kept from other processes.
+
+What is written lies beside its place first, and is moved into it when it is complete.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-import nibabel as nib
-import numpy as np
 from filelock import FileLock, Timeout
 
 __all__ = [
     "atomic_folder",
     "atomic_path",
-    "counted",
+    "check_writable",
     "free_folder",
     "hold_folder",
-    "load_nifti",
     "only_process",
-    "save_like",
     "staged",
     "umask",
 ]
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -185,44 +180,18 @@ def umask() -> int:
     return mask
 
 
-def load_nifti(path: str | os.PathLike) -> nib.Nifti1Image:
-    """Open a NIfTI file (header only; voxels are read when asked for)."""
-    image = nib.load(path)
-    if not isinstance(image, nib.Nifti1Image):
-        raise ValueError(f"{path}: expected a NIfTI file, got {type(image).__name__}")
-    return image
+def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> None:
+    """See that files can be written under a folder that may not exist yet, without making it.
 
-
-def save_like(
-    voxels: np.ndarray, like: nib.Nifti1Image, path: str | os.PathLike, dtype: type[np.generic] | None = None
-) -> None:
-    """Write voxels with another file's grid, header and data type, atomically.
-
-    Args:
-        voxels: array of ``like``'s spatial shape; rounded where the data type holds whole numbers.
-        like: the image whose affine and header are kept.
-        path: where to; folders are made.
-        dtype: the data type; None for ``like``'s.
+    Raises:
+        ValueError: it is a file, or it (or the nearest folder above it) cannot be written to.
     """
-    header = like.header.copy()
-    dtype = like.get_data_dtype() if dtype is None else dtype
-    header.set_data_dtype(dtype)
-    header.set_slope_inter(1, 0)
-    if np.issubdtype(dtype, np.integer):  # a file with a scale factor is read as 0.99999, which a cast would make 0
-        voxels = np.rint(voxels)
-    with atomic_path(path) as part:
-        nib.save(nib.Nifti1Image(voxels.astype(dtype, copy=False), like.affine, header), part)
-
-
-def counted(items: Sequence[T], what: str, show: bool = True) -> Iterator[T]:
-    """The items, with a bar on standard error that says how many are done; without a terminal, ten lines."""
-    terminal = sys.stderr.isatty()
-    steps, shown = (40 if terminal else 10), -1
-    for done in range(len(items) + 1):
-        if show and items and steps * done // len(items) > shown:
-            shown = steps * done // len(items)
-            bar = f"{what} [{'#' * shown}{'.' * (steps - shown)}] {done}/{len(items)}"
-            end = "\n" if not terminal or done == len(items) else "\r"
-            print(bar, end=end, file=sys.stderr, flush=True)
-        if done < len(items):
-            yield items[done]
+    path = Path(directory).absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"{option} {os.fspath(directory)!r} cannot be written: {path} is "
+            + ("not writable" if path.is_dir() else "a file")
+            + f"; give another one with --{option}"
+        )

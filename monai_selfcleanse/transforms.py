@@ -14,9 +14,9 @@ from monai.transforms import Compose, MapTransform
 from monai.transforms.traits import RandomizableTrait
 from monai.utils import ImageMetaKey, convert_to_dst_type
 
-from .cases import case_of
-from .labels import as_index_map
-from .store import CaseStore
+from .cases.store import CaseStore, StoreLike
+from .core.case_id import case_of
+from .core.index_map import as_index_map
 
 __all__ = [
     "CleansedLabelD",
@@ -30,7 +30,8 @@ __all__ = [
 
 
 class IndexMapd(MapTransform):
-    """Turn given labels in any of the forms of :mod:`monai_selfcleanse.labels` into index maps ``(1, *spatial)``.
+    """Turn given labels in any of the forms of :mod:`monai_selfcleanse.cases.label_file` into index maps ``(1,
+    *spatial)``.
 
     Stands right after the loading of channel-first labels, before anything resamples them. An index map keeps its
     values, but that they become whole where they are not quite (a file that is scaled by 0.333 reads 0.999).
@@ -67,7 +68,7 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         weight_key: key of the weights to add, float32 ``(1, *spatial)`` in [0, 1]; None for none.
         num_classes: of partial labels, in which a structure that is absent was not annotated: add under ``known_key``
             which classes the given label knows, float32 ``(num_classes,)``, 1 for background and the structures that
-            are there, else 0 (see :class:`monai_selfcleanse.engines.PrepareBatchWeighted`). None adds nothing.
+            are there, else 0 (see :class:`monai_selfcleanse.prepare_batch.PrepareBatchWeighted`). None adds nothing.
         known_key: key of these.
         allow_missing_keys: do not raise where the label is missing.
 
@@ -78,7 +79,7 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
     def __init__(
         self,
         keys: KeysCollection,
-        store: CaseStore | str | None,
+        store: StoreLike | None,
         weight_key: str | None = "label_weight",
         num_classes: int | None = None,
         known_key: str = "label_known",
@@ -87,7 +88,7 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"CleansedLabeld replaces one label, got keys {self.keys}")
-        self.store = CaseStore(store) if isinstance(store, str) else store
+        self.store = None if store is None else CaseStore.at(store)
         self.weight_key = weight_key
         self.num_classes, self.known_key = num_classes, known_key
 

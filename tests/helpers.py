@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from monai_selfcleanse.mixture import FilterDecision, filter_labels
-from monai_selfcleanse.report import report_rows
-from monai_selfcleanse.scoring import EVIDENCE, structure_evidence
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.core.mixture import FilterDecision, filter_labels
+from monai_selfcleanse.results import report_rows
+from monai_selfcleanse.core.evidence import EVIDENCE, structure_evidence
+from monai_selfcleanse.cases.store import CaseStore
 
 AFFINE = np.array([[1.5, 0.0, 0.0, -7.0], [0.0, 1.5, 0.0, 3.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 0.0, 1.0]])
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from helpers import AFFINE, files_below, tiny_label, write_nifti
 
-from monai_selfcleanse.files import atomic_folder, atomic_path, load_nifti, save_like, umask
+from monai_selfcleanse.files import atomic_folder, atomic_path, umask
+from monai_selfcleanse.cases.nifti import load_nifti, save_like
 
 
 def test_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from monai.bundle import ConfigParser
 from monai.data import CacheDataset, DataLoader, MetaTensor, get_track_meta
 from monai.transforms import Compose, Lambdad, RandCoarseDropoutd
 
-from monai_selfcleanse.cases import case_of, check_unique_cases, label_file_of
+from monai_selfcleanse.core.case_id import case_of
+from monai_selfcleanse.cases.case import check_unique_cases, label_file_of
 from monai_selfcleanse.data import CaseDataset
-from monai_selfcleanse.engines import PrepareBatchWeighted
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.prepare_batch import PrepareBatchWeighted
+from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.transforms import CleansedLabeld, UntrackedCompose
 
 

@@ -7,24 +7,26 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-import nibabel as nib
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from .. import __version__
-from ..cases import CLEANSED_LABELS, case_of, check_apart, check_unique_cases
+from ..cases.case import check_unique_cases
+from ..cases.look import score_case
+from ..cases.store import CaseStore, StoreLike
+from ..core.case_id import case_of
+from ..core.evidence import EVIDENCE_VERSION
+from ..core.judgement import Judgement, LabelJudge
 from ..data.checks import warn_of_other_slices
 from ..distributed import check_shared, gathered, on_rank_zero
-from ..files import counted, only_process, staged
-from ..judgement import Judgement, LabelJudge
-from ..results import closing_table, result_files, set_aside, write_results
-from ..scoring import SCORE_VERSION
-from ..store import CaseStore
-from .source import Material, PredictionSource, digest
+from ..files import only_process, staged
+from ..progress import progress
+from ..results.write import closing_table, write_results
+from ..run_folder import RunFolder
+from .source import LoadedCase, PredictionSource, digest
 
 __all__ = ["audit_labels"]
 
@@ -35,7 +37,7 @@ def audit_labels(
     cases: Sequence[Mapping[str, Any]],
     source: PredictionSource,
     judge: LabelJudge,
-    store: CaseStore | str,
+    store: StoreLike,
     output_dir: str | os.PathLike,
     problems: Sequence[str] = (),
     num_workers: int = 0,
@@ -49,10 +51,10 @@ def audit_labels(
     image as the network sees it or the prediction as it was found, weights, network, inferer, structures, and the
     version of this package. An audit that is started again takes up what still holds, and judges the rest. The results
     of an earlier audit stay until those of this one are complete, and are then moved to ``earlier/N``
-    (:func:`monai_selfcleanse.results.set_aside`).
+    (:meth:`monai_selfcleanse.run_folder.RunFolder.set_aside`).
 
     Args:
-        cases: their dictionaries, see :mod:`monai_selfcleanse.cases`.
+        cases: their dictionaries, see :mod:`monai_selfcleanse.cases.case`.
         source: where predictions come from.
         judge: the structures, and when a label is suspected.
         store: folder or store for what was seen.
@@ -64,14 +66,13 @@ def audit_labels(
         ValueError: no case can be judged, ids are not unique, another run is at work in the folder, or a case lies in
             what the results replace.
     """
-    store = CaseStore(store) if isinstance(store, str) else store
-    cases = list(cases)
+    store, folder, cases = CaseStore.at(store), RunFolder(output_dir), list(cases)
     check_unique_cases(cases)
-    check_apart(cases, output_dir, CLEANSED_LABELS)
+    folder.check_apart(cases, folder.cleansed_labels)
     if not cases:
         raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
     identity = digest(
-        [__version__, str(SCORE_VERSION), source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))]
+        [__version__, str(EVIDENCE_VERSION), source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))]
     )
     with _only_run(output_dir):
         if idist.get_rank() == 0:
@@ -81,18 +82,18 @@ def audit_labels(
         loader: DataLoader = DataLoader(_Cases(share, source), batch_size=None, num_workers=num_workers)
         found: dict[str, Mapping[str, np.ndarray] | str] = {}
         reused = 0
-        for case, material in zip(counted(share, "cases", show=idist.get_rank() == 0), loader, strict=True):
-            if isinstance(material, str):
-                found[case_of(case)] = material
+        for case, loaded in zip(progress(share, "cases", show=idist.get_rank() == 0), loader, strict=True):
+            if isinstance(loaded, str):
+                found[case_of(case)] = loaded
                 continue
-            fingerprint = digest([identity, material.given, material.seen, material.affine])
+            fingerprint = digest([identity, loaded.given, loaded.basis, loaded.affine])
             kept = store.read_evidence(case_of(case), fingerprint)
             reused += kept is not None
-            found[case_of(case)] = kept or _judge_anew(case_of(case), material, source, judge, store, fingerprint)
+            found[case_of(case)] = kept or _judge_anew(case_of(case), loaded, source, judge, store, fingerprint)
         everything = {case: outcome for shard in gathered(found) for case, outcome in shard.items()}
         if n_reused := sum(gathered(reused)):
             logger.info(f"{n_reused} of {len(cases)} cases had been judged before, by the same and as they are")
-        return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, Path(output_dir), problems))
+        return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, folder, problems))
 
 
 @contextmanager
@@ -112,7 +113,7 @@ class _Cases(Dataset):
     def __len__(self) -> int:
         return len(self.cases)
 
-    def __getitem__(self, index: int) -> Material | str:
+    def __getitem__(self, index: int) -> LoadedCase | str:
         try:
             return self.source.read(self.cases[index])
         except Exception as error:
@@ -120,17 +121,19 @@ class _Cases(Dataset):
 
 
 def _judge_anew(
-    case: str, material: Material, source: PredictionSource, judge: LabelJudge, store: CaseStore, fingerprint: str
+    case: str, loaded: LoadedCase, source: PredictionSource, judge: LabelJudge, store: CaseStore, fingerprint: str
 ) -> Mapping[str, np.ndarray] | str:
     """Evidence about a case, which is kept; or why there is none."""
     try:
-        probabilities, confidence = source.predict(material)
-        probabilities = judge.comparable(material.given, probabilities)
-        evidence = judge.evidence(material.given, probabilities, nib.affines.voxel_sizes(material.affine))
+        probabilities, confidence = source.predict(loaded)
     except Exception as error:  # the case's problem, not the run's
         return _reason(error)
-    store.write_seen(case, material.given, probabilities, material.affine, confidence, evidence, fingerprint)
-    return evidence
+    try:
+        return score_case(judge, store, case, loaded.given, probabilities, loaded.affine, confidence, fingerprint)
+    except OSError:  # the disk's problem, and so the run's
+        raise
+    except Exception as error:
+        return _reason(error)
 
 
 def _reason(error: Exception) -> str:
@@ -144,7 +147,7 @@ def _conclude(
     source: PredictionSource,
     judge: LabelJudge,
     store: CaseStore,
-    output_dir: Path,
+    folder: RunFolder,
     problems: Sequence[str],
 ) -> Judgement:
     """Decide on all cases, write the results, and log the closing table."""
@@ -163,12 +166,12 @@ def _conclude(
         judgement = replace(judgement, redraw_margin=np.inf)
     data = [case for case in cases if case_of(case) in judged]
     listed = [*unreadable, *(("", problem) for problem in problems)]
-    with staged(output_dir, before=lambda: _make_room(output_dir)) as part:
+    with staged(folder, before=lambda: _make_room(folder)) as part:
         rows = write_results(part, judgement, data, store, source.about, listed)
-    logger.info(closing_table("the audit has ended", rows, result_files(output_dir)))
+    logger.info(closing_table("the audit has ended", rows, folder.results()))
     return judgement
 
 
-def _make_room(output_dir: Path) -> None:
-    if (aside := set_aside(output_dir)) is not None:
+def _make_room(folder: RunFolder) -> None:
+    if (aside := folder.set_aside()) is not None:
         logger.info(f"moved the results of an earlier run to {aside}")

@@ -19,10 +19,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
-from ..cases import case_of, strip_channel, strip_nifti
+from ..cases.label_file import read_label
+from ..core.case_id import case_of, images_of, split_channel, strip_nifti
 from ..data.checks import check_values, same_grid
-from ..labels import read_label
-from .source import Material
+from .source import LoadedCase
 
 __all__ = ["FolderPredictions", "border_probabilities"]
 
@@ -104,7 +104,7 @@ class FolderPredictions:
             )
         return "class probabilities" if self.has_probabilities else f"segmentations, border {BORDER}"
 
-    def read(self, case: Mapping[str, Any]) -> Material:
+    def read(self, case: Mapping[str, Any]) -> LoadedCase:
         """Read label and prediction.
 
         Raises:
@@ -125,16 +125,16 @@ class FolderPredictions:
         turn = _turn(file.affine, predicted.shape, label.affine, given.shape, path)
         predicted = _turned(predicted, turn)
         if not self.has_probabilities:
-            return Material(given, predicted.astype(np.uint8), label.affine)
-        return Material(given, self._read_probabilities(path, predicted, turn), label.affine)
+            return LoadedCase(given, predicted.astype(np.uint8), label.affine)
+        return LoadedCase(given, self._read_probabilities(path, predicted, turn), label.affine)
 
-    def predict(self, material: Material) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities that were found, or those that stand in for them."""
         if self.has_probabilities:
-            return material.seen, material.seen.max(0)
-        spacing = nib.affines.voxel_sizes(material.affine)[: material.given.ndim]
-        probabilities = border_probabilities(material.seen, max(self.structures) + 1, spacing)
-        return probabilities, np.ones(material.given.shape, dtype=np.float32)
+            return loaded.basis, loaded.basis.max(0)
+        spacing = nib.affines.voxel_sizes(loaded.affine)[: loaded.given.ndim]
+        probabilities = border_probabilities(loaded.basis, max(self.structures) + 1, spacing)
+        return probabilities, np.ones(loaded.given.shape, dtype=np.float32)
 
     def _read_labels(self, path: str | os.PathLike) -> tuple[nib.Nifti1Image, np.ndarray]:
         label = read_label(path)
@@ -219,9 +219,9 @@ def _add_logistic(mask: np.ndarray, sampling: np.ndarray, out: np.ndarray) -> No
 
 def _names(case: Mapping[str, Any]) -> set[str]:
     """Names without ending that a case's prediction may have."""
-    image = case["image"][0] if isinstance(case["image"], (list, tuple)) else case["image"]
+    image = images_of(case)[0]
     stem = strip_nifti(str(image))
-    return {case_of(case), strip_nifti(str(case["label"])), stem, strip_channel(stem)}
+    return {case_of(case), strip_nifti(str(case["label"])), stem, split_channel(stem)[0]}
 
 
 def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
@@ -231,7 +231,7 @@ def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
         file = Path(case["file"]).relative_to(case.get("rater", ""))
         out.append(directory / file)
         root = Path(str(case["label"])[: -len(str(file))])
-        image = case["image"][0] if isinstance(case["image"], (list, tuple)) else case["image"]
+        image = images_of(case)[0]
         if root / file == Path(case["label"]) and Path(image).is_relative_to(root):
             out.append(directory / Path(image).relative_to(root))
     return [path.with_name(strip_nifti(path.name) + ending) for path in out for ending in (".nii.gz", ".nii")]

@@ -12,10 +12,10 @@ from monai.engines import SupervisedEvaluator
 from monai.networks.utils import get_state_dict
 from monai.utils import CommonKeys
 
+from ..cases.case import decollated
+from ..core.index_map import index_map
 from ..data.checks import check_case
-from ..engines import per_case
-from ..labels import index_map
-from .source import Material, digest
+from .source import LoadedCase, digest
 
 __all__ = ["NetworkPredictions"]
 
@@ -62,7 +62,7 @@ class NetworkPredictions:
         parts = [*weights, str(self.evaluator.network), type(inferer).__name__, repr(sorted(settings.items()))]
         return digest([*parts, str(self.evaluator.amp), *(tensor.numpy() for tensor in flat)])
 
-    def read(self, case: Mapping[str, Any]) -> Material:
+    def read(self, case: Mapping[str, Any]) -> LoadedCase:
         """Check a case's files and preprocess them.
 
         Raises:
@@ -73,13 +73,13 @@ class NetworkPredictions:
         data = self.preprocessing(dict(case))
         label, image = data[self.label_key], torch.as_tensor(data[self.image_key])
         affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
-        return Material(index_map(label, str(case["label"])), image.cpu().numpy(), affine, data)
+        return LoadedCase(index_map(label, str(case["label"])), image.cpu().numpy(), affine, data)
 
-    def predict(self, material: Material) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
         """Have the evaluator predict a case."""
-        self.evaluator.data_loader = [list_data_collate([material.batch])]
+        self.evaluator.data_loader = [list_data_collate([loaded.batch])]
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
-        (output,) = per_case(self.evaluator.state.output)
+        (output,) = decollated(self.evaluator.state.output)
         probabilities = torch.as_tensor(output[self.pred_key]).detach().cpu().float().numpy()
         return probabilities, probabilities.max(0)

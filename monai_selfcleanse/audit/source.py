@@ -9,22 +9,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Material", "PredictionSource", "digest"]
+__all__ = ["LoadedCase", "PredictionSource", "digest"]
 
 
 @dataclass(frozen=True)
-class Material:
+class LoadedCase:
     """What the files of one case hold, on the grid on which its label is judged.
 
     Attributes:
         given: given label, index map of shape ``spatial`` (2 or 3 axes).
-        seen: what the prediction rests on: the image as the network takes it, or the prediction as it was found.
+        basis: what the prediction rests on: the image as the network takes it, or the prediction as it was found.
         affine: voxel to world, ``(4, 4)``.
         batch: what the source needs beside that.
     """
 
     given: np.ndarray
-    seen: np.ndarray
+    basis: np.ndarray
     affine: np.ndarray
     batch: Any = None
 
@@ -46,14 +46,14 @@ class PredictionSource(Protocol):
         """Get ready for these cases, which are all there are.
 
         Returns:
-            A text that is another one if the same material would be predicted in another way.
+            A text that is another one if the same loaded would be predicted in another way.
 
         Raises:
             ValueError: there is nothing to predict with; the message says what to give.
         """
         ...
 
-    def read(self, case: Mapping[str, Any]) -> Material:
+    def read(self, case: Mapping[str, Any]) -> LoadedCase:
         """Read and check a case's files; done in worker processes where there are any.
 
         Raises:
@@ -61,7 +61,7 @@ class PredictionSource(Protocol):
         """
         ...
 
-    def predict(self, material: Material) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
         """Class probabilities ``(C, *spatial)`` to judge the label by, and how far the most probable class is to be
         trusted when a suspected label is redrawn, ``spatial`` in [0, 1]."""
         ...

@@ -19,7 +19,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..cases import strip_nifti
+from ..core.case_id import strip_nifti
 
 __all__ = ["ACDC_STRUCTURES", "find_acdc_cases", "read_info"]
 
@@ -42,8 +42,9 @@ def find_acdc_cases(directory: str | os.PathLike) -> tuple[list[dict[str, Any]],
         directory: the folder with the patients' folders, or one that has them in ``training/``.
 
     Returns:
-        Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see :mod:`monai_selfcleanse.cases`),
-        and one line for each image without a label, label without an image, or frame of ``Info.cfg`` without files.
+        Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see
+        :mod:`monai_selfcleanse.cases.case`), and one line for each image without a label, label without an image, or
+        frame of ``Info.cfg`` without files.
 
     Raises:
         ValueError: the folder is missing, is none, or holds no labelled frame; the message says what was expected.

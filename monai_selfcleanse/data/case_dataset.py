@@ -9,8 +9,9 @@ from typing import Any
 from monai.data import CacheDataset, Dataset
 from monai.transforms import Randomizable, apply_transform
 
-from ..cases import case_of, check_unique_cases
-from ..store import CaseStore
+from ..cases.case import check_unique_cases
+from ..cases.store import CaseStore, StoreLike
+from ..core.case_id import case_of
 
 __all__ = ["CaseDataset"]
 
@@ -28,7 +29,7 @@ class CaseDataset(Dataset):
     (``monai.data.set_rnd``, which MONAI's ``DataLoader`` and :class:`monai_selfcleanse.handlers.EpochSeeder` call).
 
     Args:
-        data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases`; ids must be unique.
+        data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases.case`; ids must be unique.
         transform: deterministic transforms, whose result is cached.
         augmentation: what follows for training; starts with :class:`monai_selfcleanse.transforms.CleansedLabeld`.
         cache_rate: share of the cases held in memory, in [0, 1].
@@ -44,27 +45,29 @@ class CaseDataset(Dataset):
         transform: Callable | Sequence[Callable],
         augmentation: Callable | Sequence[Callable],
         cache_rate: float = 1.0,
-        store: CaseStore | str | None = None,
+        store: StoreLike | None = None,
     ) -> None:
         check_unique_cases(data)
         self.cases = CacheDataset(data, transform, cache_rate=cache_rate, progress=False)
         super().__init__(self.cases, augmentation)  # type: ignore[arg-type]
-        self._places = _Places([case_of(item) for item in data], CaseStore(store) if isinstance(store, str) else store)
+        self._substitutes = _Substitutes(
+            [case_of(item) for item in data], None if store is None else CaseStore.at(store)
+        )
 
     def _transform(self, index: int) -> Any:
         # CacheDataset copies what it holds only ahead of random transforms of its own. Some of MONAI's work in place.
         place = range(len(self.data))[index]  # an index from the end is counted from the start
-        return apply_transform(self.transform, deepcopy(self.data[self._places.taken_by(place)]))
+        return apply_transform(self.transform, deepcopy(self.data[self._substitutes.of(place)]))
 
 
-class _Places(Randomizable):
+class _Substitutes(Randomizable):
     """Who is trained on in the place of a case that is left out."""
 
     def __init__(self, cases: Sequence[str], store: CaseStore | None) -> None:
         self.cases, self.store = cases, store
         self.version, self.left_out, self.others = 0, frozenset[int](), list(range(len(cases)))
 
-    def taken_by(self, index: int) -> int:
+    def of(self, index: int) -> int:
         """The case's own index, or that of one that is not left out."""
         if self.store is not None and self.store.version != self.version:
             self.version = self.store.version

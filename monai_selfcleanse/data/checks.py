@@ -10,9 +10,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from ..cases import check_unique_cases
-from ..files import load_nifti
-from ..labels import GivenLabel, read_label
+from ..cases.case import check_unique_cases
+from ..cases.label_file import GivenLabel, read_label
+from ..cases.nifti import load_nifti
+from ..core.case_id import images_of
 
 __all__ = ["DatasetError", "check_case", "check_cases", "check_values", "same_grid"]
 
@@ -28,11 +29,11 @@ def check_case(
 ) -> list[str]:
     """What is wrong with one image and its label; an empty list if nothing is.
 
-    Checked are: all files can be read to the end; the label is in one of the forms of :mod:`monai_selfcleanse.labels`
-    and holds nothing but 0 and ``structures``; both have ``ndim`` axes (None: 2 or 3) beside that of channels, the
-    image as many ``channels`` as the network; shapes agree, and affines so far that no corner of the volume is off by
-    more than a tenth of a voxel; the image is finite and no channel constant. An empty label is in order: all
-    structures may have been missed.
+    Checked are: all files can be read to the end; the label is in one of the forms of
+    :mod:`monai_selfcleanse.cases.label_file` and holds nothing but 0 and ``structures``; both have ``ndim`` axes (None:
+    2 or 3) beside that of channels, the image as many ``channels`` as the network; shapes agree, and affines so far
+    that no corner of the volume is off by more than a tenth of a voxel; the image is finite and no channel constant. An
+    empty label is in order: all structures may have been missed.
 
     Args:
         image: its file, or a list of files, one a channel.
@@ -41,23 +42,23 @@ def check_case(
         ndim: number of spatial axes.
         channels: number of the network's input channels.
     """
-    image = _paths(image)
-    problems, _, found = _check_case(image, str(label), structures, ndim)
-    return problems or _compare_channels({found: [image]}, channels)
+    images = [str(path) for path in images_of({"image": image})]
+    problems, _, found = _check_case(images, str(label), structures, ndim)
+    return problems or _compare_channels({found: [images[0]]}, channels)
 
 
 def _check_case(
-    image: str | Sequence[str], label: str, structures: Sequence[int], ndim: int | None
+    images: Sequence[str], label: str, structures: Sequence[int], ndim: int | None
 ) -> tuple[list[str], set[int], int]:
     """What is wrong, the values that the label holds, and the number of the image's channels."""
     try:
-        return _look_at(image, label, structures, (2, 3) if ndim is None else (ndim,))
+        return _check_files(images, label, structures, (2, 3) if ndim is None else (ndim,))
     except Exception as error:  # whatever a file does to us is this case's problem, not the run's
-        return [f"{image} or its label: cannot be checked ({type(error).__name__}: {error})"], set(), 0
+        return [f"{images[0]} or its label: cannot be checked ({type(error).__name__}: {error})"], set(), 0
 
 
-def _look_at(
-    image: str | Sequence[str], label: str, structures: Sequence[int], axes: tuple[int, ...]
+def _check_files(
+    images: Sequence[str], label: str, structures: Sequence[int], axes: tuple[int, ...]
 ) -> tuple[list[str], set[int], int]:
     problems: list[str] = []
     given = None
@@ -65,9 +66,8 @@ def _look_at(
         given = read_label(label)
     except ValueError as error:
         problems.append(str(error))
-    files = [image] if isinstance(image, str) else list(image)
     n_channels, grid = 0, None
-    for path in files:
+    for path in images:
         try:
             file = load_nifti(path)
             voxels = np.asanyarray(file.dataobj)
@@ -77,10 +77,10 @@ def _look_at(
         spatial = max(axes) if given is None else given.index.ndim
         stack = voxels if voxels.ndim == spatial + 1 else voxels[..., None]
         n_channels += stack.shape[-1]
-        problems += _look_at_voxels(path, stack, axes)
+        problems += _check_voxels(path, stack, axes)
         grid = file.affine if grid is None else grid
         if not np.allclose(file.affine, grid):  # MONAI's loader stacks nothing else
-            problems.append(f"{path}: its affine is not that of {files[0]}; write both on one grid")
+            problems.append(f"{path}: its affine is not that of {images[0]}; write both on one grid")
         if given is not None and stack.shape[:-1] != given.index.shape:
             problems.append(f"{label}: has shape {given.index.shape}, its image {stack.shape[:-1]}")
         elif given is not None:
@@ -111,15 +111,15 @@ def check_values(given: GivenLabel, label: str, structures: Sequence[int]) -> li
     return []
 
 
-def _compare_channels(found: Mapping[int, Sequence[Any]], channels: int) -> list[str]:
+def _compare_channels(found: Mapping[int, Sequence[str]], channels: int) -> list[str]:
     """A line for each wrong number of channels.
 
     Args:
-        found: the images by their number of channels.
+        found: a file of each image by the image's number of channels.
         channels: the network's number.
     """
     return [
-        f"{images[0] if isinstance(images[0], str) else images[0][0]}: the image has {n} channel{'s' * (n != 1)}"
+        f"{images[0]}: the image has {n} channel{'s' * (n != 1)}"
         + (f", as have {len(images) - 1} others" if len(images) > 1 else "")
         + f", the network takes {channels}; set in_channels (--in_channels {n}), or mend the data"
         for n, images in sorted(found.items())
@@ -127,7 +127,7 @@ def _compare_channels(found: Mapping[int, Sequence[Any]], channels: int) -> list
     ]
 
 
-def _look_at_voxels(path: str, stack: np.ndarray, axes: tuple[int, ...]) -> list[str]:
+def _check_voxels(path: str, stack: np.ndarray, axes: tuple[int, ...]) -> list[str]:
     """What is wrong with an image's voxels, channels last."""
     if stack.ndim - 1 not in axes:
         expected = " or ".join(f"{n}-D" for n in axes)
@@ -189,10 +189,6 @@ def warn_of_other_slices(labels: Sequence[str]) -> None:
         )
 
 
-def _paths(image: Any) -> str | list[str]:
-    return [str(path) for path in image] if isinstance(image, (list, tuple)) else str(image)
-
-
 def check_cases(
     cases: Sequence[Mapping[str, Any]],
     structures: Sequence[int],
@@ -217,11 +213,13 @@ def check_cases(
         check_unique_cases(cases)
     logger.info(f"checking {len(cases)} cases")
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda c: _check_case(_paths(c["image"]), str(c["label"]), structures, ndim), cases))
-    by_channels: dict[int, list[Any]] = {}
+        found = list(
+            pool.map(lambda c: _check_case([str(p) for p in images_of(c)], str(c["label"]), structures, ndim), cases)
+        )
+    by_channels: dict[int, list[str]] = {}
     for case, (wrong, _, n) in zip(cases, found, strict=True):
         if not wrong:
-            by_channels.setdefault(n, []).append(_paths(case["image"]))
+            by_channels.setdefault(n, []).append(str(images_of(case)[0]))
     everything = [*problems, *(line for wrong, *_ in found for line in wrong)]
     everything += _compare_channels(by_channels, channels)
     if not everything:

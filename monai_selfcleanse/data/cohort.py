@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..cases import CLEANSED_LABELS, NOISY_LABELS, check_apart
+from ..core.seeding import case_generator
 from ..distributed import on_rank_zero
-from ..files import hold_folder, only_process
-from ..noise.cohort import choose_patients, corrupt_cohort
-from ..noise.functional import case_generator
+from ..files import check_writable, hold_folder, only_process
 from ..noise.presets import make_annotator
+from ..run_folder import RunFolder
 from .acdc import ACDC_STRUCTURES
 from .checks import check_cases
 from .layouts import check_structures, find_cases
+from .noisy_cohort import choose_patients, corrupt_cohort
 from .phantom import write_phantom
 
 __all__ = ["Cohort", "split_patients"]
 
 logger = logging.getLogger(__name__)
-
-_OWN = ".of_a_training"  # marks noisy_labels/ as a training's own, which the next one may delete
 
 
 def split_patients(patients: list[str], validation_share: float, seed: int) -> tuple[list[str], list[str]]:
@@ -55,7 +50,7 @@ def _check_share(validation_share: float) -> None:
 
 
 class Cohort:
-    """Lists of cases for a run; see :mod:`monai_selfcleanse.cases` for their keys.
+    """Lists of cases for a run; see :mod:`monai_selfcleanse.cases.case` for their keys.
 
     Nothing is read or written before one of its lists is asked for, so that a config may name a
     cohort which a caller with data of its own (MONAI Label, a federation) never uses. In a distributed training rank 0
@@ -85,7 +80,7 @@ class Cohort:
         structures: Mapping[Any, str] = ACDC_STRUCTURES,
         in_channels: int = 1,
     ) -> None:
-        self.dataset_dir, self.output_dir = dataset_dir, output_dir
+        self.dataset_dir, self.folder = dataset_dir, RunFolder(output_dir)
         self.seed, self.noise_rate, self.noise_preset = seed, noise_rate, noise_preset
         self.validation_share = validation_share
         self.structures = {int(k): str(name) for k, name in structures.items()}
@@ -94,7 +89,7 @@ class Cohort:
     @cached_property
     def found(self) -> tuple[list[dict[str, Any]], list[str]]:
         """All cases of ``dataset_dir``, unchecked, and what is broken about its files' names."""
-        return on_rank_zero(self._look)
+        return on_rank_zero(self._find_files)
 
     @cached_property
     def train(self) -> list[dict[str, Any]]:
@@ -111,8 +106,8 @@ class Cohort:
         train, validation = self._split
         if not train:
             raise ValueError(f"validation_share {self.validation_share} leaves no patient to train on")
-        check_apart([*train, *validation], self.output_dir, NOISY_LABELS, CLEANSED_LABELS)
-        cases = on_rank_zero(lambda: self._spoilt(train))
+        self.folder.check_apart([*train, *validation], self.folder.noisy_labels, self.folder.cleansed_labels)
+        cases = on_rank_zero(lambda: self._with_noise(train))
         n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in cases)
         logger.info(
             f"{len(cases)} training cases of {len({c['patient'] for c in cases})} patients"
@@ -121,28 +116,14 @@ class Cohort:
         return cases
 
     def _hold(self) -> None:
-        if Path(self.output_dir).is_dir():
-            hold_folder(self.output_dir)
+        if self.folder.path.is_dir():
+            hold_folder(self.folder)
 
-    def _spoilt(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        noisy_dir = Path(self.output_dir) / NOISY_LABELS
-        if (noisy_dir / _OWN).is_file():  # what this run needs is made again, the same if it resumes
-            with TemporaryDirectory(dir=self.output_dir) as old:
-                noisy_dir.rename(Path(old) / NOISY_LABELS)
+    def _with_noise(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self.folder.discard_noisy_labels()
         if self.noise_rate == 0:
             return cases
-        if noisy_dir.exists():
-            raise ValueError(
-                f"{noisy_dir} is not of an earlier training (or of one by an older version), and the labels with noise "
-                "of this one go there: move it, or give another --output_dir"
-            )
-        hold_folder(self.output_dir)
-        with TemporaryDirectory(dir=self.output_dir) as new:  # the mark and the folder come at once
-            part = Path(new) / NOISY_LABELS
-            part.mkdir()
-            (part / _OWN).touch()
-            part.rename(noisy_dir)
-        return corrupt_cohort(cases, noisy_dir, self.noise_rate, self.noise_preset, self.seed)
+        return corrupt_cohort(cases, self.folder.make_noisy_labels(), self.noise_rate, self.noise_preset, self.seed)
 
     @cached_property
     def validation(self) -> list[dict[str, Any]]:
@@ -154,41 +135,24 @@ class Cohort:
 
     @cached_property
     def _split(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        return on_rank_zero(self._find)
+        return on_rank_zero(self._split_patients)
 
-    def _find(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def _split_patients(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         # Everything that can be wrong is looked at before the first file is written.
         choose_patients([], self.noise_rate, self.seed)
         make_annotator(self.noise_preset, self.seed)
         _check_share(self.validation_share)
-        check_writable(self.output_dir)
-        cases, problems = self._look()
+        check_writable(self.folder)
+        cases, problems = self._find_files()
         check_cases(cases, list(self.structures), problems, ndim=3, channels=self.in_channels)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]
         return train, [c for c in cases if c["patient"] not in set(train_patients)]
 
-    def _look(self) -> tuple[list[dict[str, Any]], list[str]]:
+    def _find_files(self) -> tuple[list[dict[str, Any]], list[str]]:
         if self.dataset_dir is None:
-            with only_process(self.output_dir):
-                return find_cases(write_phantom(Path(self.output_dir) / "phantom", seed=self.seed))
+            with only_process(self.folder):
+                return find_cases(write_phantom(self.folder.phantom, seed=self.seed))
         found = find_cases(self.dataset_dir)
         check_structures(self.dataset_dir, self.structures)
         return found
-
-
-def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> None:
-    """See that files can be written under a folder that may not exist yet, without making it.
-
-    Raises:
-        ValueError: it is a file, or it (or the nearest folder above it) cannot be written to.
-    """
-    path = Path(directory).absolute()
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        raise ValueError(
-            f"{option} {str(directory)!r} cannot be written: {path} is "
-            + ("not writable" if path.is_dir() else "a file")
-            + f"; give another one with --{option}"
-        )

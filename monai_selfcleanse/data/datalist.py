@@ -7,8 +7,8 @@
      "labels": {"1": "liver"}}
 
 or the list alone. Paths are relative to the file's folder, and may lead out of it. ``image`` is one file or a list, one
-a channel. Optional keys of an entry are ``case``, ``patient`` and ``file`` of :mod:`monai_selfcleanse.cases`; all else,
-``"validation"`` and ``"test"`` as well, is passed over.
+a channel. Optional keys of an entry are ``case``, ``patient`` and ``file`` of :mod:`monai_selfcleanse.cases.case`; all
+else, ``"validation"`` and ``"test"`` as well, is passed over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cases import strip_channel, strip_nifti
+from ..core.case_id import split_channel, strip_nifti
 from .nnunet import structures_of_json
 
 __all__ = ["datalist_structures", "find_datalist_cases"]
@@ -37,9 +37,9 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
         path: the JSON file.
 
     Returns:
-        Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see :mod:`monai_selfcleanse.cases`),
-        each case its own patient unless its entry names one, and one line for each entry that lacks image or label, or
-        names a file that is not there.
+        Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see
+        :mod:`monai_selfcleanse.cases.case`), each case its own patient unless its entry names one, and one line for
+        each entry that lacks image or label, or names a file that is not there.
 
     Raises:
         ValueError: the file is no JSON, or holds no list of cases; the message says what was expected.
@@ -63,7 +63,8 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
         if not absent:
             found.append((entry, images, label))
     names = [
-        strip_nifti(images[0]) if len(images) == 1 else strip_channel(strip_nifti(images[0])) for _, images, _ in found
+        strip_nifti(images[0]) if len(images) == 1 else split_channel(strip_nifti(images[0]))[0]
+        for _, images, _ in found
     ]
     if len(set(names)) < len(names):
         firsts = _relative([images[0] for _, images, _ in found], folder)

@@ -16,17 +16,14 @@ over: the official archives hold a ``._NAME.nii.gz`` beside each file.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
-from ..cases import strip_nifti
+from ..core.case_id import split_channel, strip_nifti
 
 __all__ = ["decathlon_folders", "find_decathlon_cases"]
 
 _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
-
-_CHANNEL = re.compile(r"_(\d{4})$")
 
 
 def decathlon_folders(directory: str | os.PathLike) -> tuple[Path, Path] | None:
@@ -42,9 +39,9 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
         directory: the folder that holds those of images and labels.
 
     Returns:
-        Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see :mod:`monai_selfcleanse.cases`),
-        each case its own patient, and one line for each image without a label, label without an image, second file of
-        one name, or case that lacks a channel.
+        Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see
+        :mod:`monai_selfcleanse.cases.case`), each case its own patient, and one line for each image without a label,
+        label without an image, second file of one name, or case that lacks a channel.
 
     Raises:
         ValueError: the two folders are missing or hold no image and no label; the message says what was expected.
@@ -60,11 +57,11 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
         )
     channels: dict[str, dict[str, Path]] = {}
     for name, image in images.items():
-        number = _CHANNEL.search(name)
+        stem, channel = split_channel(name)
         if name in labels:
             channels.setdefault(name, {})[""] = image
-        elif number and name[: number.start()] in labels:
-            channels.setdefault(name[: number.start()], {})[number[1]] = image
+        elif channel is not None and stem in labels:
+            channels.setdefault(stem, {})[channel] = image
         else:
             problems.append(f"{image}: has no label of that name")
     problems += [f"{label}: has no image of that name" for name, label in labels.items() if name not in channels]

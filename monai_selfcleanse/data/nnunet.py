@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.case_id import images_of
 from .decathlon import decathlon_folders, find_decathlon_cases
 
 __all__ = ["find_nnunet_cases", "is_nnunet", "structures_of_json"]
@@ -52,7 +53,7 @@ def find_nnunet_cases(directory: str | os.PathLike) -> tuple[list[dict[str, Any]
     cases, problems = find_decathlon_cases(directory)
     n_channels = len(dataset.get("channel_names", ()))
     for case in cases:
-        images = case["image"] if isinstance(case["image"], list) else [case["image"]]
+        images = images_of(case)
         if n_channels and len(images) != n_channels:
             problems.append(
                 f"{images[0]}: its case has {len(images)} of the {n_channels} channels that dataset.json names"

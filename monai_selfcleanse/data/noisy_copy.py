@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..cases import strip_nifti
-from ..files import atomic_folder, counted
-from ..noise.cohort import choose_patients, corrupt_cohort, replay_manifest
+from ..core.case_id import strip_nifti
+from ..files import atomic_folder
 from ..noise.presets import make_annotator
+from ..progress import progress
 from .acdc import find_acdc_cases
+from .noisy_cohort import choose_patients, corrupt_cohort, replay_manifest
 
 __all__ = ["copy_with_noise", "find_labels"]
 
@@ -65,7 +66,7 @@ def copy_with_noise(
     seed: int = 0,
     manifest: str | Path | None = None,
     pattern: str | None = None,
-    progress: bool = False,
+    show_progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Copy a data set, with label noise in some of its labels and ``manifest.jsonl`` beside them.
 
@@ -74,10 +75,10 @@ def copy_with_noise(
     Args:
         source: see :func:`find_labels`.
         target: folder to make; it must not exist, or be empty, and lie outside ``source``.
-        rate, preset, seed: see :func:`monai_selfcleanse.noise.corrupt_cohort`.
+        rate, preset, seed: see :func:`monai_selfcleanse.data.noisy_cohort.corrupt_cohort`.
         manifest: replay this manifest instead of drawing noise.
         pattern: see :func:`find_labels`.
-        progress: show counts on standard error.
+        show_progress: show bars on standard error.
 
     Returns:
         The cases, with ``truth`` the original label and ``label`` what the copy has.
@@ -95,10 +96,10 @@ def copy_with_noise(
         raise ValueError(f"{target} lies within {source}: give the copy a folder outside it")
     with atomic_folder(target) as part:
         if manifest is None:
-            cases = corrupt_cohort(cases, part, rate, preset, seed, progress)
+            cases = corrupt_cohort(cases, part, rate, preset, seed, show_progress)
         else:
-            cases = replay_manifest(cases, part, manifest, progress)
-        for path in counted(_files_below(source), "files ", progress):
+            cases = replay_manifest(cases, part, manifest, show_progress)
+        for path in progress(_files_below(source), "files", show_progress):
             copy = part / path.relative_to(source)
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)

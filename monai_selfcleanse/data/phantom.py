@@ -16,8 +16,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from ..core.seeding import case_generator
 from ..files import atomic_path
-from ..noise.functional import case_generator
 
 __all__ = ["phantom_frames", "write_phantom"]
 

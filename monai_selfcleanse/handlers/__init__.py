@@ -6,11 +6,11 @@ from .cleansing_report import CleansingReport
 from .ema_restart import EMARestart
 from .epoch_seeder import EpochSeeder
 from .events import SelfCleanseEvents
+from .existing_handler import existing_handler
 from .folder_lock import FolderLock
 from .label_cleanser import LabelCleanser, LabelCleanserResult
 from .label_filter import LabelFilter, LabelFilterResult
 from .training_checkpoint import TrainingCheckpoint
-from .use import use_handler
 from .weights_saver import WeightsSaver
 
 __all__ = [
@@ -27,5 +27,5 @@ __all__ = [
     "SelfCleanseEvents",
     "TrainingCheckpoint",
     "WeightsSaver",
-    "use_handler",
+    "existing_handler",
 ]

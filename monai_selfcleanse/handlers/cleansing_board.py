@@ -1,4 +1,4 @@
-"""Handler that shows the label filter's rounds in TensorBoard."""
+"""Handler that shows the label filter's looks in TensorBoard."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.data import Dataset
 
-from ..cases import case_of
-from ..cleansing import cleanse_label
-from ..report import report_rows
-from ..store import CaseStore
-from ..tracking import draw_outlines
-from ..views import ScreenTurn
+from ..cases.store import CaseStore, StoreLike
+from ..cases.view import ScreenTurn
+from ..core.case_id import case_of
+from ..core.cleansing import cleanse_label
+from ..results.tensorboard import draw_outlines
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
 
@@ -21,30 +20,30 @@ __all__ = ["CleansingBoard"]
 
 
 class CleansingBoard:
-    """After each round of the filter, show how clean the labels look, and the worst suspects as pictures.
+    """After each look of the filter, show how clean the labels look, and the worst suspects as pictures.
 
     TensorBoard gets, by epoch: a histogram ``clean_probability/STRUCTURE`` and a number ``suspected/STRUCTURE`` a
     structure, and under ``suspects`` a picture of the worst ones side by side, turned as in the report, each in the
     slice where given and proposed label differ most, with a text that names them in the same order. What is proposed
-    follows the label cleanser's rule (:func:`monai_selfcleanse.cleansing.cleanse_label`), as in the cleansed labels on
-    disk; of a suspect that is not redrawn it is the network's prediction, and the text says so.
+    follows the label cleanser's rule (:func:`monai_selfcleanse.core.cleansing.cleanse_label`), as in the cleansed
+    labels on disk; of a suspect that is not redrawn it is the network's prediction, and the text says so.
 
     Attach it last: what all handlers have written by the end of an epoch or of training then reaches the disk.
 
     Args:
-        summary_writer: see :func:`monai_selfcleanse.tracking.summary_writer`; MONAI's TensorBoard handlers can share
-            it.
+        summary_writer: see :func:`monai_selfcleanse.results.tensorboard.summary_writer`; MONAI's TensorBoard handlers
+            can share it.
         cases: data set of whole cases with their ``image``, as :attr:`monai_selfcleanse.data.CaseDataset.cases`.
         store: the filter's folder or store.
         n_pictures: number of suspects to show, at least 1.
     """
 
-    def __init__(self, summary_writer: Any, cases: Dataset, store: CaseStore | str, n_pictures: int = 4) -> None:
+    def __init__(self, summary_writer: Any, cases: Dataset, store: StoreLike, n_pictures: int = 4) -> None:
         if n_pictures < 1:
             raise ValueError(f"n_pictures must be at least 1, got {n_pictures}")
         self.writer = summary_writer
         self.cases = cases
-        self.store = CaseStore(store) if isinstance(store, str) else store
+        self.store = CaseStore.at(store)
         self.n_pictures = n_pictures
 
     def attach(self, engine: Engine) -> None:
@@ -61,10 +60,7 @@ class CleansingBoard:
         for name, clean, suspected in zip(result.names, result.clean_probability.T, result.suspected.T, strict=True):
             self.writer.add_histogram(f"clean_probability/{name}", clean, result.epoch, bins=bins)
             self.writer.add_scalar(f"suspected/{name}", int(suspected.sum()), result.epoch)
-        names = dict(zip(result.structures, result.names, strict=True))
-        marks = result.clean_probability, result.suspected, result.redrawn
-        ranked = report_rows(result.cases, names, result.evidence, *marks)
-        worst = [row for row in ranked if row["suspected"]][: self.n_pictures]
+        worst = result.suspects()[: self.n_pictures]
         if worst:
             index = {case_of(item): i for i, item in enumerate(self.cases.data)}
             redrawn = result.by_case(result.redrawn)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from ..cases import CLEANSED_LABELS, check_apart
+from ..cases.store import CaseStore, StoreLike
 from ..distributed import on_rank_zero
-from ..results import closing_table, result_files, set_aside, write_results
-from ..store import CaseStore
+from ..results.write import TableRows, closing_table, write_results
+from ..run_folder import RunFolder
 from .label_cleanser import LabelCleanserResult
 from .label_filter import LabelFilterResult
 
@@ -25,16 +24,16 @@ class CleansingReport:
     """Write the report and ``cleansed_labels/`` from the filter's last result, and log a closing table.
 
     The report is ``label_report.csv``, ``slices.csv`` and ``report.html``, see
-    :func:`monai_selfcleanse.report.write_report`.
+    :func:`monai_selfcleanse.results.write_report`.
 
     Those that an earlier run left in the folder are moved to ``earlier/N``, with a copy of its weights, when a training
     starts afresh.
 
-    Without a result (no filter attached, or no round held) the table has the validation figures alone. In a distributed
+    Without a result (no filter attached, or no look taken) the table has the validation figures alone. In a distributed
     training all ranks validate, and rank 0 does the rest while the others wait.
 
     Args:
-        data: the training cases' dictionaries, see :mod:`monai_selfcleanse.cases`.
+        data: the training cases' dictionaries, see :mod:`monai_selfcleanse.cases.case`.
         store: the filter's folder or store.
         output_dir: where all of it goes.
         validator: evaluator whose metrics are shown, and which is run if it has not been after the last epoch; None
@@ -45,14 +44,14 @@ class CleansingReport:
     def __init__(
         self,
         data: Sequence[Mapping[str, Any]],
-        store: CaseStore | str,
+        store: StoreLike,
         output_dir: str,
         validator: Evaluator | None = None,
         model_file: str | None = None,
     ) -> None:
         self.data = data
-        self.store = CaseStore(store) if isinstance(store, str) else store
-        self.output_dir = Path(output_dir)
+        self.store = CaseStore.at(store)
+        self.folder = RunFolder(output_dir)
         self.validator = validator
         self.model_file = model_file
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
@@ -66,15 +65,15 @@ class CleansingReport:
     def __call__(self, engine: Engine) -> None:
         """Write the files and log the table."""
         result: LabelFilterResult | None = getattr(engine.state, "label_filter_result", None)
-        rows: list[tuple[str, str]] = []
-        files: list[tuple[str, str]] = []
+        rows: TableRows = []
+        files: TableRows = []
         if result is not None:
             source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
-            rows += on_rank_zero(lambda: write_results(self.output_dir, result, self.data, self.store, source))
+            rows += on_rank_zero(lambda: write_results(self.folder, result, self.data, self.store, source))
             done: LabelCleanserResult | None = getattr(engine.state, "label_cleanser_result", None)
             if done is not None and done.left_out:
                 rows.append(("cases left out in the end", f"{len(done.left_out)} of {len(result.cases)}"))
-            files += result_files(self.output_dir)
+            files += self.folder.results()
         rows += self._validation_rows(engine.state.epoch)
         if self.model_file is not None:
             files.append(("trained weights", self.model_file))
@@ -87,12 +86,12 @@ class CleansingReport:
 
     def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
-        check_apart(self.data, self.output_dir, CLEANSED_LABELS)
+        self.folder.check_apart(self.data, self.folder.cleansed_labels)
         weights = () if self.model_file is None else (self.model_file,)
-        if (aside := set_aside(self.output_dir, *weights)) is not None:
+        if (aside := self.folder.set_aside(*weights)) is not None:
             self.logger.info(f"moved the results of an earlier run to {aside}")
 
-    def _validation_rows(self, epoch: int) -> list[tuple[str, str]]:
+    def _validation_rows(self, epoch: int) -> TableRows:
         if self.validator is None or not self.validator.state.epoch_length:
             return []
         if self.validator.state.epoch != epoch:

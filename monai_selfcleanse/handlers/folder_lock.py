@@ -6,9 +6,9 @@ import os
 
 from ignite.engine import Engine, Events
 
+from ..bad_input import exit_on_bad_input
 from ..distributed import on_rank_zero
 from ..files import free_folder, hold_folder
-from ..options import exit_on_bad_input
 
 __all__ = ["FolderLock"]
 

@@ -11,10 +11,10 @@ import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
 
-from ..cleansing import cleanse_label
-from ..distributed import blind_ranks, dealt_out, gathered, on_rank_zero
-from ..judgement import LEAVE_OUT_GAP, cases_to_leave_out
-from ..store import CaseStore
+from ..cases.store import CaseStore, StoreLike
+from ..core.cleansing import cleanse_label
+from ..core.judgement import LEAVE_OUT_SEPARATION, cases_to_leave_out
+from ..distributed import gathered, lagging_ranks, merge_shares, on_rank_zero
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
 
@@ -30,7 +30,7 @@ class LabelCleanserResult:
         version: number of the cleansing, from 1.
         cases: ids of the cases with a new target; all others but those left out train on their given label.
         changed_voxels: number of voxels that differ from the given label, one a case in ``cases``.
-        left_out: ids of the cases that are not trained on until the next round.
+        left_out: ids of the cases that are not trained on until the next look.
     """
 
     epoch: int
@@ -41,19 +41,19 @@ class LabelCleanserResult:
 
 
 class LabelCleanser:
-    """After each round of the filter, leave suspected labels out or give them pseudo-labels in their place.
+    """After each look of the filter, leave suspected labels out or give them pseudo-labels in their place.
 
     A network finds wrong labels long before it draws well itself, and what it is taught stays. So until
     ``redraw_epoch`` nothing is redrawn: a case of whose structures a third or more are suspected beyond doubt is not
-    trained on (:func:`monai_selfcleanse.judgement.cases_to_leave_out`). It goes as a whole, for a structure that is
-    left out alone pulls the borders that it shares with the others. A case with a smaller share of suspects is trained
-    on as it was given. :class:`monai_selfcleanse.data.CaseDataset` gives a case's place to another; in the pipeline of
-    another data set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing.
+    trained on (:func:`monai_selfcleanse.core.judgement.cases_to_leave_out`). It goes as a whole, for a structure that
+    is left out alone pulls the borders that it shares with the others. A case with a smaller share of suspects is
+    trained on as it was given. :class:`monai_selfcleanse.data.CaseDataset` gives a case's place to another; in the
+    pipeline of another data set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing.
 
     From ``redraw_epoch`` on suspects beyond doubt are redrawn where the network draws well enough
-    (:attr:`monai_selfcleanse.judgement.Judgement.redrawn`), and cases are left out for the others alone. Each cleansing
-    starts from the given labels (:func:`monai_selfcleanse.cleansing.cleanse_label`), so that errors do not build up and
-    a label that is no longer suspected returns to what was given. The targets are files that
+    (:attr:`monai_selfcleanse.core.judgement.Judgement.redrawn`), and cases are left out for the others alone. Each
+    cleansing starts from the given labels (:func:`monai_selfcleanse.core.cleansing.cleanse_label`), so that errors do
+    not build up and a label that is no longer suspected returns to what was given. The targets are files that
     :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
     when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
@@ -67,21 +67,22 @@ class LabelCleanser:
     Args:
         store: the filter's folder or store, which also knows how sure a prediction must be to redraw a label
             (``min_confidence``).
-        redraw_epoch: from the first round at or after this epoch on, suspects beyond doubt are redrawn rather than left
-            out where the network draws well enough; 0 for all rounds, None for none.
-        leave_out_gap: how far apart a structure's two groups must be, in Dice, for its suspects' cases to be left out.
+        redraw_epoch: from the first look at or after this epoch on, suspects beyond doubt are redrawn rather than left
+            out where the network draws well enough; 0 for all looks, None for none.
+        leave_out_separation: how far apart a structure's two groups must be, in Dice, for its suspects' cases to be
+            left out.
 
     Raises:
         ValueError: ``redraw_epoch`` is negative.
     """
 
     def __init__(
-        self, store: CaseStore | str, redraw_epoch: int | None = None, leave_out_gap: float = LEAVE_OUT_GAP
+        self, store: StoreLike, redraw_epoch: int | None = None, leave_out_separation: float = LEAVE_OUT_SEPARATION
     ) -> None:
         if redraw_epoch is not None and redraw_epoch < 0:
             raise ValueError(f"redraw_epoch must be at least 0, or None, got {redraw_epoch}")
-        self.store = CaseStore(store) if isinstance(store, str) else store
-        self.redraw_epoch, self.leave_out_gap = redraw_epoch, leave_out_gap
+        self.store = CaseStore.at(store)
+        self.redraw_epoch, self.leave_out_separation = redraw_epoch, leave_out_separation
         self.version = 0
         self.cases: tuple[str, ...] = ()
         self.left_out: tuple[str, ...] = ()
@@ -98,11 +99,11 @@ class LabelCleanser:
         """Write and publish the targets of the filter's latest result."""
         result: LabelFilterResult = engine.state.label_filter_result  # type: ignore[attr-defined]
         redraws = self.redraw_epoch is not None and result.epoch >= self.redraw_epoch
-        mended = result.redrawn & redraws
+        trained_redrawn = result.redrawn & redraws
         self.version += 1
-        self.left_out = cases_to_leave_out(result, self.leave_out_gap, mended)
+        self.left_out = cases_to_leave_out(result, self.leave_out_separation, trained_redrawn)
         stays = ~np.isin(result.cases, self.left_out)
-        redrawn = result.by_case(mended & stays[:, None])
+        redrawn = result.by_case(trained_redrawn & stays[:, None])
         self.cases = tuple(redrawn)
         on_rank_zero(lambda: self.store.write_left_out(self.version, self.left_out))
         changed = {}
@@ -113,7 +114,7 @@ class LabelCleanser:
             )
             self.store.write_target(self.version, case, target, weight)
             changed[case] = int(np.count_nonzero(target != seen.given))
-        changed = dealt_out(gathered(changed))
+        changed = merge_shares(gathered(changed))
         self._publish()
         voxels = tuple(changed[case] for case in self.cases)
         done = LabelCleanserResult(result.epoch, self.version, self.cases, voxels, self.left_out)
@@ -121,7 +122,7 @@ class LabelCleanser:
         parts = [f"{len(self.left_out)} of {len(result.cases)} cases are left out"]
         if redraws:
             parts.insert(0, f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels")
-        if as_given := int((result.suspected & ~mended)[stays].sum()):
+        if as_given := int((result.suspected & ~trained_redrawn)[stays].sum()):
             parts.append(f"{as_given} suspected labels are trained on as they are")
         self.logger.info(f"epoch {result.epoch}: {'; '.join(parts)}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
@@ -151,15 +152,15 @@ class LabelCleanser:
     def _publish(self) -> None:
         """Put the targets into force, for all ranks in the same step."""
         on_rank_zero(lambda: self.store.publish(self.version))
-        blind = blind_ranks(
+        lagging = lagging_ranks(
             lambda: (
                 self.store.version == self.version
                 and self.store.read_left_out(self.version) == frozenset(self.left_out)
                 and all(self.store.has_target(self.version, case) for case in self.cases)
             )
         )
-        if blind:
+        if lagging:
             raise RuntimeError(
-                f"rank {blind} does not see cleansing {self.version} in {self.store.directory}: the file system that "
+                f"rank {lagging} does not see cleansing {self.version} in {self.store.directory}: the file system that "
                 "all processes share keeps showing an earlier one"
             )

@@ -14,14 +14,15 @@ from monai.data import MetaTensor
 from monai.engines import Evaluator
 from monai.utils import CommonKeys
 
-from ..cases import case_of
-from ..distributed import check_shared, dealt_out, gathered
-from ..engines import per_case
-from ..judgement import Judgement, LabelJudge
-from ..labels import index_map
-from ..mixture import VERDICTS
-from ..scoring import EVIDENCE
-from ..store import CaseStore
+from ..cases.case import decollated
+from ..cases.look import score_case
+from ..cases.store import CaseStore, StoreLike
+from ..core.case_id import case_of
+from ..core.evidence import EVIDENCE
+from ..core.index_map import index_map
+from ..core.judgement import Judgement, LabelJudge
+from ..core.mixture import VERDICTS
+from ..distributed import check_shared, gathered, merge_shares
 from .events import SelfCleanseEvents, register_self_cleanse_events
 
 __all__ = ["LabelFilter", "LabelFilterResult"]
@@ -29,7 +30,7 @@ __all__ = ["LabelFilter", "LabelFilterResult"]
 
 @dataclass(frozen=True)
 class LabelFilterResult(Judgement):
-    """What the filter knows after one round: its judgement on every label.
+    """What the filter knows after one look: its judgement on every label.
 
     Attributes:
         epoch: the trainer's epoch.
@@ -39,14 +40,14 @@ class LabelFilterResult(Judgement):
 
 
 class LabelFilter:
-    """Judge every given label of the training set, structure by structure, in regular rounds during training.
+    """Judge every given label of the training set, structure by structure, in regular looks during training.
 
-    A round has the evaluator predict each training case once, scores the given label against the prediction
-    (:mod:`monai_selfcleanse.scoring`), and fits a Gaussian mixture to the scores (:mod:`monai_selfcleanse.mixture`). It
-    then puts a :class:`LabelFilterResult` into
+    A look has the evaluator predict each training case once, scores the given label against the prediction
+    (:mod:`monai_selfcleanse.core.evidence`), and fits a Gaussian mixture to the scores
+    (:mod:`monai_selfcleanse.core.mixture`). It then puts a :class:`LabelFilterResult` into
     ``engine.state.label_filter_result`` and fires ``SelfCleanseEvents.LABELS_FILTERED``.
 
-    In a distributed training every rank attaches one and sweeps its share of the cases: give the evaluator's data
+    In a distributed training every rank attaches one and looks at its share of the cases: give the evaluator's data
     loader ``monai.data.DistributedSampler(..., even_divisible=False, shuffle=False)``. The evidence is gathered, so
     that all ranks come to the same result. The evaluator's network must be the same on all of them (see
     :class:`BroadcastBuffers`), and the store's folder must be on a file system that they share.
@@ -60,13 +61,13 @@ class LabelFilter:
             ``pred`` into class probabilities (``Activationsd(keys="pred", softmax=True)``).
         store: folder or store for what was seen; give the cleanser and the data pipeline the same.
         structures: the foreground classes to judge, ``{index: name}`` or indices.
-        warmup_epochs: epoch of the first round; before it a network knows too little.
-        interval: epochs from one round to the next. A last round is held when training ends. Epochs are the trainer's,
+        warmup_epochs: epoch of the first look; before it a network knows too little.
+        interval: epochs from one look to the next. A last look is taken when training ends. Epochs are the trainer's,
             which go on counting where it is run again for more of them (a federation's rounds).
-        threshold, min_gap, max_share, min_cases: see :func:`monai_selfcleanse.mixture.filter_labels`.
+        threshold, min_separation, max_share, min_cases: see :func:`monai_selfcleanse.core.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
-        partial_labels: see :class:`monai_selfcleanse.judgement.LabelJudge`.
+        partial_labels: see :class:`monai_selfcleanse.core.judgement.LabelJudge`.
 
     Raises:
         TypeError: the evaluator is not a ``monai.engines.Evaluator``.
@@ -76,12 +77,12 @@ class LabelFilter:
     def __init__(
         self,
         evaluator: Evaluator,
-        store: CaseStore | str,
+        store: StoreLike,
         structures: Mapping[Any, str] | Sequence[int],
         warmup_epochs: int,
         interval: int = 10,
         threshold: float = 0.5,
-        min_gap: float = 0.2,
+        min_separation: float = 0.2,
         max_share: float = 0.8,
         min_cases: int = 12,
         label_key: str = CommonKeys.LABEL,
@@ -93,16 +94,18 @@ class LabelFilter:
             raise TypeError(f"evaluator must be a monai.engines.Evaluator, got {type(evaluator).__name__}")
         if warmup_epochs < 1 or interval < 1:
             raise ValueError(f"warmup_epochs and interval must be at least 1, got {warmup_epochs} and {interval}")
-        self.judge = LabelJudge(structures, threshold, min_gap, max_share, min_cases, random_state, partial_labels)
+        self.judge = LabelJudge(
+            structures, threshold, min_separation, max_share, min_cases, random_state, partial_labels
+        )
         self.evaluator = evaluator
-        self.store = CaseStore(store) if isinstance(store, str) else store
+        self.store = CaseStore.at(store)
         self.warmup_epochs, self.interval = warmup_epochs, interval
         self.label_key, self.pred_key = label_key, pred_key
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
         self.epochs: list[int] = []
         self.cases: tuple[str, ...] = ()
         self.history: list[dict[str, np.ndarray]] = []
-        self._swept: dict[str, dict[str, np.ndarray]] = {}
+        self._scored: dict[str, dict[str, np.ndarray]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -112,49 +115,49 @@ class LabelFilter:
             engine.add_event_handler(Events.STARTED, self._started)
 
     def is_due(self, epoch: int, max_epochs: int | None = None) -> bool:
-        """Whether a round follows this epoch."""
+        """Whether a look follows this epoch."""
         if epoch < self.warmup_epochs:
             return False
         return (epoch - self.warmup_epochs) % self.interval == 0 or epoch == max_epochs
 
     def __call__(self, engine: Engine) -> None:
-        """Hold a round if one is due.
+        """Take a look if one is due.
 
         Raises:
-            RuntimeError: the evaluator saw no case, or one twice, or others than in the round before.
+            RuntimeError: the evaluator saw no case, or one twice, or others than in the look before.
         """
         if not self.is_due(engine.state.epoch, engine.state.max_epochs):
             return
-        self._swept = {}
+        self._scored = {}
         with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect):
             self.evaluator.run(engine.state.epoch)
-        swept = dealt_out(gathered(self._swept))
-        self._swept = {}
-        if not swept:
+        scored = merge_shares(gathered(self._scored))
+        self._scored = {}
+        if not scored:
             raise RuntimeError("the label filter's evaluator saw no case: is its data set empty?")
-        cases = tuple(swept)
+        cases = tuple(scored)
         if self.cases and set(cases) != set(self.cases):
             raise RuntimeError(
-                f"the label filter saw other cases than in its last round ({len(cases)} and {len(self.cases)}): resume "
+                f"the label filter saw other cases than in its last look ({len(cases)} and {len(self.cases)}): resume "
                 "with the same data set and seed, or start afresh in an empty output_dir"
             )
         self.cases = self.cases or cases
         self.epochs.append(engine.state.epoch)
-        self.history.append({n: np.stack([swept[c][n] for c in self.cases]) for n in EVIDENCE})
+        self.history.append({n: np.stack([scored[c][n] for c in self.cases]) for n in EVIDENCE})
         result = self._show_result(engine)
         assert result is not None
         self.logger.info(summary_line(result))
         engine.fire_event(SelfCleanseEvents.LABELS_FILTERED)
 
     def result(self) -> LabelFilterResult | None:
-        """Decide on the latest evidence; None before the first round."""
+        """Decide on the latest evidence; None before the first look."""
         if not self.history:
             return None
         judgement = self.judge.judge(self.cases, self.history[-1])
         return LabelFilterResult(**vars(judgement), epoch=self.epochs[-1])
 
     def state_dict(self) -> dict[str, Any]:
-        """Evidence of all rounds, of which the last decides, as tensors and plain values (``weights_only=True``)."""
+        """Evidence of all looks, of which the last decides, as tensors and plain values (``weights_only=True``)."""
         history = [{name: torch.as_tensor(values) for name, values in r.items()} for r in self.history]
         return {"epochs": list(self.epochs), "cases": list(self.cases), "history": history}
 
@@ -179,19 +182,16 @@ class LabelFilter:
         return result
 
     def _collect(self, evaluator: Engine) -> None:
-        batch, output = per_case(evaluator.state.batch), per_case(evaluator.state.output)
+        batch, output = decollated(evaluator.state.batch), decollated(evaluator.state.output)
         for loaded, data in zip(batch, output, strict=True):
             case = case_of(loaded)
-            if case in self._swept:
+            if case in self._scored:
                 raise RuntimeError(f"the label filter's evaluator saw case {case!r} twice: case ids must be unique")
             label = data[self.label_key]
             given = index_map(label, f"case {case!r}, {self.label_key}")
             probabilities = torch.as_tensor(data[self.pred_key]).detach().cpu().float().numpy()
-            probabilities = self.judge.comparable(given, probabilities)
             affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
-            spacing = label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * given.ndim
-            self._swept[case] = self.judge.evidence(given, probabilities, spacing)
-            self.store.write_seen(case, given, probabilities, affine)
+            self._scored[case] = score_case(self.judge, self.store, case, given, probabilities, affine)
 
 
 def summary_line(result: LabelFilterResult) -> str:

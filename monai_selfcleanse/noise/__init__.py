@@ -1,4 +1,4 @@
-"""Synthetic label noise that looks like what annotators do, as MONAI transforms and as whole-cohort corruption."""
+"""Synthetic label noise that looks like what annotators do, as MONAI transforms."""
 
 from .array import (
     ContourKnotLabel,
@@ -17,7 +17,6 @@ from .array import (
     SwapLabel,
 )
 from .base import GradedNoise, LabelNoise
-from .cohort import choose_patients, corrupt_cohort
 from .dictionary import (
     ContourKnotLabelD,
     ContourKnotLabeld,
@@ -133,8 +132,6 @@ __all__ = [
     "SwapLabelDict",
     "SwapLabeld",
     "apply_noise",
-    "choose_patients",
-    "corrupt_cohort",
     "make_annotator",
     "replay",
 ]

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..core.masks import bounding_box
 from .base import GradedNoise, LabelNoise, low_and_high
-from .functional import bounding_box
 from .missing import count_components
 from .models import NoiseRecord
 

@@ -21,8 +21,9 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 from monai.utils import convert_to_dst_type
 
-from ..labels import index_map
-from .functional import case_generator, inscribed_radius
+from ..core.index_map import index_map
+from ..core.masks import inscribed_radius
+from ..core.seeding import case_generator
 from .models import GRADED, NoiseRecord, apply_noise
 from .search import magnitude_for_dice
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .functional import Box
+from ..core.masks import Box
 
 __all__ = ["Canvas", "irregularity", "smooth_field"]
 

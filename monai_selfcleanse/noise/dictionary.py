@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from ..cases import case_of
+from ..core.case_id import case_of
 from . import array
 from .base import LabelNoise
 
@@ -37,8 +37,8 @@ class LabelNoised(MapTransform):
     """Apply one label noise to keys of a case's dictionary, and record what was done.
 
     The case's id is ``data["case"]`` where present, else the image's file name (see
-    :func:`monai_selfcleanse.cases.case_of`). The record is a JSON text, a list of parameter dictionaries that name
-    their ``key``, under ``record_key``; it is appended to what is there, so that transforms can follow one another
+    :func:`monai_selfcleanse.core.case_id.case_of`). The record is a JSON text, a list of parameter dictionaries that
+    name their ``key``, under ``record_key``; it is appended to what is there, so that transforms can follow one another
     (give two of one class different seeds, or they corrupt the same cases). A case without change has ``"[]"``. The
     voxel size is a ``MetaTensor``'s own; for any other array a voxel counts 1 mm.
 
@@ -47,7 +47,7 @@ class LabelNoised(MapTransform):
         noise: the array transform.
         record_key: where the record goes; None for nowhere.
         patients: if given, only cases of these patients (``data["patient"]``, without it the case's id) are corrupted;
-            :func:`monai_selfcleanse.noise.choose_patients` draws an exact share.
+            :func:`monai_selfcleanse.data.noisy_cohort.choose_patients` draws an exact share.
         allow_missing_keys: do not raise where a key is missing.
     """
 

@@ -26,9 +26,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from ..core.masks import Box, bounding_box
 from . import border, missing, motion, spurious
 from .canvas import Canvas
-from .functional import Box, bounding_box
 
 __all__ = ["GRADED", "NoiseRecord", "apply_noise", "extent_mm", "graded_canvas", "graded_outline", "replay"]
 

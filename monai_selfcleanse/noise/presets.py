@@ -13,9 +13,9 @@ from itertools import product
 
 import numpy as np
 
+from ..core.seeding import case_generator
 from .array import DilateLabel, DropLabel, ErodeLabel
 from .base import LabelNoise
-from .functional import case_generator
 from .models import NoiseRecord, apply_noise
 
 __all__ = ["PRESETS", "Annotator", "make_annotator"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.masks import Box, bounding_box
 from .canvas import Canvas
-from .functional import Box, bounding_box
 from .models import GRADED, extent_mm, graded_canvas, graded_outline
 
 __all__ = ["magnitude_for_dice"]

@@ -11,7 +11,7 @@ from monai.data import DataLoader
 from monai.data.utils import set_rnd
 
 from monai_selfcleanse.data import CaseDataset
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.transforms import CleansedLabeld
 
 CASES = [{"case": name} for name in "abcdef"]

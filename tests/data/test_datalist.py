@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers import NAMES, read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti
 
-from monai_selfcleanse.cases import check_unique_cases
+from monai_selfcleanse.cases.case import check_unique_cases
 from monai_selfcleanse.data import Cohort, check_structures, find_cases
 
 

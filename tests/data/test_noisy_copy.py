@@ -15,7 +15,7 @@ from helpers import files_below, read_nifti, tiny_image, tiny_label, write_decat
 from monai_selfcleanse.data import Cohort
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
 from monai_selfcleanse.data.noisy_copy import copy_with_noise, find_labels
-from monai_selfcleanse.noise.functional import dice, hausdorff95
+from monai_selfcleanse.core.masks import dice, hausdorff95
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from monai.transforms import Activationsd, Compose
 from torch.utils.data import Dataset, Sampler
 
 from monai_selfcleanse.data import CaseDataset
-from monai_selfcleanse.engines import PrepareBatchWeighted
+from monai_selfcleanse.prepare_batch import PrepareBatchWeighted
 from monai_selfcleanse.losses import WeightedDiceCELoss
 from monai_selfcleanse.transforms import CleansedLabeld
 

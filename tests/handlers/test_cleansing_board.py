@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.handlers import CleansingBoard, LabelFilter
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.cases.store import CaseStore
 
 
 class Recorder:

@@ -19,17 +19,10 @@ from monai.data import DistributedSampler
 from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.data import cohort
-from monai_selfcleanse.distributed import RankZeroError, check_shared, dealt_out, on_rank_zero
-from monai_selfcleanse.handlers import (
-    BroadcastBuffers,
-    EpochSeeder,
-    LabelCleanser,
-    LabelFilter,
-    TrainingCheckpoint,
-    WeightsSaver,
-)
-from monai_selfcleanse.noise.cohort import corrupt_cohort
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.distributed import (RankZeroError, check_shared, merge_shares, on_rank_zero)
+from monai_selfcleanse.handlers import (BroadcastBuffers, EpochSeeder, LabelCleanser, LabelFilter, TrainingCheckpoint, WeightsSaver)
+from monai_selfcleanse.data.noisy_cohort import corrupt_cohort
+from monai_selfcleanse.cases.store import CaseStore
 
 WORLD = 2
 
@@ -298,5 +291,5 @@ def test_alone_nothing_is_made(tmp_path: Path) -> None:
 
 def test_items_keep_the_order_in_which_they_were_dealt() -> None:
     hands = [{"a": 0, "d": 3, "g": 6}, {"b": 1, "e": 4}, {"c": 2, "f": 5}]
-    assert list(dealt_out(hands).items()) == [(letter, i) for i, letter in enumerate("abcdefg")]
-    assert dealt_out([{"a": 0, "c": 2}, {"b": 1, "a": 9}]) == {"a": 0, "b": 1, "c": 2}
+    assert list(merge_shares(hands).items()) == [(letter, i) for i, letter in enumerate("abcdefg")]
+    assert merge_shares([{"a": 0, "c": 2}, {"b": 1, "a": 9}]) == {"a": 0, "b": 1, "c": 2}

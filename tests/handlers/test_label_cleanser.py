@@ -13,11 +13,11 @@ from helpers import NAMES, judged_cohort, read_nifti
 from ignite.engine import Engine, Events
 from oracle import make_cases, make_trainer, spoil
 
-from monai_selfcleanse.export import write_cleansed_labels, write_nnunet_dataset
-from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
-from monai_selfcleanse.mixture import FilterDecision
-from monai_selfcleanse.report import look_at_suspects
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.results import write_cleansed_labels, write_nnunet_dataset
+from monai_selfcleanse.handlers import (LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents)
+from monai_selfcleanse.core.mixture import FilterDecision
+from monai_selfcleanse.results import illustrate_suspects
+from monai_selfcleanse.cases.store import CaseStore
 
 
 def trained(
@@ -298,7 +298,7 @@ def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(t
         write_nnunet_dataset(judged.data, judged.rows, NAMES, store, out / "Dataset501_Mine", {}, ignore=True)
         on_disk = read_nifti(out / "cleansed" / "labelsTr" / "0.nii.gz")
         exported = read_nifti(out / "Dataset501_Mine" / "labelsTr" / "a.nii.gz")
-        pictured = next(iter(look_at_suspects(judged.data, judged.rows, store, 1))).pictures[0].cleansed
+        pictured = next(iter(illustrate_suspects(judged.data, judged.rows, store, 1))).pictures[0].cleansed
         for label in (target, on_disk, exported):
             assert (label == 1).sum() == rows * 4 * 3
         assert (exported == 4).sum() == (4 - rows) * 4 * 3  # nnU-Net's ignore

@@ -13,7 +13,7 @@ from ignite.engine import Engine
 from oracle import make_cases, make_trainer, spoil
 
 from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult, SelfCleanseEvents
-from monai_selfcleanse.store import CaseStore
+from monai_selfcleanse.cases.store import CaseStore
 
 
 def filtered(cases: list[dict[str, Any]], path: Path, epochs: int = 2, **options: Any) -> tuple[Any, LabelFilter]:
@@ -190,7 +190,7 @@ def test_logits_instead_of_probabilities_are_refused(tmp_path: Path) -> None:
         ({"warmup_epochs": 0}, "warmup_epochs"),
         ({"interval": 0}, "interval"),
         ({"threshold": 1.0}, "threshold"),
-        ({"min_gap": float("nan")}, "min_gap"),
+        ({"min_separation": float("nan")}, "min_separation"),
         ({"max_share": 1.5}, "max_share"),
         ({"min_cases": 0}, "min_cases"),
         ({"structures": []}, "structures"),

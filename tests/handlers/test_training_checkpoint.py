@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EMAHandler
 
-from monai_selfcleanse.handlers import EpochSeeder, TrainingCheckpoint, WeightsSaver, use_handler
+from monai_selfcleanse.handlers import (EpochSeeder, TrainingCheckpoint, WeightsSaver, existing_handler)
 
 
 def draw() -> float:
@@ -203,4 +203,4 @@ def test_weights_are_written_only_when_training_completes(tmp_path: Path) -> Non
 
 def test_use_handler_returns_what_it_is_given() -> None:
     handler = EpochSeeder(0)
-    assert use_handler(handler) is handler
+    assert existing_handler(handler) is handler

@@ -20,33 +20,9 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose, LazyTransform, MapTransform, RandomizableTrait, Transform
 
 from monai_selfcleanse import noise as noise_package
-from monai_selfcleanse.noise import (
-    PRESETS,
-    Annotator,
-    ContourKnotLabel,
-    DilateLabel,
-    DropLabel,
-    DropLabeld,
-    ElasticLabel,
-    ErodeLabel,
-    ErodeLabeld,
-    ExtendLabel,
-    FalsePositiveLabel,
-    LabelNoise,
-    LabelNoised,
-    MarkovWalkLabel,
-    PolygonLabel,
-    RotateLabel,
-    ScaleLabel,
-    ShiftLabel,
-    SmoothLabel,
-    SwapLabel,
-    apply_noise,
-    choose_patients,
-    make_annotator,
-    replay,
-)
-from monai_selfcleanse.noise.functional import dice
+from monai_selfcleanse.noise import (PRESETS, Annotator, ContourKnotLabel, DilateLabel, DropLabel, DropLabeld, ElasticLabel, ErodeLabel, ErodeLabeld, ExtendLabel, FalsePositiveLabel, LabelNoise, LabelNoised, MarkovWalkLabel, PolygonLabel, RotateLabel, ScaleLabel, ShiftLabel, SmoothLabel, SwapLabel, apply_noise, make_annotator, replay)
+from monai_selfcleanse.data.noisy_cohort import choose_patients
+from monai_selfcleanse.core.masks import dice
 
 Image = np.ndarray | torch.Tensor
 Maker = Callable[..., LabelNoise]

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
 from monai_selfcleanse.noise import apply_noise
-from monai_selfcleanse.noise import functional as F
+from monai_selfcleanse.core import masks as F
 from monai_selfcleanse.noise.canvas import Canvas
 from monai_selfcleanse.noise.missing import count_components
 from monai_selfcleanse.noise.models import GRADED

@@ -1,0 +1,22 @@
+"""One case on disk: its dictionary, its files, what looks saw of it, and what a training takes it for."""
+
+from .case import check_unique_cases, decollated, label_file_of
+from .label_file import GivenLabel, read_label, save_index_map
+from .look import score_case
+from .store import CaseStore, SeenCase, StoreLike
+from .view import CaseView, view_case
+
+__all__ = [
+    "CaseStore",
+    "CaseView",
+    "GivenLabel",
+    "SeenCase",
+    "StoreLike",
+    "check_unique_cases",
+    "decollated",
+    "label_file_of",
+    "read_label",
+    "save_index_map",
+    "score_case",
+    "view_case",
+]

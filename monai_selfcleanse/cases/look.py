@@ -1,0 +1,50 @@
+"""One case in a look: its label is scored against a prediction, and what was seen is kept.
+
+Training, audit and :func:`monai_selfcleanse.judge_labels` all take this path, so the same label and prediction get the
+same evidence everywhere.
+"""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+
+from ..core.judgement import LabelJudge
+from .store import CaseStore
+
+__all__ = ["score_case"]
+
+
+def score_case(
+    judge: LabelJudge,
+    store: CaseStore,
+    case: str,
+    given: np.ndarray,
+    probabilities: np.ndarray,
+    affine: np.ndarray,
+    confidence: np.ndarray | None = None,
+    fingerprint: str = "",
+) -> dict[str, np.ndarray]:
+    """Score one case's label, and keep label, prediction and evidence in the store.
+
+    Args:
+        judge: the structures, and whether labels are partial.
+        store: where it goes.
+        case: the case's id.
+        given: index map, shape ``spatial`` (2 or 3 axes).
+        probabilities: class probabilities ``(C, *spatial)`` in [0, 1].
+        affine: voxel to world, ``(4, 4)``, mm.
+        confidence: how far the most probable class is to be trusted where a label is redrawn, ``spatial`` in [0, 1];
+            None for its probability.
+        fingerprint: what the evidence rests on, for :meth:`CaseStore.read_evidence`.
+
+    Returns:
+        Evidence ``(K,)`` by name, see :func:`monai_selfcleanse.core.evidence.structure_evidence`.
+
+    Raises:
+        ValueError: shapes do not fit, or the probabilities are none.
+    """
+    probabilities = judge.in_label_terms(given, probabilities)
+    evidence = judge.evidence(given, probabilities, nib.affines.voxel_sizes(affine))
+    store.write_seen(case, given, probabilities, affine, confidence, evidence, fingerprint)
+    return evidence

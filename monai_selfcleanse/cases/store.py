@@ -1,0 +1,210 @@
+"""What the looks saw and the cleanser made, one file a case, where every worker and rank can read it.
+
+Layout of the folder::
+
+    seen/CASE.npz          what the last look saw of the case: given label, prediction, confidence, affine, evidence,
+    and
+                           the fingerprint of what these rest on
+    targets/3/CASE.npy     the third cleansing's targets; cases without one train on their given label
+    targets/3/LEFT_OUT     ids of the cases that nobody trains on meanwhile, as JSON
+    targets/CURRENT        number of the cleansing in force; 0 or no file: given labels everywhere
+
+All files are written atomically, and a cleansing comes into force at once, by the one small file that names it. The one
+before it is kept until the next, so that a run resumed from its last checkpoint finds the targets it had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import numpy as np
+
+from ..core.cleansing import MIN_CONFIDENCE
+from ..files import atomic_path
+
+__all__ = ["CaseStore", "SeenCase", "StoreLike"]
+
+_EVIDENCE = "evidence_"
+"""What the names of evidence begin with in a file."""
+
+
+@dataclass(frozen=True)
+class SeenCase:
+    """One case on the network's grid.
+
+    Attributes:
+        given: given label, index map of shape ``spatial``.
+        predicted: most probable class, same shape.
+        confidence: its probability in [0, 1], same shape, float32 in steps of 1/255.
+        affine: voxel to world, ``(4, 4)``.
+        min_confidence: the store's.
+    """
+
+    given: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    affine: np.ndarray
+    min_confidence: float = MIN_CONFIDENCE
+
+
+class CaseStore:
+    """A folder of predictions and targets; nothing is made before something is written.
+
+    Args:
+        directory: the folder.
+        min_confidence: confidence, in [0, 1], from which on a prediction may redraw a label
+            (:func:`monai_selfcleanse.core.cleansing.cleanse_label`). It is the store's, so that targets for training,
+            labels on disk, report, pictures and exports, which all read predictions here, show one and the same label.
+
+    Raises:
+        ValueError: ``min_confidence`` is out of range.
+    """
+
+    def __init__(self, directory: str | os.PathLike, min_confidence: float = MIN_CONFIDENCE) -> None:
+        if not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence must lie in [0, 1], got {min_confidence}")
+        self.directory = Path(directory)
+        self.min_confidence = min_confidence
+
+    @classmethod
+    def at(cls, store: StoreLike) -> CaseStore:
+        """The store itself, or the one in a folder: what every argument ``store`` of this package takes."""
+        return store if isinstance(store, CaseStore) else cls(store)
+
+    def write_seen(
+        self,
+        case: str,
+        given: np.ndarray,
+        probabilities: np.ndarray,
+        affine: np.ndarray,
+        confidence: np.ndarray | None = None,
+        evidence: Mapping[str, np.ndarray] | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        """Keep what a look saw of a case, in two bytes a voxel and the given label.
+
+        Args:
+            case: the case's id.
+            given: index map, shape ``spatial``.
+            probabilities: ``(C, *spatial)`` in [0, 1].
+            affine: voxel to world, ``(4, 4)``.
+            confidence: that of the most probable class, in [0, 1], shape ``spatial``; None for its probability.
+            evidence: arrays by name, for :meth:`read_evidence`.
+            fingerprint: what the evidence rests on.
+        """
+        if confidence is None:
+            confidence = probabilities.max(0)
+        kept: dict[str, Any] = {f"{_EVIDENCE}{name}": values for name, values in (evidence or {}).items()}
+        with atomic_path(self._file("seen", case, ".npz")) as part:
+            np.savez_compressed(
+                part,
+                given=_smallest(given),
+                predicted=_smallest(probabilities.argmax(0)),
+                confidence=np.rint(np.clip(confidence, 0, 1) * 255).astype(np.uint8),
+                affine=np.asarray(affine, dtype=np.float64),
+                fingerprint=np.array(fingerprint),
+                **kept,
+            )
+
+    def read_evidence(self, case: str, fingerprint: str) -> dict[str, np.ndarray] | None:
+        """Evidence that the last look kept of a case.
+
+        Returns:
+            None where there is none, where it rests on something else, or where the file is damaged.
+        """
+        try:
+            with np.load(self._file("seen", case, ".npz")) as file:
+                if "fingerprint" not in file or str(file["fingerprint"]) != fingerprint:
+                    return None
+                return {key[len(_EVIDENCE) :]: file[key] for key in file if key.startswith(_EVIDENCE)}
+        except Exception:  # a damaged archive raises much: EOFError, zlib.error, NotImplementedError
+            return None
+
+    def read_seen(self, case: str) -> SeenCase:
+        """What the last look saw of a case.
+
+        Raises:
+            FileNotFoundError: no look has seen the case.
+        """
+        with np.load(self._file("seen", case, ".npz")) as file:
+            confidence = file["confidence"].astype(np.float32) / 255
+            return SeenCase(file["given"], file["predicted"], confidence, file["affine"], self.min_confidence)
+
+    def write_target(self, version: int, case: str, target: np.ndarray, weight: np.ndarray) -> None:
+        """Add a case's target (index map) and voxel weights (in [0, 1], kept in steps of 1/255) to a cleansing."""
+        folder = f"targets/{version}"
+        with atomic_path(self._file(folder, case, ".npy")) as part:
+            np.save(part, np.stack([target.astype(np.uint8), np.rint(weight * 255).astype(np.uint8)]))
+
+    def read_target(self, case: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Target and weights (float32) of a case in the cleansing in force; None: train on the given label."""
+        version = self.version
+        path = self._file(f"targets/{version}", case, ".npy")
+        if version == 0 or not path.exists():
+            return None
+        target, weight = np.load(path)
+        return target, weight.astype(np.float32) / 255
+
+    def has_target(self, version: int, case: str) -> bool:
+        """Whether a cleansing has a target for the case."""
+        return self._file(f"targets/{version}", case, ".npy").exists()
+
+    def write_left_out(self, version: int, cases: Collection[str]) -> None:
+        """Add to a cleansing which cases are not trained on while it is in force."""
+        with atomic_path(self.directory / "targets" / str(version) / "LEFT_OUT") as part:
+            part.write_text(json.dumps(sorted(cases)))
+
+    def read_left_out(self, version: int) -> frozenset[str]:
+        """Cases that are not trained on while that cleansing is in force."""
+        try:
+            return frozenset(json.loads((self.directory / "targets" / str(version) / "LEFT_OUT").read_text()))
+        except FileNotFoundError:
+            return frozenset()
+
+    @property
+    def version(self) -> int:
+        """Number of the cleansing in force, 0 for none."""
+        try:
+            return int((self.directory / "targets" / "CURRENT").read_text())
+        except FileNotFoundError:
+            return 0
+
+    def publish(self, version: int) -> None:
+        """Put a cleansing into force (0: the given labels), and delete all but it and the one before."""
+        if version > 0 or self.version > 0:
+            with atomic_path(self.directory / "targets" / "CURRENT") as part:
+                part.write_text(str(version))
+        for folder in (self.directory / "targets").glob("[0-9]*"):
+            if int(folder.name) not in (version, version - 1):
+                shutil.rmtree(folder)
+
+    def _file(self, folder: str, case: str, ending: str) -> Path:
+        name = quote(case, safe="")
+        if case != case.lower():  # some file systems hold A and a for one; no quoted id has a plus
+            name += "+" + hashlib.sha256(case.encode()).hexdigest()[:8]
+        if len(name) > 120:  # file systems end at 255 bytes
+            name = name[:80] + hashlib.sha256(case.encode()).hexdigest()[:32]
+        return self.directory / folder / (name + ending)
+
+
+StoreLike: TypeAlias = CaseStore | str | os.PathLike
+"""A store, or its folder."""
+
+
+def _smallest(label: np.ndarray) -> np.ndarray:
+    """The same index map as uint8, in which targets are kept.
+
+    Raises:
+        ValueError: a value does not fit.
+    """
+    if label.size and not 0 <= label.min() <= label.max() <= 255:
+        raise ValueError(f"labels must lie in 0 ... 255, got {label.min()} ... {label.max()}")
+    return label.astype(np.uint8)

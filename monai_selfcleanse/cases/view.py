@@ -1,0 +1,151 @@
+"""A judged case on the grid of its label's own file: where its user looks at it, and where labels are written.
+
+Also what all pictures of slices share: how they are turned, and their grey levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import SpatialResample
+
+from ..core.case_id import case_of, images_of
+from ..core.cleansing import cleanse_label
+from .label_file import GivenLabel, read_label
+from .nifti import image_channels
+from .store import SeenCase
+
+__all__ = ["CaseView", "ScreenTurn", "grey_levels", "view_case"]
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One case with what was given, predicted and made of it.
+
+    All arrays are of the label file's shape (2 or 3 axes); slices are counted along its last axis, from 0.
+
+    Attributes:
+        data: the case's dictionary (:mod:`monai_selfcleanse.cases.case`).
+        label: the given label with its file.
+        predicted: most probable class, int64; 0 outside of what the network has seen.
+        confidence: its probability in [0, 1], float32; 0 outside of what the network has seen.
+        redrawn: the structures that the cleansed label has redrawn.
+        min_confidence: confidence from which on the prediction may redraw the label.
+    """
+
+    data: Mapping[str, Any]
+    label: GivenLabel
+    predicted: np.ndarray
+    confidence: np.ndarray
+    redrawn: tuple[int, ...]
+    min_confidence: float
+
+    @property
+    def case(self) -> str:
+        """The case's id."""
+        return case_of(self.data)
+
+    @property
+    def given(self) -> np.ndarray:
+        """The given label, an index map."""
+        return self.label.index
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Voxel size in mm, one number an axis of the label."""
+        return nib.affines.voxel_sizes(self.label.file.affine)[: self.given.ndim]
+
+    @cached_property
+    def cleansed(self) -> np.ndarray:
+        """The cleansed label, by the rule of training (:func:`monai_selfcleanse.core.cleansing.cleanse_label`)."""
+        return cleanse_label(self.given, self.predicted, self.confidence, self.redrawn, self.min_confidence)[0]
+
+    def read_image(self) -> np.ndarray:
+        """The first channel of the image, of the label's shape.
+
+        Raises:
+            ValueError: the image's shape is another.
+            OSError: the file cannot be read (nibabel raises errors of its own as well).
+        """
+        image = image_channels(images_of(self.data), self.given.ndim)[0]
+        if image.shape != self.given.shape:
+            raise ValueError(f"{self.data['image']}: has shape {image.shape}, its label {self.given.shape}")
+        return np.asanyarray(image.dataobj)
+
+
+def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = ()) -> CaseView:
+    """Read a case's given label, and bring the prediction onto its grid.
+
+    Args:
+        data: the case's dictionary, with paths.
+        seen: what the network saw, on the network's grid.
+        redrawn: the structures that the cleansed label has redrawn.
+    """
+    label = read_label(data["label"])
+    predicted, confidence = _on_grid(seen, label.index.shape, label.file.affine)
+    return CaseView(data, label, predicted, confidence, tuple(redrawn), seen.min_confidence)
+
+
+def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and confidence on another grid; outside the seen volume, background with confidence 0."""
+    if seen.given.shape == shape and np.allclose(seen.affine, affine, atol=1e-4):
+        return seen.predicted.astype(np.int64), seen.confidence
+    n_classes = int(seen.predicted.max()) + 1
+    one_hot = torch.nn.functional.one_hot(torch.as_tensor(seen.predicted.astype(np.int64)), n_classes).movedim(-1, 0)
+    stacked = torch.cat([one_hot.float(), torch.as_tensor(seen.confidence)[None]])
+    resample = SpatialResample(mode="bilinear", padding_mode="zeros")
+    moved = resample(MetaTensor(stacked, affine=torch.as_tensor(seen.affine)), torch.as_tensor(affine), shape)
+    array = moved.numpy()
+    return array[:-1].argmax(0), array[-1]
+
+
+_OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
+
+
+class ScreenTurn:
+    """From a slice ``(axis 0, axis 1)`` to rows and columns of a screen, as viewers of medical images show it.
+
+    Columns run to the patient's left, in sagittal slices to posterior; rows run to posterior, else to inferior. Oblique
+    slices are turned by their nearest axes.
+
+    Args:
+        affine: of the volume, voxel to world (RAS, mm), ``(4, 4)``.
+
+    Attributes:
+        spacing: distance of two rows and of two columns in mm.
+        edges: what lies beyond the left and the top edge, as letters (R, L, A, P, S, I).
+    """
+
+    _COLUMNS, _ROWS = ("L", "P"), ("P", "I")
+
+    def __init__(self, affine: np.ndarray) -> None:
+        codes, spacing = nib.aff2axcodes(affine)[:2], nib.affines.voxel_sizes(affine)
+        self.transpose = codes[0] in ("L", "R") or (codes[0] in ("A", "P") and codes[1] in ("S", "I"))
+        row, column = (codes[1], codes[0]) if self.transpose else codes
+        self.flip = tuple(
+            slice(None, None, 1 if code in wanted else -1)
+            for code, wanted in ((row, self._ROWS), (column, self._COLUMNS))
+        )
+        self.spacing = (spacing[1], spacing[0]) if self.transpose else (spacing[0], spacing[1])
+        to_right, to_bottom = (
+            code if code in wanted else _OPPOSITE[code] for code, wanted in ((column, self._COLUMNS), (row, self._ROWS))
+        )
+        self.edges = (_OPPOSITE[to_right], _OPPOSITE[to_bottom])
+
+    def __call__(self, plane: np.ndarray) -> np.ndarray:
+        """Turn an array ``(axis 0, axis 1)``."""
+        return (plane.T if self.transpose else plane)[self.flip]
+
+
+def grey_levels(image: np.ndarray) -> np.ndarray:
+    """Intensities as uint8, of the same shape: the 0.5th percentile is black, the 99.5th white, NaN black."""
+    low, high = np.nanpercentile(image, [0.5, 99.5])
+    scaled = np.nan_to_num((image - low) / max(float(high - low), 1e-12), nan=0.0)
+    return np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)

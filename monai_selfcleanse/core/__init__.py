@@ -1,0 +1,25 @@
+"""The mathematics, on arrays: evidence about a label, the mixture, the judgement, and the cleansed label.
+
+Nothing here reads a file or knows an engine, and nothing imports another part of the package.
+"""
+
+from .cleansing import cleanse_label, untrusted_voxels
+from .evidence import EVIDENCE, reason_for, structure_evidence, surprise
+from .judgement import Judgement, LabelJudge, cases_to_leave_out
+from .mixture import FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
+
+__all__ = [
+    "EVIDENCE",
+    "FilterDecision",
+    "Judgement",
+    "LabelJudge",
+    "ScoreMixture",
+    "cases_to_leave_out",
+    "cleanse_label",
+    "filter_labels",
+    "fit_score_mixture",
+    "reason_for",
+    "structure_evidence",
+    "surprise",
+    "untrusted_voxels",
+]

@@ -1,0 +1,155 @@
+"""The label cleanser's mathematics: from a given label and a prediction to a pseudo low-noise label.
+
+Knows arrays only, and is applied on the network's grid for training as on the given label's own for the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .masks import debatable_slices
+
+__all__ = ["MIN_CONFIDENCE", "cleanse_label", "untrusted_voxels"]
+
+MIN_CONFIDENCE = 0.65
+"""Confidence from which on a prediction may redraw a label, where nothing else is asked for."""
+
+ONE_SIDED_RATIO = 4
+"""How many times a label's errors to one side, and what it is right about, must outnumber its errors to the other."""
+
+MIN_SHARE_IN_OTHERS = 0.25
+"""Share of a predicted structure that must lie in what was given as other ones for it to be drawn into them."""
+
+MIN_CONFIDENCE_NEIGHBOUR = 0.9
+"""Confidence from which on another structure, which is not redrawn, gets what a redrawn one gives up."""
+
+
+def cleanse_label(
+    given: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    structures: Sequence[int],
+    min_confidence: float = MIN_CONFIDENCE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pseudo-label of one case, and how much each of its voxels may count.
+
+    Wherever the given label or the prediction speaks of a structure that is to be redrawn, the prediction decides if it
+    is sure enough, except in slices at the structure's ends that are a matter of opinion
+    (:func:`monai_selfcleanse.core.masks.debatable_slices`); everywhere else the given label is kept as it is. So the
+    structure is redrawn, or restored where it is missing. From another structure it takes voxels only if more than
+    :data:`MIN_SHARE_IN_OTHERS` of what the network sees of it lies in others: a tumour that was missed in a liver is
+    restored, a border between neighbours does not move into the other one. What it gives up may become another's; one
+    that is not redrawn as well ends there by its own label, so the network must be sure by
+    :data:`MIN_CONFIDENCE_NEIGHBOUR`.
+
+    A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED_RATIO` times as
+    many of the prediction's voxels as it has beyond them, and these are less than that part of what the two share
+    (missing slices, drawn too narrow), those that it has stay; in the opposite case (drawn too wide), none are added.
+    Labels in the wrong place, or swapped, share too little for that.
+
+    A structure that the network does not see where it may be drawn, or is sure of nowhere there, is not deleted: the
+    network may just not know it. Its given voxels stay and weigh 0 where the network sees something else.
+
+    Args:
+        given: index map of any shape; slices of a volume are counted along the last axis.
+        predicted: the network's most probable class, same shape.
+        confidence: its probability, same shape, in [0, 1].
+        structures: those to redraw, of which the given label is suspected; none returns it with full weight.
+        min_confidence: where the network is less sure than this, the given label stands.
+
+    Returns:
+        The target, of ``given``'s dtype, and the weights, float32 in {0, 1}.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    if not given.shape == predicted.shape == confidence.shape:
+        raise ValueError(
+            f"given label {given.shape}, prediction {predicted.shape} and confidence {confidence.shape} must be of "
+            "one shape"
+        )
+    target = given.copy()
+    weight = np.ones(given.shape, dtype=np.float32)
+    redrawn, _, kept = _decided(given, predicted, confidence, structures, min_confidence)
+    target[redrawn] = predicted[redrawn]
+    weight[kept & (target == given)] = 0.0
+    return target, weight
+
+
+def untrusted_voxels(
+    given: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    structures: Sequence[int],
+    min_confidence: float = MIN_CONFIDENCE,
+) -> np.ndarray:
+    """Voxels on which neither the annotator nor the network can be trusted: what an ``ignore`` label is for.
+
+    There the two disagree about a structure that is to be redrawn and the network is too unsure of it, so that
+    :func:`cleanse_label` keeps what was given for want of better; or the given label has such a structure that the
+    network does not see at all, or is sure of nowhere.
+
+    Args:
+        given, predicted, confidence, structures, min_confidence: as for :func:`cleanse_label`.
+
+    Returns:
+        Boolean, of ``given``'s shape.
+    """
+    redrawn, unsure, kept = _decided(given, predicted, confidence, structures, min_confidence)
+    return (unsure & (given != predicted)) | (kept & ~redrawn)
+
+
+def _decided(
+    given: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, structures: Sequence[int], min_confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the prediction decides, where it would if it were sure, and what stays of suspects that it sees nowhere."""
+    closed = _closed_to_redrawing(given, predicted, structures)
+    sure = _sure(predicted, confidence, structures, min_confidence)
+    disputed, kept = np.zeros(given.shape, dtype=bool), np.zeros(given.shape, dtype=bool)
+    for k in structures:
+        has, sees = given == k, predicted == k
+        decides = (has | sees) & ~closed & ~debatable_slices(has, sees)
+        if (sees & sure & ~closed).any():
+            decides = _without_the_trusted_side(has, sees, decides)
+        else:  # the network may just not know the structure: what the label has of it stays
+            kept |= decides & has & ~sees
+            decides &= ~has
+        disputed |= decides
+    return disputed & sure, disputed & ~sure, kept
+
+
+def _closed_to_redrawing(given: np.ndarray, predicted: np.ndarray, structures: Sequence[int]) -> np.ndarray:
+    """Voxels of structures that are not redrawn, but where a redrawn one is seen to lie for a good part in others."""
+    closed = ~np.isin(given, [0, *structures])
+    for k in structures:
+        sees = predicted == k
+        if np.count_nonzero(sees & closed) > MIN_SHARE_IN_OTHERS * np.count_nonzero(sees):
+            closed &= ~sees
+    return closed
+
+
+def _sure(
+    predicted: np.ndarray, confidence: np.ndarray, structures: Sequence[int], min_confidence: float
+) -> np.ndarray:
+    """Where the prediction is sure enough: surer where it gives a voxel to a neighbour that is not redrawn."""
+    neighbour = ~np.isin(predicted, [0, *structures])
+    return confidence >= np.where(neighbour, max(min_confidence, MIN_CONFIDENCE_NEIGHBOUR), min_confidence)
+
+
+def _without_the_trusted_side(has: np.ndarray, sees: np.ndarray, decides: np.ndarray) -> np.ndarray:
+    """Voxels to decide on, less those on the side on which a label that errs to the other side alone is believed.
+
+    Args:
+        has, sees: the structure's voxels in the given label and in the prediction.
+        decides: the voxels to decide on.
+    """
+    lacks, exceeds = np.count_nonzero(decides & ~has), np.count_nonzero(decides & ~sees)
+    if min(lacks, exceeds) * ONE_SIDED_RATIO > np.count_nonzero(has & sees):
+        return decides
+    if lacks > ONE_SIDED_RATIO * exceeds:
+        return decides & ~has
+    if exceeds > ONE_SIDED_RATIO * lacks:
+        return decides & has
+    return decides

@@ -1,0 +1,280 @@
+"""From evidence about every label of a cohort to a judgement on each: what training and audit have in common.
+
+Knows arrays only: no files, no network, no engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .evidence import EVIDENCE, merge_unannotated, reason_for, structure_evidence, surprise
+from .mixture import FilterDecision, filter_labels
+
+__all__ = [
+    "BEYOND_DOUBT",
+    "LEAVE_OUT_SEPARATION",
+    "REDRAW_MARGIN",
+    "REPORT_COLUMNS",
+    "UNANNOTATED",
+    "Judgement",
+    "LabelJudge",
+    "cases_to_leave_out",
+    "rows_by_case",
+]
+
+BEYOND_DOUBT = 0.1
+"""Clean probability below which a suspect is beyond doubt: it may be redrawn, and its case left out of a training."""
+
+LEAVE_OUT_SEPARATION = 0.25
+"""Separation of a structure's two groups (``FilterDecision.separation``, in Dice) from which on its suspects may cost a
+training their cases."""
+
+REDRAW_MARGIN = 0.1
+"""How much less Dice than for a typical trusted label the network may expect of its drawing that replaces a label."""
+
+_LEAVE_OUT_FROM, _LEAVE_OUT_UP_TO = 1 / 3, 0.8
+"""Share of its structures from which on a case is left out, and share of the cases that may be."""
+
+REPORT_COLUMNS = (
+    "case",
+    "structure",
+    "structure_name",
+    "clean_probability",
+    "suspected",
+    "redrawn",
+    "reason",
+    *EVIDENCE,
+)
+"""Keys of :meth:`Judgement.rows`, and columns of ``label_report.csv``; :mod:`monai_selfcleanse.core.evidence` explains
+the evidence."""
+
+UNANNOTATED = "not annotated"
+"""In place of a reason, where a partial label lacks the structure."""
+
+Row = dict[str, Any]
+"""One label, by :data:`REPORT_COLUMNS`."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of every label of a cohort; ``n`` cases, ``K`` structures.
+
+    Attributes:
+        cases: ids of the cases, in the data set's order.
+        structures: the structures judged.
+        names: a name for each structure.
+        evidence: arrays ``(n, K)`` by name; see :func:`monai_selfcleanse.core.evidence.structure_evidence`.
+        clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
+        suspected: ``(n, K)`` bool.
+        decisions: one :class:`monai_selfcleanse.core.mixture.FilterDecision` a structure.
+        partial_labels: whether a structure that a given label lacks was taken as not annotated there.
+        redraw_margin: see :attr:`redrawn`, in Dice, at least 0; infinite where predictions do not say how sure they
+            are.
+    """
+
+    cases: tuple[str, ...]
+    structures: tuple[int, ...]
+    names: tuple[str, ...]
+    evidence: Mapping[str, np.ndarray]
+    clean_probability: np.ndarray
+    suspected: np.ndarray
+    decisions: tuple[FilterDecision, ...]
+    partial_labels: bool
+    redraw_margin: float
+
+    @property
+    def n_judged(self) -> int:
+        """Number of labels judged: all but structures that neither label nor prediction has."""
+        return int(np.count_nonzero(~np.isnan(self.evidence["score"])))
+
+    @property
+    def beyond_doubt(self) -> np.ndarray:
+        """``(n, K)`` bool: the suspected labels with a clean probability below :data:`BEYOND_DOUBT`.
+
+        The others may be right, and are for somebody to look at.
+        """
+        return self.suspected & (self.clean_probability < BEYOND_DOUBT)
+
+    @property
+    def redrawn(self) -> np.ndarray:
+        """``(n, K)`` bool: the suspects beyond doubt that the network's own drawing is to replace.
+
+        It must see the structure, and expect to draw it about as well as where the label is trusted: its expected Dice
+        may lie ``redraw_margin`` (:data:`REDRAW_MARGIN`) below the median over the structure's trusted labels, of those
+        in which it sees it. What it draws worse is often a hard case with a good label, or smaller than the others.
+        Where there is no such trusted label, all suspects beyond doubt that it sees are redrawn.
+        """
+        expected, sees = self.evidence["expected_dice"], self.evidence["predicted_ml"] > 0
+        trusted, out = sees & ~self.suspected, sees & self.beyond_doubt
+        for k in range(len(self.structures)):
+            if trusted[:, k].any():
+                out[:, k] &= expected[:, k] >= np.median(expected[trusted[:, k], k]) - self.redraw_margin
+        return out
+
+    @property
+    def by_name(self) -> dict[int, str]:
+        """The structures judged and their names."""
+        return dict(zip(self.structures, self.names, strict=True))
+
+    def rows(self) -> list[Row]:
+        """One row a case and structure, most suspect first, with :data:`REPORT_COLUMNS` as keys.
+
+        A label that is not suspected has no reason; one that was not judged since a partial label lacks the structure
+        has :data:`UNANNOTATED`.
+        """
+        out, redrawn, names = [], self.redrawn, self.by_name
+        for i, case in enumerate(self.cases):
+            for j, (structure, name) in enumerate(names.items()):
+                values = {key: float(self.evidence[key][i, j]) for key in EVIDENCE}
+                reason = reason_for(values, names) if self.suspected[i, j] else ""
+                if self.partial_labels and math.isnan(values["score"]):
+                    reason = UNANNOTATED
+                marks = {
+                    "clean_probability": float(self.clean_probability[i, j]),
+                    "suspected": int(self.suspected[i, j]),
+                    "redrawn": int(redrawn[i, j]),
+                }
+                row = {"case": case, "structure": structure, "structure_name": name, **marks, "reason": reason}
+                out.append(row | values)
+        return sorted(out, key=lambda row: (row["clean_probability"], -np.nan_to_num(row["score"]), row["case"]))
+
+    def suspects(self) -> list[Row]:
+        """The rows of the suspected labels, most suspect first."""
+        return [row for row in self.rows() if row["suspected"]]
+
+    def by_case(self, chosen: np.ndarray) -> dict[str, list[int]]:
+        """Chosen structures (``(n, K)`` bool, such as :attr:`suspected`) by case, of the cases that have one."""
+        structures = np.array(self.structures)
+        return {c: structures[row].tolist() for c, row in zip(self.cases, chosen, strict=True) if row.any()}
+
+
+class LabelJudge:
+    """Score given labels against predictions, and tell clean from noisy ones over the cohort.
+
+    Args:
+        structures: the foreground classes to judge, ``{index: name}`` or indices.
+        threshold, min_separation, max_share, min_cases, random_state: see
+            :func:`monai_selfcleanse.core.mixture.filter_labels`.
+        partial_labels: a structure that a given label lacks was not annotated there, rather than missed. It is neither
+            judged nor redrawn in that case. No structure is then found missing as a whole.
+
+    Attributes:
+        names: the structures and their names.
+
+    Raises:
+        ValueError: a number is out of range, or there is no structure.
+    """
+
+    def __init__(
+        self,
+        structures: Mapping[Any, str] | Sequence[int],
+        threshold: float = 0.5,
+        min_separation: float = 0.2,
+        max_share: float = 0.8,
+        min_cases: int = 12,
+        random_state: int = 0,
+        partial_labels: bool = False,
+    ) -> None:
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
+        if not 0 < max_share <= 1:
+            raise ValueError(f"max_share must lie in (0, 1], got {max_share}")
+        if min_cases < 1:
+            raise ValueError(f"min_cases must be at least 1, got {min_cases}")
+        if math.isnan(min_separation):
+            raise ValueError("min_separation must be a number, got nan")
+        named = structures if isinstance(structures, Mapping) else {k: f"structure {k}" for k in structures}
+        if not named or min(int(k) for k in named) < 1:
+            raise ValueError(
+                f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}"
+            )
+        self.names = {int(k): str(name) for k, name in named.items()}
+        self.partial_labels = partial_labels
+        self.gate: dict[str, Any] = {
+            "threshold": threshold,
+            "min_separation": min_separation,
+            "max_share": max_share,
+            "min_cases": min_cases,
+            "random_state": random_state,
+        }
+
+    def in_label_terms(self, given: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """The prediction ``(C, *spatial)`` in the label's terms: what is scored, and what a cleansed label is made of.
+
+        With partial labels a structure that the label lacks is background there
+        (:func:`monai_selfcleanse.core.evidence.merge_unannotated`).
+        """
+        return merge_unannotated(given, probabilities) if self.partial_labels else probabilities
+
+    def evidence(self, given: np.ndarray, probabilities: np.ndarray, spacing: Sequence[float]) -> dict[str, np.ndarray]:
+        """Evidence ``(K,)`` by name about one case; see :func:`monai_selfcleanse.core.evidence.structure_evidence`."""
+        return structure_evidence(given, probabilities, tuple(self.names), spacing)
+
+    def judge(self, cases: Sequence[str], evidence: Mapping[str, np.ndarray]) -> Judgement:
+        """Decide on a cohort.
+
+        Args:
+            cases: the ``n`` ids, at least one.
+            evidence: arrays ``(n, K)`` by name, one row a case as from :meth:`evidence`.
+        """
+        columns = zip(np.transpose(evidence["score"]), np.transpose(surprise(evidence)), strict=True)
+        decisions = tuple(filter_labels(score, surprised, **self.gate) for score, surprised in columns)
+        return Judgement(
+            tuple(cases),
+            tuple(self.names),
+            tuple(self.names.values()),
+            evidence,
+            # Where neither label nor prediction has the structure there is nothing against the label.
+            np.nan_to_num(np.stack([d.clean_probability for d in decisions], 1), nan=1.0),
+            np.stack([d.suspected for d in decisions], 1),
+            decisions,
+            self.partial_labels,
+            REDRAW_MARGIN,
+        )
+
+
+def cases_to_leave_out(
+    judgement: Judgement, min_separation: float = LEAVE_OUT_SEPARATION, trained_redrawn: np.ndarray | None = None
+) -> tuple[str, ...]:
+    """Cases that a training does better without: a third or more of their judged structures are suspected beyond doubt.
+
+    What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
+    the filter's gate let pass would grow to many. So only suspects beyond doubt count
+    (:attr:`Judgement.beyond_doubt`), and only of structures whose two groups are ``min_separation`` apart.
+
+    A case stays that has a trusted label of a structure of which no other case would have one. None is left out where
+    that would be more than four fifths of the cases.
+
+    Args:
+        judgement: on the cohort.
+        min_separation: least separation, in Dice, of the two groups of a structure whose suspects count.
+        trained_redrawn: suspects ``(n, K)`` bool that are trained on redrawn, which are as good as trusted; None for
+            none.
+
+    Returns:
+        Their ids, in the judgement's order; of a cohort in which nothing was judged or suspected, none.
+    """
+    clear = np.array([decision.separation >= min_separation for decision in judgement.decisions], dtype=bool)
+    judged = ~np.isnan(judgement.evidence["score"])
+    redrawn = np.zeros_like(judged) if trained_redrawn is None else trained_redrawn
+    trusted = judged & (~judgement.suspected | redrawn)
+    suspects = (judgement.beyond_doubt & ~redrawn & clear).sum(1)
+    out = (suspects > 0) & (suspects >= _LEAVE_OUT_FROM * judged.sum(1))
+    orphaned = trusted.any(0) & ~trusted[~out].any(0)
+    out &= ~(trusted & orphaned).any(1)
+    if out.sum() > _LEAVE_OUT_UP_TO * judged.any(1).sum():
+        return ()
+    return tuple(case for case, is_out in zip(judgement.cases, out, strict=True) if is_out)
+
+
+def rows_by_case(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by case; cases, and the rows of one, come in the rows' order."""
+    out: dict[str, list[Row]] = {}
+    for row in rows:
+        out.setdefault(row["case"], []).append(row)
+    return out

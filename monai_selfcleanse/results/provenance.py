@@ -1,0 +1,57 @@
+"""Where an exported file comes from: who made it, when, from which judgement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..core.judgement import Judgement, rows_by_case
+
+__all__ = ["PROVENANCE_FILE", "is_export", "judgement_by_case", "provenance", "write_json"]
+
+PROVENANCE_FILE = "provenance.json"
+"""Name of the file in an exported folder."""
+
+_PACKAGE = "monai-selfcleanse"
+
+
+def provenance(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Package, version, date (UTC, ISO 8601), and what judged the labels.
+
+    Args:
+        source: such as ``{"epoch": 60}`` or ``{"model": "models/model.pt"}``; values that JSON holds.
+    """
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"package": _PACKAGE, "version": __version__, "date": now, **source}
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder was exported by this package, so that a later export may take its place."""
+    try:
+        return json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))["package"] == _PACKAGE
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def judgement_by_case(judgement: Judgement) -> dict[str, dict[str, Any]]:
+    """Each case's structures by name with ``clean_probability``, ``suspected`` and ``redrawn``; most suspect first."""
+    return {
+        case: {
+            row["structure_name"]: {
+                "clean_probability": row["clean_probability"],
+                "suspected": bool(row["suspected"]),
+                "redrawn": bool(row["redrawn"]),
+            }
+            for row in rows
+        }
+        for case, rows in rows_by_case(judgement.rows()).items()
+    }
+
+
+def write_json(value: Mapping[str, Any], path: Path) -> None:
+    """Write JSON that a person can read, too."""
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,75 @@
+"""The report: the ranked list, the slices to look at, and the page, written together."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from ..cases.store import CaseStore
+from ..core.judgement import REPORT_COLUMNS, Judgement
+from ..files import atomic_path
+from ..run_folder import RunFolder
+from .page.page import write_page
+from .provenance import provenance
+from .slices import SLICE_COLUMNS
+from .suspects import Suspect, illustrate_suspects
+from .tables import open_csv, rounded, write_rows
+
+__all__ = ["UNREADABLE_COLUMNS", "write_report"]
+
+UNREADABLE_COLUMNS = ("case", "reason")
+"""Columns of ``unreadable.csv``; the case is empty for a file that belongs to none."""
+
+
+def write_report(
+    directory: str | os.PathLike,
+    judgement: Judgement,
+    data: Sequence[Mapping[str, Any]],
+    store: CaseStore,
+    source: Mapping[str, Any],
+    n_pictured: int = 200,
+    unreadable: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Write ``label_report.csv``, ``slices.csv`` and ``report.html``, and ``unreadable.csv`` if need be.
+
+    The suspected cases' files are read once, one case at a time. Each file is whole or not there, and none is put in
+    its place before all three are written: a full disk leaves an earlier report as it was.
+
+    Args:
+        directory: the folder; other files in it are left alone.
+        judgement: on the labels.
+        data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases.case`.
+        store: what the last look saw.
+        source: what judged the labels, such as ``{"epoch": 60}`` or ``{"model": "models/model.pt"}``; shown in the
+            page.
+        n_pictured: number of suspects with pictures in the page, the most suspect ones; some 30 kB each.
+        unreadable: cases that could not be judged, and why: shown in the page, and written to ``unreadable.csv``.
+
+    Raises:
+        KeyError: a suspected case is not in ``data``.
+    """
+    folder = RunFolder(directory)
+    with (
+        atomic_path(folder.label_report) as report,
+        atomic_path(folder.slices) as slices,
+        atomic_path(folder.page) as page,
+    ):
+        write_rows(judgement.rows(), REPORT_COLUMNS, report)
+        with open_csv(slices) as file:
+            suspects = _through_csv(illustrate_suspects(judgement, data, store, n_pictured), file)
+            write_page(page, judgement, suspects, provenance(source), n_pictured, unreadable)
+        if unreadable:
+            listed = [dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable]
+            with atomic_path(folder.unreadable) as part:
+                write_rows(listed, UNREADABLE_COLUMNS, part)
+
+
+def _through_csv(suspects: Iterable[Suspect], file: TextIO) -> Iterator[Suspect]:
+    """The same suspects, whose slices have been written: slices and pictures come from one reading of a case."""
+    writer = csv.DictWriter(file, SLICE_COLUMNS)
+    writer.writeheader()
+    for suspect in suspects:
+        writer.writerows(map(rounded, suspect.slices))
+        yield suspect

@@ -1,0 +1,97 @@
+"""What is left behind of a judgement: report, cleansed labels, and a closing table that says what they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..cases.store import CaseStore
+from ..core.judgement import Judgement
+from ..core.mixture import VERDICTS
+from ..run_folder import RunFolder
+from .cleansed_labels import write_cleansed_labels
+from .raters import raters_of, write_raters
+from .report import write_report
+from .truth import TruthSummary, compare_with_truth
+
+__all__ = ["TableRows", "closing_table", "write_results"]
+
+TableRows = list[tuple[str, str]]
+"""Lines of the closing table: what, and its value."""
+
+
+def write_results(
+    directory: str | os.PathLike,
+    judgement: Judgement,
+    data: Sequence[Mapping[str, Any]],
+    store: CaseStore,
+    source: Mapping[str, Any],
+    unreadable: Sequence[tuple[str, str]] = (),
+) -> TableRows:
+    """Write report and ``cleansed_labels/``, and ``raters.csv`` where cases have raters.
+
+    Args:
+        directory: the folder, see :class:`monai_selfcleanse.run_folder.RunFolder`.
+        judgement: on the labels.
+        data: dictionaries of the cases judged, see :mod:`monai_selfcleanse.cases.case`.
+        store: what the last look saw.
+        source: what judged the labels, see :func:`monai_selfcleanse.results.write_report`.
+        unreadable: cases that could not be judged, and why.
+
+    Returns:
+        What was found, as lines of the closing table.
+    """
+    folder = RunFolder(directory)
+    write_report(folder, judgement, data, store, source, unreadable=unreadable)
+    write_cleansed_labels(folder.cleansed_labels, judgement, data, store, source)
+    truth = compare_with_truth(judgement, data, folder.cleansed_labels)
+    rows = _judgement_rows(judgement) + ([] if truth is None else _truth_rows(truth))
+    if judgement.suspected.any():
+        redrawn = int(judgement.redrawn.sum())
+        rows.append(("labels redrawn", f"{redrawn} of the {int(judgement.suspected.sum())} suspected"))
+    if raters_of(data):
+        rows += write_raters(folder.raters, judgement, data)
+    return rows + ([("not judged", f"{len(unreadable)} (see {folder.unreadable.name})")] if unreadable else [])
+
+
+def closing_table(title: str, rows: TableRows, files: TableRows) -> str:
+    """The table as text of several lines, figures first, then files."""
+    width = max(len(name) for name, _ in rows + files)
+    lines = [f"  {name:<{width}}  {value}" for name, value in rows]
+    lines += [""] * bool(lines and files) + [f"  {name:<{width}}  {value}" for name, value in files]
+    return "\n".join([title, "", *lines, ""])
+
+
+def _judgement_rows(judgement: Judgement) -> TableRows:
+    n_cases, n_structures = judgement.suspected.shape
+    rows = [
+        ("labels judged", f"{judgement.n_judged} ({n_cases} cases x {n_structures} structures)"),
+        ("labels suspected", str(int(judgement.suspected.sum()))),
+    ]
+    if judgement.partial_labels:
+        rows.insert(1, ("labels not annotated", str(n_cases * n_structures - judgement.n_judged)))
+    for name, decision, column in zip(judgement.names, judgement.decisions, judgement.suspected.T, strict=True):
+        rows.append((f"  {name}", VERDICTS.get(decision.verdict, str(int(column.sum())))))
+    return rows
+
+
+def _truth_rows(truth: TruthSummary) -> TableRows:
+    noisy, clean, suspected = truth.noisy, truth.clean, truth.suspected
+    hits = int((suspected & noisy).sum())
+    rows = []
+    if suspected.any():
+        known = int((suspected & (noisy | clean)).sum())
+        rows.append(("  of these truly noisy", f"{hits} of {known} (precision {hits / max(known, 1):.2f})"))
+    if noisy.any():
+        n_noisy = int(noisy.sum())
+        rows.append(("truly noisy labels found", f"{hits} of {n_noisy} (recall {hits / n_noisy:.2f})"))
+        if np.isfinite(truth.auroc):
+            rows.append(("AUROC of clean probability", f"{truth.auroc:.3f}"))
+    for name, group in (("all labels", np.ones_like(noisy)), ("noisy labels", noisy), ("clean labels", clean)):
+        if group.any():
+            before, after = truth.given_dice[group].mean(), truth.cleansed_dice[group].mean()
+            rows.append((f"Dice to the truth, {name}", f"given {before:.3f}, cleansed {after:.3f}"))
+    return rows

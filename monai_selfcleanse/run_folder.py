@@ -1,0 +1,195 @@
+"""The layout of an output folder: each name in it, what a run may replace there, and what an earlier run has left.
+
+::
+
+    OUT/report.html           the page to begin with
+        label_report.csv      a row a case and structure, most suspect first
+        slices.csv            a row a suspected label and slice
+        unreadable.csv        cases that could not be judged; only where there are some
+        raters.csv            raters compared; only where there are several
+        cleansed_labels/      every label, redrawn structures in it
+        models/               weights and checkpoint, where no other folder is named
+        noisy_labels/         synthetic label noise of a training that was asked for it
+        phantom/              the built-in data set
+        cases/                what the looks saw, and the targets (:class:`monai_selfcleanse.cases.CaseStore`)
+        tensorboard/          curves and pictures
+        evaluation/           metrics of an evaluation
+        earlier/1/            the results that a run found here when it started, the first time; then earlier/2, ...
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from .core.case_id import images_of
+from .files import hold_folder
+
+__all__ = ["RunFolder"]
+
+_OWN = ".of_a_training"  # marks noisy_labels/ as a training's own, which the next one may delete
+
+
+class RunFolder:
+    """An output folder by its names; nothing is read or made before it is asked for.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: the same.
+    """
+
+    RESULTS: Mapping[str, str] = {
+        "report.html": "suspects, with pictures",
+        "label_report.csv": "suspects, ranked",
+        "slices.csv": "slices to look at",
+        "unreadable.csv": "cases not judged",
+        "raters.csv": "raters compared",
+        "cleansed_labels": "cleansed labels",
+    }
+    """What a judgement leaves here, by name, and how the closing table calls it."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    @property
+    def page(self) -> Path:
+        """The report as a page."""
+        return self.path / "report.html"
+
+    @property
+    def label_report(self) -> Path:
+        """The ranked list."""
+        return self.path / "label_report.csv"
+
+    @property
+    def slices(self) -> Path:
+        """The slices to look at."""
+        return self.path / "slices.csv"
+
+    @property
+    def unreadable(self) -> Path:
+        """Cases that could not be judged."""
+        return self.path / "unreadable.csv"
+
+    @property
+    def raters(self) -> Path:
+        """Raters compared."""
+        return self.path / "raters.csv"
+
+    @property
+    def cleansed_labels(self) -> Path:
+        """Folder of the cleansed labels."""
+        return self.path / "cleansed_labels"
+
+    @property
+    def noisy_labels(self) -> Path:
+        """Folder of labels with synthetic noise."""
+        return self.path / "noisy_labels"
+
+    @property
+    def phantom(self) -> Path:
+        """Folder of the built-in data set."""
+        return self.path / "phantom"
+
+    @property
+    def cases(self) -> Path:
+        """Folder of the case store."""
+        return self.path / "cases"
+
+    @property
+    def models(self) -> Path:
+        """Folder of weights and checkpoint."""
+        return self.path / "models"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's files."""
+        return self.path / "tensorboard"
+
+    @property
+    def evaluation(self) -> Path:
+        """Folder of an evaluation's metrics."""
+        return self.path / "evaluation"
+
+    def results(self) -> list[tuple[str, str]]:
+        """What there is of :attr:`RESULTS`: how it is called, and its path."""
+        paths = {self.path / name: words for name, words in self.RESULTS.items()}
+        return [(words, str(path)) for path, words in paths.items() if path.exists()]
+
+    def set_aside(self, *others: str | os.PathLike) -> Path | None:
+        """Move the results that an earlier run left here to ``earlier/N``; a user may have worked on them.
+
+        Args:
+            others: files that belong to the results wherever they lie, such as the weights: a copy goes along, for they
+                may be in use.
+
+        Returns:
+            Where they are now; None if there were none.
+        """
+        earlier = [Path(path) for _, path in self.results()]
+        if not earlier:
+            return None
+        n = 1
+        while (aside := self.path / "earlier" / str(n)).exists():
+            n += 1
+        aside.mkdir(parents=True)
+        for path in earlier:
+            path.rename(aside / path.name)
+        for other in map(Path, others):
+            if other.exists():
+                shutil.copy2(other, aside / other.name)
+        return aside
+
+    def check_apart(self, cases: Iterable[Mapping[str, Any]], *folders: Path) -> None:
+        """See that no file of a case lies in a folder here that a run replaces or moves.
+
+        Args:
+            cases: their dictionaries.
+            folders: such as :attr:`cleansed_labels`.
+
+        Raises:
+            ValueError: one does; the message names the first.
+        """
+        replaced = [folder.resolve() for folder in folders]
+        for case in cases:
+            for path in (*images_of(case), case["label"]):
+                absolute = Path(os.path.abspath(path))
+                if any(folder in (*absolute.parents, *absolute.resolve().parents) for folder in replaced):
+                    raise ValueError(
+                        f"{path} lies in a folder of output_dir {str(self.path)!r} that this run would replace: give "
+                        "another one with --output_dir"
+                    )
+
+    def discard_noisy_labels(self) -> None:
+        """Delete ``noisy_labels/`` if a training made it; what a resumed run needs is made again, the same."""
+        if (self.noisy_labels / _OWN).is_file():
+            with TemporaryDirectory(dir=self.path) as old:
+                self.noisy_labels.rename(Path(old) / self.noisy_labels.name)
+
+    def make_noisy_labels(self) -> Path:
+        """Make ``noisy_labels/``, marked as a training's own, and keep this folder from other processes.
+
+        Raises:
+            ValueError: something else has the name.
+        """
+        if self.noisy_labels.exists():
+            raise ValueError(
+                f"{self.noisy_labels} is not of an earlier training (or of one by an older version), and the labels "
+                "with noise of this one go there: move it, or give another --output_dir"
+            )
+        hold_folder(self.path)
+        with TemporaryDirectory(dir=self.path) as new:  # the mark and the folder come at once
+            part = Path(new) / self.noisy_labels.name
+            part.mkdir()
+            (part / _OWN).touch()
+            part.rename(self.noisy_labels)
+        return self.noisy_labels

@@ -1,0 +1,169 @@
+"""The store of what was seen and what is trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import files_below
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from monai_selfcleanse.cases.store import CaseStore
+
+TARGET = np.array([[0, 1], [2, 3]])
+WEIGHT = np.array([[1.0, 0.0], [1.0, 1.0]], dtype=np.float32)
+ODD_IDS = ["a/b", "../up", "..", "a b", "ä%2F", "c:\\d", "x.nii.gz", "*", "a", "A", "É", "é"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CaseStore:
+    return CaseStore(tmp_path / "cases")
+
+
+def probabilities(seed: int = 0, n_classes: int = 4, shape: tuple[int, ...] = (3, 4, 2)) -> np.ndarray:
+    p = np.random.default_rng(seed).random((n_classes, *shape))
+    return (p / p.sum(0)).astype(np.float32)
+
+
+def test_new_store_is_empty_and_writes_nothing(store: CaseStore) -> None:
+    assert store.version == 0
+    assert store.read_target("a") is None
+    store.publish(0)
+    assert not store.directory.exists()
+
+
+def test_seen_case_is_read_as_written(store: CaseStore) -> None:
+    p, affine = probabilities(), np.diag([1.5, 1.5, 10.0, 1.0])
+    given_label = np.random.default_rng(1).integers(0, 4, p.shape[1:])
+    store.write_seen("a", given_label, p, affine)
+    seen = store.read_seen("a")
+    np.testing.assert_array_equal(seen.given, given_label)
+    np.testing.assert_array_equal(seen.predicted, p.argmax(0))
+    np.testing.assert_array_equal(seen.affine, affine)
+    assert seen.confidence.dtype == np.float32
+    np.testing.assert_allclose(seen.confidence, p.max(0), atol=0.5 / 255 + 1e-6)
+
+
+def test_last_sweep_replaces_the_one_before(store: CaseStore) -> None:
+    for seed in (0, 1):
+        store.write_seen("a", np.zeros((3, 4, 2), dtype=int), probabilities(seed), np.eye(4))
+    np.testing.assert_array_equal(store.read_seen("a").predicted, probabilities(1).argmax(0))
+    assert files_below(store.directory) == ["seen", "seen/a.npz"]
+
+
+@pytest.mark.parametrize("value", [-1, 256])
+def test_label_that_does_not_fit_a_byte_is_refused(store: CaseStore, value: int) -> None:
+    with pytest.raises(ValueError, match=r"labels must lie in 0 \.\.\. 255"):
+        store.write_seen("a", np.full((3, 4, 2), value), probabilities(), np.eye(4))
+    assert [path for path in files_below(store.directory) if "." in path] == []
+
+
+@pytest.mark.parametrize("length", [0, 1, 500])
+def test_evidence_in_a_damaged_file_is_none(store: CaseStore, length: int) -> None:
+    p = probabilities()
+    store.write_seen("a", p.argmax(0), p, np.eye(4), evidence={"score": np.ones(3)}, fingerprint="f")
+    kept = store.read_evidence("a", "f")
+    assert kept is not None
+    assert kept["score"].tolist() == [1, 1, 1]
+    (path,) = (store.directory / "seen").iterdir()
+    path.write_bytes(path.read_bytes()[:length])
+    assert store.read_evidence("a", "f") is None
+
+
+def test_unseen_case_is_not_found(store: CaseStore) -> None:
+    with pytest.raises(FileNotFoundError, match=r"a\.npz"):
+        store.read_seen("a")
+
+
+def test_target_is_read_from_its_publication_on(store: CaseStore) -> None:
+    store.write_target(1, "a", TARGET, WEIGHT)
+    assert store.read_target("a") is None
+    store.publish(1)
+    found = store.read_target("a")
+    assert found is not None
+    np.testing.assert_array_equal(found[0], TARGET)
+    np.testing.assert_array_equal(found[1], WEIGHT)
+    assert found[1].dtype == np.float32
+
+
+@given(weight=hnp.arrays(np.float32, (3, 2), elements=st.floats(0, 1, width=32)))
+def test_weights_are_kept_to_a_byte(tmp_path_factory: pytest.TempPathFactory, weight: np.ndarray) -> None:
+    store = CaseStore(tmp_path_factory.mktemp("store"))
+    store.write_target(1, "a", np.ones((3, 2)), weight)
+    store.publish(1)
+    found = store.read_target("a")
+    assert found is not None
+    np.testing.assert_allclose(found[1], weight, atol=0.5 / 255 + 1e-6)
+
+
+def test_case_that_a_cleansing_leaves_out_returns_to_its_given_label(store: CaseStore) -> None:
+    store.write_target(1, "a", TARGET, WEIGHT)
+    store.publish(1)
+    store.write_target(2, "b", TARGET, WEIGHT)
+    store.publish(2)
+    assert store.read_target("a") is None
+    assert store.read_target("b") is not None
+
+
+def test_two_cleansings_are_kept(store: CaseStore) -> None:
+    for version in (1, 2, 3, 4):
+        store.write_target(version, "a", TARGET * (version % 2), WEIGHT)
+        store.publish(version)
+        assert store.version == version
+    assert sorted(p.name for p in (store.directory / "targets").iterdir()) == ["3", "4", "CURRENT"]
+
+
+def test_cleansing_before_can_be_put_into_force_again(store: CaseStore) -> None:
+    for version in (1, 2):
+        store.write_target(version, "a", TARGET * (version == 1), WEIGHT)
+        store.publish(version)
+    store.publish(1)
+    found = store.read_target("a")
+    assert found is not None
+    np.testing.assert_array_equal(found[0], TARGET)
+
+
+def test_publishing_nothing_returns_to_the_given_labels(store: CaseStore) -> None:
+    store.write_target(1, "a", TARGET, WEIGHT)
+    store.publish(1)
+    store.publish(0)
+    assert store.version == 0
+    assert store.read_target("a") is None
+    assert files_below(store.directory) == ["targets", "targets/CURRENT"]
+
+
+def test_unpublished_targets_of_a_broken_off_run_are_cleared(store: CaseStore) -> None:
+    store.write_target(1, "a", TARGET, WEIGHT)
+    store.publish(0)
+    store.write_target(1, "b", TARGET, WEIGHT)
+    store.publish(1)
+    assert store.read_target("a") is None
+    assert store.read_target("b") is not None
+
+
+def test_another_process_sees_what_is_published(store: CaseStore) -> None:
+    other = CaseStore(str(store.directory))
+    assert other.read_target("a") is None
+    store.write_target(1, "a", TARGET, WEIGHT)
+    store.publish(1)
+    assert other.version == 1
+    assert other.read_target("a") is not None
+
+
+def test_odd_ids_stay_apart_and_within_the_folder(store: CaseStore) -> None:
+    for i, case in enumerate(ODD_IDS):
+        store.write_seen(case, np.full((3, 4, 2), i), probabilities(), np.eye(4))
+        store.write_target(1, case, TARGET + i, WEIGHT)
+    store.publish(1)
+    for i, case in enumerate(ODD_IDS):
+        assert (store.read_seen(case).given == i).all()
+        found = store.read_target(case)
+        assert found is not None
+        np.testing.assert_array_equal(found[0], TARGET + i)
+    names = [path.name for path in (store.directory / "seen").iterdir()]
+    assert len({name.lower() for name in names}) == len(ODD_IDS)  # some file systems hold A and a for one
+    assert files_below(store.directory.parent)[0] == "cases"
+    assert len(list(store.directory.parent.iterdir())) == 1

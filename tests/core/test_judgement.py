@@ -1,0 +1,119 @@
+"""Which cases a training does better without, and which labels the network may redraw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monai_selfcleanse.core.judgement import Judgement, cases_to_leave_out
+from monai_selfcleanse.core.mixture import FilterDecision
+from monai_selfcleanse.core.evidence import EVIDENCE
+
+
+def judged(suspected: Any, gaps: Sequence[float] | None = None, **evidence: Any) -> Judgement:
+    """A judgement on cases a, b, ..., whose groups are 0.4 apart where nothing else is said."""
+    mark = np.array(suspected, dtype=bool)
+    cases, structures = tuple("abcdefghij"[: len(mark)]), tuple(range(1, mark.shape[1] + 1))
+    decisions = tuple(
+        FilterDecision(1.0 - column, column, "suspects", None, gap, 0.1)
+        for column, gap in zip(mark.T, gaps or [0.4] * len(structures), strict=True)
+    )
+    arrays = {name: np.array(evidence.get(name, np.ones(mark.shape))) for name in EVIDENCE}
+    return Judgement(cases, structures, tuple(map(str, structures)), arrays, 1.0 - mark, mark, decisions, False, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("suspected", "expected"),
+    [
+        ([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]], ("c",)),  # one bad label of four good ones stays
+        ([[0, 0, 0], [1, 0, 0], [1, 1, 0]], ("b", "c")),
+        ([[0], [1], [0]], ("b",)),
+        ([[1]] * 8 + [[0]] * 2, tuple("abcdefgh")),  # up to four fifths of the cases
+        ([[1]] * 9 + [[0]], ()),
+        ([[1], [1], [1]], ()),  # nobody would be left
+        ([[0]], ()),
+    ],
+)
+def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
+    suspected: list[list[int]], expected: tuple[str, ...]
+) -> None:
+    assert cases_to_leave_out(judged(suspected)) == expected
+
+
+def test_a_suspect_that_is_trained_on_redrawn_counts_as_trusted() -> None:
+    suspected = np.array([[1, 1], [1, 0], [0, 0], [1, 0]], dtype=bool)
+    mended = np.array([[1, 0], [1, 0], [0, 0], [0, 0]], dtype=bool)
+    assert cases_to_leave_out(judged(suspected), mended=mended) == ("a", "d")
+    assert cases_to_leave_out(judged(suspected), mended=suspected) == ()
+    known = [[1.0, 1.0], [np.nan, 1.0], [np.nan, 1.0]]  # a alone has structure 1, redrawn
+    lone = judged([[1, 1], [0, 0], [0, 0]], score=known)
+    assert cases_to_leave_out(lone, mended=np.array([[1, 0], [0, 0], [0, 0]], dtype=bool)) == ()
+    assert cases_to_leave_out(lone) == ("a",)
+
+
+def test_labels_that_could_not_be_judged_do_not_count_in_that() -> None:
+    unknown = [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, np.nan], [1.0, 1.0, 1.0, 1.0], [np.nan] * 4]
+    some = [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert cases_to_leave_out(judged(some, score=unknown)) == ("b",)
+
+
+def test_a_case_without_labels_is_nobody_to_train_on() -> None:
+    assert cases_to_leave_out(judged([[1], [1], [0]], score=[[1.0], [1.0], [np.nan]])) == ()
+
+
+def test_the_last_trusted_labels_of_a_structure_stay() -> None:
+    """Only a and b have structure 2, and both have a suspected structure 1, as c has."""
+    known = [[1.0, 1.0], [1.0, 1.0], [1.0, np.nan], [1.0, np.nan], [1.0, np.nan]]
+    assert cases_to_leave_out(judged([[1, 0], [1, 0], [1, 0], [0, 0], [0, 0]], score=known)) == ("c",)
+
+
+def test_suspects_stay_where_the_groups_are_not_clearly_apart() -> None:
+    found = judged([[1, 0], [0, 1], [0, 0]], gaps=[0.24, 0.4])
+    assert cases_to_leave_out(found) == ("b",)
+    assert cases_to_leave_out(found, min_separation=0.2) == ("a", "b")
+
+
+def test_suspects_of_which_there_is_a_doubt_stay() -> None:
+    found = judged([[1], [1], [1], [0]])
+    doubtful = replace(found, clean_probability=np.array([[0.05], [0.15], [0.45], [1.0]]))
+    assert cases_to_leave_out(doubtful) == ("a",)
+
+
+def test_a_label_in_doubt_is_nobody_to_learn_a_structure_from() -> None:
+    """Structure 2: trusted in a, whose structure 1 is beyond doubt, and in doubt in b. So a stays."""
+    found = judged([[1, 0], [0, 1], [0, 0]], score=[[1.0, 1.0], [1.0, 1.0], [1.0, np.nan]])
+    doubtful = replace(found, clean_probability=np.array([[0.0, 1.0], [1.0, 0.3], [1.0, 1.0]]))
+    assert cases_to_leave_out(doubtful) == ()
+
+
+def test_a_suspect_is_redrawn_where_the_network_draws_about_as_well_as_where_it_is_trusted() -> None:
+    """Trusted labels of structure 1 have a median expected Dice of 0.9, the only one of structure 2 has 0.5."""
+    suspected = [[0, 1], [0, 1], [0, 1], [1, 0], [1, 1]]
+    expected = [[0.8, 0.41], [0.9, 0.39], [0.99, 1.0], [0.81, 0.5], [0.79, 0.4]]
+    found = judged(suspected, expected_dice=expected)
+    assert found.redrawn.tolist() == [[0, 1], [0, 0], [0, 1], [1, 0], [0, 1]]
+    assert found.by_case(found.redrawn) == {"a": [2], "c": [2], "d": [1], "e": [2]}
+    assert found.by_case(found.suspected) == {"a": [2], "b": [2], "c": [2], "d": [1], "e": [1, 2]}
+
+
+def test_a_suspect_that_may_be_right_is_not_redrawn() -> None:
+    found = replace(judged([[1], [1], [0]]), clean_probability=np.array([[0.09], [0.1], [1.0]]))
+    assert found.redrawn.tolist() == found.beyond_doubt.tolist() == [[1], [0], [0]]
+
+
+def test_where_the_network_sees_nothing_it_redraws_nothing_and_sets_no_measure() -> None:
+    """Where it sees none its expected Dice is 1: in b, that neither has it, and in d and e."""
+    expected, seen = [[0.4], [1.0], [0.5], [1.0], [1.0]], [[9.0], [0.0], [9.0], [0.0], [0.0]]
+    score = [[1.0], [np.nan], [1.0], [1.0], [1.0]]
+    found = judged([[1], [0], [0], [0], [1]], score=score, expected_dice=expected, predicted_ml=seen)
+    assert found.redrawn.tolist() == [[1], [0], [0], [0], [0]]
+
+
+def test_without_a_trusted_label_all_suspects_beyond_doubt_are_redrawn() -> None:
+    found = judged([[1], [1]], expected_dice=[[0.1], [0.9]])
+    assert found.redrawn.all()
+    assert replace(found, clean_probability=np.array([[0.0], [0.2]])).redrawn.tolist() == [[1], [0]]

@@ -1,0 +1,77 @@
+"""Verdicts and reasons in sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monai_selfcleanse.core.mixture import FilterDecision, filter_labels
+from monai_selfcleanse.results.page.words import headline, reason_in_words, verdict_in_words
+
+
+def decision(verdict: str, n: int = 0, gap: float = 0.0) -> FilterDecision:
+    return FilterDecision(np.ones(20), np.arange(20) < n, verdict, None, gap, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "words"),
+    [
+        ([decision("clean"), decision("clean")], "The labels look clean."),
+        ([decision("suspects", 1), decision("clean")], "1 label is suspected to be wrong."),
+        ([decision("suspects", 3), decision("too few")], "3 labels are suspected to be wrong."),
+        ([decision("clean"), decision("not ready")], "No label is suspected, but not all structures could be judged."),
+        ([decision("too few"), decision("not ready")], "The labels could not be judged."),
+    ],
+)
+def test_headline(decisions: list[FilterDecision], words: str) -> None:
+    assert headline(dict(enumerate(decisions, 1))) == words
+
+
+def test_the_gate_says_why_clean_labels_look_clean() -> None:
+    rng = np.random.default_rng(0)
+    found = filter_labels(rng.lognormal(-1, 0.3, 60), rng.normal(0.0, 0.02, 60))
+    assert verdict_in_words(found).startswith("Labels look clean")
+    assert "too few" in verdict_in_words(filter_labels(np.ones(3), np.zeros(3))).lower()
+    assert "0.31 Dice" in verdict_in_words(decision("suspects", 2, 0.31))
+
+
+@pytest.mark.parametrize(
+    ("reason", "part"),
+    [
+        ("missing", "no liver; the network sees 12.3 ml"),
+        ("spurious", "has 45.7 ml of liver; the network sees none"),
+        ("swapped with spleen", "In 60% of the label's liver the network sees spleen"),
+        ("missing in 4 slices", "in 4 slices in which the label has none"),
+        ("extra in 5 slices", "in 5 slices in which the network sees none"),
+        ("under-drawn", "20% of the liver that the network sees is not in the label"),
+        ("over-drawn", "30% of the label's liver lies where the network sees none"),
+        ("shifted", "7.5 mm from where"),
+        ("not annotated", "no liver, which is taken as not annotated"),
+        ("border differs", "30% of the label's liver lies outside"),
+        ("", ""),
+    ],
+)
+def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
+    row = {
+        "structure_name": "liver",
+        "reason": reason,
+        "given_ml": 45.678,
+        "predicted_ml": 12.345,
+        "swapped": 0.6,
+        "missing_slices": 4.0,
+        "extra_slices": 5.0,
+        "inside": 0.2,
+        "outside": 0.3,
+        "shift_mm": 7.5,
+        "clean_probability": 0.01,
+        "suspected": int(reason not in ("", "not annotated")),
+        "redrawn": 0,
+    }
+    words = reason_in_words(row)
+    assert part in words
+    assert bool(words) == bool(reason)
+    assert ("is not redrawn" in words) == bool(row["suspected"])
+    assert "not redrawn" not in reason_in_words(row | {"redrawn": row["suspected"]})
+    for doubt in ({"predicted_ml": 0.0}, {"clean_probability": 0.1}):
+        assert ("may be right" in reason_in_words(row | doubt)) == bool(row["suspected"])
+    assert "may be right" not in words

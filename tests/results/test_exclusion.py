@@ -1,0 +1,39 @@
+"""The list of cases to leave out."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from helpers import judged_cohort
+
+from monai_selfcleanse.results import EXCLUSION_COLUMNS, write_exclusion_list
+
+
+def test_both_files_name_the_suspected_cases_with_reasons(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data", ids=("a, b", "<c>", "d", "e", "f", "g"))
+    row = next(row for row in judged.rows if (row["case"], row["structure"]) == ("<c>", 2))
+    row |= {"suspected": 1, "reason": "shifted", "clean_probability": 0.05}
+    table, full = write_exclusion_list(judged.rows, tmp_path / "out", {"epoch": 7})
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == EXCLUSION_COLUMNS
+    assert [row["case"] for row in rows] == ["a, b", "<c>"]
+    assert rows[1]["structures"] == "right ventricle; myocardium"
+    assert rows[1]["reasons"] == "over-drawn; shifted"
+    read = json.loads(full.read_text())
+    assert (read["package"], read["epoch"]) == ("monai-selfcleanse", 7)
+    assert [case["case"] for case in read["cases"]] == ["a, b", "<c>"]
+    assert [s["reason"] for s in read["cases"][1]["structures"]] == ["over-drawn", "shifted"]
+    assert read["cases"][1]["clean_probability"] < 0.05
+    left = [item["case"] for item in judged.data if item["case"] not in {case["case"] for case in read["cases"]}]
+    assert left == ["d", "e", "f", "g"]
+
+
+def test_clean_labels_make_an_empty_list(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    rows = [row | {"suspected": 0, "reason": ""} for row in judged.rows]
+    table, full = write_exclusion_list(rows, tmp_path, {})
+    assert table.read_text().splitlines() == [",".join(EXCLUSION_COLUMNS)]
+    assert json.loads(full.read_text())["cases"] == []

@@ -1,0 +1,216 @@
+"""The raw nnU-Net data set, read back by our own reader and by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import AFFINE, NAMES, Judged, files_below, judged_cohort, read_nifti, write_nifti
+
+from monai_selfcleanse.data import check_cases, find_cases
+from monai_selfcleanse.results import write_nnunet_dataset
+from monai_selfcleanse.results.nnunet import nnunet_names
+from monai_selfcleanse.cases.store import CaseStore
+
+
+def export(judged: Judged, folder: Path, **options: Any) -> dict[str, Any]:
+    write_nnunet_dataset(judged.data, judged.rows, NAMES, judged.store, folder, {"epoch": 7}, **options)
+    return json.loads((folder / "dataset.json").read_text())
+
+
+def test_our_reader_finds_the_cleansed_cases_again(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data", ids=("a", "b c", "b_c", "B_C", "<e>", "f"))
+    out = tmp_path / "Dataset501_Cleansed"
+    dataset = export(judged, out, channel_names=["MR"])
+    assert dataset == {
+        "channel_names": {"0": "MR"},
+        "labels": {"background": 0, "right ventricle": 1, "myocardium": 2, "left ventricle": 3},
+        "numTraining": 6,
+        "file_ending": ".nii.gz",
+    }
+    cases, problems = find_cases(out)
+    assert problems == []
+    check_cases(cases, (1, 2, 3), ndim=3)
+    case_of = json.loads((out / "provenance.json").read_text())["case_of"]
+    assert sorted(case_of.values()) == sorted(item["case"] for item in judged.data)
+    assert {case["case"] for case in cases} == set(case_of)
+    given = {item["case"]: item for item in judged.data}
+    for case in cases:
+        source = given[case_of[case["case"]]]
+        np.testing.assert_array_equal(read_nifti(case["image"]), read_nifti(source["image"]))
+        same = np.array_equal(read_nifti(case["label"]), read_nifti(source["label"]))
+        assert same == (source["case"] not in ("a", "b c"))
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert provenance["epoch"] == 7
+    assert provenance["cases"]["a"]["right ventricle"]["suspected"] is True
+
+
+def test_ignore_is_the_highest_label_where_neither_can_be_trusted(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    plain, marked = tmp_path / "Dataset501_Plain", tmp_path / "Dataset502_Ignore"
+    export(judged, plain)
+    assert export(judged, marked, ignore=True)["labels"]["ignore"] == 4
+    label, without = (read_nifti(folder / "labelsTr" / "a.nii.gz") for folder in (marked, plain))
+    ignored = label == 4
+    expected = np.zeros((12, 12, 4), bool)
+    expected[3, 0:4, :3] = True  # the missing structure's last row, of which the network is unsure
+    np.testing.assert_array_equal(ignored, expected)
+    np.testing.assert_array_equal(label[~ignored], without[~ignored])
+    assert not (read_nifti(marked / "labelsTr" / "f.nii.gz") == 4).any()  # no suspect, though as unsure there
+
+
+def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(tmp_path: Path) -> None:
+    """Structure 2 was missed inside structure 1, which is suspected, too, and not redrawn."""
+    given, predicted = np.zeros((12, 12, 4), np.uint8), np.zeros((12, 12, 4), np.uint8)
+    given[2:10, 2:10], predicted[2:9, 2:10] = 1, 1
+    predicted[4:7, 4:7] = 2
+    case = {"case": "a", "file": "labelsTr/a.nii.gz"}
+    case["image"] = str(write_nifti(tmp_path / "imagesTr" / "a.nii.gz", given.astype(np.float32)))
+    case["label"] = str(write_nifti(tmp_path / "labelsTr" / "a.nii.gz", given))
+    store = CaseStore(tmp_path / "store")
+    store.write_seen("a", given, np.moveaxis(np.eye(3)[predicted], -1, 0), AFFINE)
+    names = {1: "liver", 2: "tumour"}
+    rows = [
+        {
+            "case": "a",
+            "structure": k,
+            "structure_name": name,
+            "suspected": 1,
+            "redrawn": k - 1,
+            "clean_probability": 0.0,
+        }
+        for k, name in names.items()
+    ]
+    out = tmp_path / "Dataset501_Mine"
+    write_nnunet_dataset([case], rows, names, store, out, {}, ignore=True)
+    label = read_nifti(out / "labelsTr" / "a.nii.gz")
+    np.testing.assert_array_equal(label == 2, predicted == 2)
+    np.testing.assert_array_equal(label == 3, (given == 1) & (predicted == 0))
+
+
+def test_all_that_is_disputed_of_a_suspect_that_is_not_redrawn_is_ignored(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    rows = [row | {"redrawn": 0} for row in judged.rows]
+    out = tmp_path / "Dataset501_Mine"
+    write_nnunet_dataset(judged.data, rows, NAMES, judged.store, out, {}, ignore=True)
+    label = read_nifti(out / "labelsTr" / "a.nii.gz")
+    expected = np.zeros((12, 12, 4), bool)
+    expected[:4, 0:4, :3] = True  # the missing structure
+    np.testing.assert_array_equal(label == 4, expected)
+
+
+def test_labels_with_gaps_are_numbered_anew(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    for item in judged.data:
+        label = read_nifti(item["label"])
+        write_nifti(Path(item["label"]), np.where(label == 2, 0, label).astype(np.uint8))
+    names, out = {1: "one", 3: "three"}, tmp_path / "Dataset501_Gap"
+    write_nnunet_dataset(judged.data, [], names, judged.store, out, {})
+    assert json.loads((out / "dataset.json").read_text())["labels"] == {"background": 0, "one": 1, "three": 2}
+    np.testing.assert_array_equal(
+        read_nifti(out / "labelsTr" / "f.nii.gz") == 2, read_nifti(judged.data[5]["label"]) == 3
+    )
+
+
+def test_channels_become_files_whether_they_came_in_one_or_in_several(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    for i, item in enumerate(judged.data):
+        first = read_nifti(item["image"])
+        if i % 2:
+            path = tmp_path / "data" / f"both{i}.nii.gz"
+            write_nifti(path, np.stack([first, first + 1], -1), AFFINE)
+            item["image"] = str(path)
+        else:
+            second = write_nifti(tmp_path / "data" / f"second{i}.nii", first + 1, AFFINE)
+            item["image"] = [item["image"], str(second)]
+    out = tmp_path / "Dataset501_Two"
+    assert export(judged, out, channel_names=["T1", "T2"])["channel_names"] == {"0": "T1", "1": "T2"}
+    for name in "abcdef":
+        first, second = (nib.load(out / "imagesTr" / f"{name}_{i:04d}.nii.gz") for i in (0, 1))
+        assert first.shape == second.shape == (12, 12, 4)
+        np.testing.assert_array_equal(np.asarray(second.dataobj), np.asarray(first.dataobj) + 1)
+        np.testing.assert_array_equal(second.affine, nib.load(out / "labelsTr" / f"{name}.nii.gz").affine)
+    judged.data[3]["image"] = judged.data[2]["image"][0]
+    with pytest.raises(ValueError, match=r"case 'd'.*1 channels, those before it 2"):
+        export(judged, tmp_path / "Dataset502_Three")
+    assert not (tmp_path / "Dataset502_Three").exists()
+
+
+def test_images_are_copies_and_packed_where_endings_differ(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    plain = Path(judged.data[0]["image"].removesuffix(".gz"))
+    plain.write_bytes(gzip.decompress(Path(judged.data[0]["image"]).read_bytes()))
+    judged.data[0]["image"] = str(plain)
+    original = Path(judged.data[1]["image"])
+    before, out = original.read_bytes(), tmp_path / "Dataset501_Copied"
+    export(judged, out)
+    assert gzip.decompress((out / "imagesTr" / "a_0000.nii.gz").read_bytes()) == plain.read_bytes()
+    with open(out / "imagesTr" / "b_0000.nii.gz", "r+b") as copy:
+        assert copy.read() == before
+        copy.write(b"edited")
+    assert original.read_bytes() == before
+
+
+def test_an_image_packed_otherwise_can_be_read_in_the_export(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    image = nib.load(judged.data[0]["image"])
+    judged.data[0]["image"] = judged.data[0]["image"].replace(".nii.gz", ".nii.bz2")
+    nib.save(image, judged.data[0]["image"])
+    export(judged, tmp_path / "Dataset501_Packed")
+    copy = nib.load(tmp_path / "Dataset501_Packed" / "imagesTr" / "a_0000.nii.gz")
+    np.testing.assert_array_equal(np.asarray(copy.dataobj), np.asarray(image.dataobj))
+
+
+def test_names_are_legal_unique_and_never_a_channel_of_another() -> None:
+    cases = ["BRATS_0001", "BRATS", "A b", "A_b", "a_B", "a.b", "../x", "é", "", "plain-name_2", "x_0001", "x"]
+    names = nnunet_names(cases)
+    assert list(names) == cases
+    assert names["BRATS_0001"] == "BRATS_0001"
+    assert names["plain-name_2"] == "plain-name_2"
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names.values())
+    low = [name.lower() for name in names.values()]
+    assert len(set(low)) == len(low)
+    assert not {f"{name}_0001" for name in low} & set(low)
+
+
+@pytest.mark.parametrize(
+    ("folder", "names", "message"),
+    [
+        ("cleansed", NAMES, "DatasetNNN_Name"),
+        ("Dataset1_Mine", NAMES, "DatasetNNN_Name"),
+        ("Dataset501_Mine", {1: "heart", 2: "heart", 3: "lung"}, "names of their own"),
+        ("Dataset501_Mine", {1: "heart", 2: "ignore", 3: "lung"}, "names of their own"),
+        ("Dataset501_Mine", {1: "heart", 2: "lung"}, r"0\.nii\.gz: holds the values \[3\]"),
+    ],
+)
+def test_what_nnunet_would_not_take_is_refused(
+    folder: str, names: dict[int, str], message: str, tmp_path: Path
+) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    with pytest.raises(ValueError, match=message):
+        write_nnunet_dataset(judged.data, [], names, judged.store, tmp_path / folder, {})
+    assert files_below(tmp_path)[0] == "data"
+    assert not (tmp_path / folder).exists()
+
+
+def test_an_image_of_another_shape_is_named(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    write_nifti(Path(judged.data[2]["image"]), np.zeros((5, 6, 7), np.int16))
+    with pytest.raises(ValueError, match=r"case 'c': its image has the shape \(5, 6, 7\), its label \(12, 12, 4\)"):
+        export(judged, tmp_path / "Dataset501_Mine")
+
+
+def test_a_data_set_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    out = tmp_path / "Dataset501_Mine"
+    (out / "imagesTr").mkdir(parents=True)
+    (out / "imagesTr" / "x_0000.nii.gz").write_text("precious")
+    with pytest.raises(ValueError, match="in the way"):
+        export(judged, out)
+    assert (out / "imagesTr" / "x_0000.nii.gz").read_text() == "precious"
