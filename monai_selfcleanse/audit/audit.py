@@ -22,9 +22,9 @@ from ..core.evidence import EVIDENCE_VERSION
 from ..core.judgement import Judgement, LabelJudge
 from ..data.checks import warn_of_other_slices
 from ..distributed import check_shared, gathered, on_rank_zero
-from ..files import only_process, staged
+from ..files import only_process
 from ..progress import progress
-from ..results.write import closing_table, write_results
+from ..results.write import closing_table, replace_results, write_results
 from ..run_folder import RunFolder
 from .source import LoadedCase, PredictionSource, digest
 
@@ -166,12 +166,6 @@ def _conclude(
         judgement = replace(judgement, redraw_margin=np.inf)
     data = [case for case in cases if case_of(case) in judged]
     listed = [*unreadable, *(("", problem) for problem in problems)]
-    with staged(folder, before=lambda: _make_room(folder)) as part:
-        rows = write_results(part, judgement, data, store, source.about, listed)
+    rows = replace_results(folder, lambda part: write_results(part, judgement, data, store, source.about, listed))
     logger.info(closing_table("the audit has ended", rows, folder.results()))
     return judgement
-
-
-def _make_room(folder: RunFolder) -> None:
-    if (aside := folder.set_aside()) is not None:
-        logger.info(f"moved the results of an earlier run to {aside}")

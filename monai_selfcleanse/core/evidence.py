@@ -15,7 +15,15 @@ from scipy import ndimage
 
 from .masks import box_around, debatable_slices, dice
 
-__all__ = ["EVIDENCE", "EVIDENCE_VERSION", "merge_unannotated", "reason_for", "structure_evidence", "surprise"]
+__all__ = [
+    "ABSENT",
+    "EVIDENCE",
+    "EVIDENCE_VERSION",
+    "merge_unannotated",
+    "reason_for",
+    "structure_evidence",
+    "surprise",
+]
 
 EVIDENCE = (
     "score",
@@ -35,6 +43,9 @@ EVIDENCE = (
 
 EVIDENCE_VERSION = 3
 """Raised whenever the same label and prediction score otherwise, so that scores kept on disk are not mixed."""
+
+ABSENT = dict.fromkeys(EVIDENCE, 0.0) | {"score": np.nan, "dice": 1.0, "expected_dice": 1.0, "shift_mm": np.nan}
+"""Evidence about a structure that neither label nor prediction has: there is nothing to judge."""
 
 _LEAST_DOUBT = 0.02
 """Dice by which even two careful drawings differ, however sure a network is of its own."""
@@ -89,8 +100,7 @@ def structure_evidence(
     for k in structures:
         box = box_around(given_boxes[k - 1], predicted_boxes[k - 1])
         if box is None:
-            nothing = {"score": np.nan, "dice": 1.0, "expected_dice": 1.0, "shift_mm": np.nan}
-            rows.append(dict.fromkeys(EVIDENCE, 0.0) | nothing)
+            rows.append(ABSENT)
             continue
         has, sees = given[box] == k, predicted[box] == k
         rows.append(

@@ -82,6 +82,8 @@ def illustrate_suspects(
 
 
 def _read_image(view: CaseView) -> tuple[Any, str]:
+    if "image" not in view.data:
+        return None, ""
     try:
         return view.read_image(), ""
     except Exception as error:  # whatever a file does to us costs a picture, not the report

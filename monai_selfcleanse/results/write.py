@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,16 @@ import numpy as np
 from ..cases.store import CaseStore
 from ..core.judgement import Judgement
 from ..core.mixture import VERDICTS
+from ..files import staged
 from ..run_folder import RunFolder
 from .cleansed_labels import write_cleansed_labels
 from .raters import raters_of, write_raters
 from .report import write_report
 from .truth import TruthSummary, compare_with_truth
 
-__all__ = ["TableRows", "closing_table", "write_results"]
+__all__ = ["TableRows", "closing_table", "replace_results", "write_results"]
+
+logger = logging.getLogger(__name__)
 
 TableRows = list[tuple[str, str]]
 """Lines of the closing table: what, and its value."""
@@ -30,6 +35,7 @@ def write_results(
     store: CaseStore,
     source: Mapping[str, Any],
     unreadable: Sequence[tuple[str, str]] = (),
+    cleansed: bool = True,
 ) -> TableRows:
     """Write report and ``cleansed_labels/``, and ``raters.csv`` where cases have raters.
 
@@ -40,21 +46,43 @@ def write_results(
         store: what the last look saw.
         source: what judged the labels, see :func:`monai_selfcleanse.results.write_report`.
         unreadable: cases that could not be judged, and why.
+        cleansed: write the cleansed labels, and compare with the truth where there is one.
 
     Returns:
         What was found, as lines of the closing table.
     """
     folder = RunFolder(directory)
     write_report(folder, judgement, data, store, source, unreadable=unreadable)
-    write_cleansed_labels(folder.cleansed_labels, judgement, data, store, source)
-    truth = compare_with_truth(judgement, data, folder.cleansed_labels)
-    rows = _judgement_rows(judgement) + ([] if truth is None else _truth_rows(truth))
+    rows = _judgement_rows(judgement)
+    if cleansed:
+        write_cleansed_labels(folder.cleansed_labels, judgement, data, store, source)
+        truth = compare_with_truth(judgement, data, folder.cleansed_labels)
+        rows += [] if truth is None else _truth_rows(truth)
     if judgement.suspected.any():
         redrawn = int(judgement.redrawn.sum())
         rows.append(("labels redrawn", f"{redrawn} of the {int(judgement.suspected.sum())} suspected"))
     if raters_of(data):
         rows += write_raters(folder.raters, judgement, data)
     return rows + ([("not judged", f"{len(unreadable)} (see {folder.unreadable.name})")] if unreadable else [])
+
+
+def replace_results(folder: RunFolder, write: Callable[[Path], TableRows]) -> TableRows:
+    """Have results written beside those of an earlier run, then set these aside and put the new ones in their place.
+
+    Args:
+        folder: the output folder; keep other processes out of it meanwhile.
+        write: writes to the folder that it is given (:func:`write_results`).
+
+    Returns:
+        What ``write`` has returned.
+    """
+
+    def make_room() -> None:
+        if (aside := folder.set_aside()) is not None:
+            logger.info(f"moved the results of an earlier run to {aside}")
+
+    with staged(folder, before=make_room) as part:
+        return write(part)
 
 
 def closing_table(title: str, rows: TableRows, files: TableRows) -> str:

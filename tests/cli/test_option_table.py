@@ -1,0 +1,70 @@
+"""The options' table: one place for checks and documents."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_selfcleanse.cli.option_table import COMMANDS, OPTIONS
+
+ROOT = Path(__file__).parents[2]
+TRAIN, AUDIT, EVALUATE = (
+    json.loads((ROOT / "bundle" / "configs" / f"{name}.json").read_text()) for name in ("train", "audit", "evaluate")
+)
+
+
+def test_the_page_is_the_tables() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_options.py"))["page"]()
+    assert (ROOT / "docs" / "reference" / "options.md").read_text() == page, "run: python docs/make_options.py"
+
+
+def test_every_option_is_an_id_of_its_commands_configs() -> None:
+    configs = {"training": TRAIN, "auditing": TRAIN | AUDIT, "evaluating": TRAIN | EVALUATE}
+    missing = [
+        (name, command)
+        for name, option in OPTIONS.items()
+        for command in COMMANDS
+        if command in option.commands and name not in configs[command]
+    ]
+    assert not missing
+
+
+def test_every_option_that_the_configs_hand_over_is_in_the_table() -> None:
+    checked = TRAIN["options"]["options"], AUDIT["audit"]["options"]
+    names = {name for options in checked for name in options if not name.startswith("_")}
+    assert names <= set(OPTIONS)
+
+
+def test_plain_defaults_pass_their_own_checks() -> None:
+    for name, option in OPTIONS.items():
+        value = TRAIN.get(name)
+        if not isinstance(value, str) or not value.startswith("$"):
+            option.check(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epochs", 0, "epochs must be a whole number of at least 1, got 0"),
+        ("epochs", True, "epochs must be a whole number"),
+        ("redraw_epoch", -1, "redraw_epoch, if not None, must be a whole number of at least 0"),
+        ("val_interval", 0, "val_interval must be a whole number of at least 1"),
+        ("learning_rate", 0, "learning_rate must be a number above 0"),
+        ("learning_rate", float("nan"), "learning_rate must be a number above 0"),
+        ("validation_share", "half", r"validation_share must be a number in \(0, 1\]"),
+        ("resume", 1, "resume must be True or False"),
+        ("output_dir", 5, "output_dir must be a path"),
+        ("spacing", [1, 1], "spacing must be three numbers"),
+        ("structures", {"0": "x"}, "structures must be label values from 1 on"),
+        ("structures", {"300": "x"}, "structures must have label values up to 255"),
+        ("device", "gpu", "device must be cpu, cuda or cuda:N"),
+        ("noise_preset", None, "noise_preset must be a name"),
+    ],
+)
+def test_bad_values_are_named_with_what_is_allowed(name: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OPTIONS[name].check(name, value)

@@ -1,0 +1,76 @@
+"""The documents: their Python runs, their links lead somewhere, and they stay short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").rglob("*.md")])
+USER_PAGES = [page for page in PAGES if page.parent.name != "benchmarks"]
+
+NOT_RUN = "# needs:"
+"""First line of a block of Python that needs what a test has not; what follows says what."""
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks_of(page: Path, language: str) -> Iterator[tuple[int, str]]:
+    """Blocks of code in a language, and the line that each begins on."""
+    text = page.read_text()
+    for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield text[: found.start()].count("\n") + 2, found[1]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ +(.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(blocks_of(page, "python"))], ids=name_of)
+def test_python_in_the_documents_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {"__name__": "__main__"}
+    for line, block in blocks_of(page, "python"):
+        if not block.startswith(NOT_RUN):
+            exec(compile("\n" * (line - 1) + block, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors_of(target)):
+            broken.append(link)
+    assert not broken
+
+
+def test_pages_of_the_package_are_all_linked() -> None:
+    linked = {
+        (page.parent / link.partition("#")[0]).resolve()
+        for page in [*PAGES, ROOT / "bundle" / "docs" / "README.md"]
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    }
+    assert not [name_of(page) for page in PAGES if page not in linked and page != ROOT / "README.md"]
+
+
+@pytest.mark.parametrize(("page", "longest"), [("README.md", 150), ("docs/explanation/method.md", 150)])
+def test_page_is_short(page: str, longest: int) -> None:
+    assert len((ROOT / page).read_text().splitlines()) <= longest
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=name_of)
+def test_no_commit_stands_in_a_user_document(page: Path) -> None:
+    words = re.findall(r"\b[0-9a-f]{7,40}\b", page.read_text())
+    assert not [word for word in words if re.search("[0-9]", word) and re.search("[a-f]", word)]
