@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/label_noise.md: one tile a noise model, and the presets, on the built-in phantom.
+"""Draw the pictures of docs/reference/label-noise.md: one tile a noise model, and the presets, on the built-in phantom.
 
 python docs/make_noise_figures.py          (needs matplotlib and scikit-image)
 """
@@ -11,8 +11,8 @@ import matplotlib
 import numpy as np
 
 from monai_selfcleanse import noise
-from monai_selfcleanse.data.phantom import phantom_frames
 from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.data.phantom import phantom_frames
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

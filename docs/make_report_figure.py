@@ -1,4 +1,4 @@
-"""Make the report of docs/reports.md on the built-in phantom, and take its picture.
+"""Make the report of docs/tutorial/reading-a-report.md on the built-in phantom, and take its picture.
 
 python docs/make_report_figure.py FOLDER          (needs selenium, pillow, chromium and chromedriver)
 
@@ -18,14 +18,14 @@ from PIL import Image
 from scipy import ndimage
 from selenium import webdriver
 
+from monai_selfcleanse.cases.nifti import load_nifti
+from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.judgement import LabelJudge
 from monai_selfcleanse.data import find_cases, write_phantom
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
-from monai_selfcleanse.cases.nifti import load_nifti
-from monai_selfcleanse.core.judgement import LabelJudge
 from monai_selfcleanse.data.noisy_cohort import corrupt_cohort
-from monai_selfcleanse.results import report_rows, write_report
-from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.results import write_report
 
 PICTURE = Path(__file__).parent / "images" / "report.png"
 STRUCTURES = tuple(ACDC_STRUCTURES)
@@ -45,12 +45,9 @@ def make_report(folder: Path) -> Path:
         store.write_seen(case["case"], given, probabilities, truth.affine)
         evidence.append(judge.evidence(given, probabilities, truth.header.get_zooms()))
     arrays = {name: np.stack([of_case[name] for of_case in evidence]) for name in EVIDENCE}
-    found = judge.judge([case["case"] for case in cases], arrays)
-    decisions = dict(zip(found.structures, found.decisions, strict=True))
-    marks = found.clean_probability, found.suspected, found.redrawn
-    rows = report_rows(found.cases, ACDC_STRUCTURES, arrays, *marks)
+    judgement = judge.judge([case["case"] for case in cases], arrays)
     source = {"judged by": "the truth, blurred", "data set": "built-in phantom"}
-    write_report(folder, rows, ACDC_STRUCTURES, decisions, cases, store, source)
+    write_report(folder, judgement, cases, store, source)
     return folder / "report.html"
 
 

@@ -1,4 +1,4 @@
-"""The label cleanser's mathematics: from a given label and a prediction to a pseudo low-noise label.
+"""The label cleanser's mathematics: from a given label and a prediction to a cleansed label.
 
 Knows arrays only, and is applied on the network's grid for training as on the given label's own for the files.
 """
@@ -33,7 +33,7 @@ def cleanse_label(
     structures: Sequence[int],
     min_confidence: float = MIN_CONFIDENCE,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pseudo-label of one case, and how much each of its voxels may count.
+    """Target of one case, its cleansed label, and how much each of its voxels may count.
 
     Wherever the given label or the prediction speaks of a structure that is to be redrawn, the prediction decides if it
     is sure enough, except in slices at the structure's ends that are a matter of opinion

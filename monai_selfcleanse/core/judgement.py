@@ -195,7 +195,7 @@ class LabelJudge:
             )
         self.names = {int(k): str(name) for k, name in named.items()}
         self.partial_labels = partial_labels
-        self.gate: dict[str, Any] = {
+        self.filter_options: dict[str, Any] = {
             "threshold": threshold,
             "min_separation": min_separation,
             "max_share": max_share,
@@ -223,7 +223,7 @@ class LabelJudge:
             evidence: arrays ``(n, K)`` by name, one row a case as from :meth:`evidence`.
         """
         columns = zip(np.transpose(evidence["score"]), np.transpose(surprise(evidence)), strict=True)
-        decisions = tuple(filter_labels(score, surprised, **self.gate) for score, surprised in columns)
+        decisions = tuple(filter_labels(score, surprised, **self.filter_options) for score, surprised in columns)
         return Judgement(
             tuple(cases),
             tuple(self.names),
@@ -244,7 +244,7 @@ def cases_to_leave_out(
     """Cases that a training does better without: a third or more of their judged structures are suspected beyond doubt.
 
     What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
-    the filter's gate let pass would grow to many. So only suspects beyond doubt count
+    the filter takes for suspects would grow to many. So only suspects beyond doubt count
     (:attr:`Judgement.beyond_doubt`), and only of structures whose two groups are ``min_separation`` apart.
 
     A case stays that has a trusted label of a structure of which no other case would have one. None is left out where

@@ -150,7 +150,7 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixt
         2, covariance_type="tied", n_init=3, random_state=random_state, reg_covar=1e-4 * float(x.var())
     )
     with warnings.catch_warnings():
-        # A hundred steps are enough for two Gaussians; where they are not, the groups overlap and the gate says so.
+        # A hundred steps are enough for two Gaussians; where they are not, the groups overlap and their separation tells.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x[:, None])
     order = np.argsort(model.means_[:, 0])
@@ -189,7 +189,7 @@ def filter_labels(
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
         min_separation: the mean surprise of the labels below the threshold must exceed the others' by this much (in
-            Dice); -2 and less for no such gate.
+            Dice); -2 and less for no such condition.
         max_share: where more than this share of the labels, in (0, 1], is below the threshold, the network is not ready
             either.
         min_cases: below this many scores, at least 1, nothing is suspected.

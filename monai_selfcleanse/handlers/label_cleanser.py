@@ -1,4 +1,4 @@
-"""Handler that keeps suspected labels from teaching, or replaces them by pseudo low-noise labels."""
+"""Handler that keeps suspected labels from teaching, or gives their cases targets that are redrawn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LabelCleanserResult:
 
 
 class LabelCleanser:
-    """After each look of the filter, leave suspected labels out or give them pseudo-labels in their place.
+    """After each look of the filter, leave cases with suspected labels out, or train on them redrawn.
 
     A network finds wrong labels long before it draws well itself, and what it is taught stays. So until
     ``redraw_epoch`` nothing is redrawn: a case of whose structures a third or more are suspected beyond doubt is not
@@ -57,7 +57,7 @@ class LabelCleanser:
     :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
     when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
-    Report and cleansed labels on disk hold the redrawn labels either way. ``docs/method.md`` has what was measured of
+    Report and cleansed labels on disk hold the redrawn labels either way. ``docs/explanation/method.md`` has what was measured of
     the two; to leave out to the end is the default.
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
