@@ -14,26 +14,26 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from selenium import webdriver
 
-from monai_selfcleanse.core.mixture import filter_labels
-from monai_selfcleanse.results import Suspect, report_rows
-from monai_selfcleanse.results.page import write_html
-from monai_selfcleanse.results.page.pictures import Picture, encode_png, outline_path
 from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.judgement import Judgement, LabelJudge
+from monai_selfcleanse.results.page import write_page
+from monai_selfcleanse.results.page.pictures import Picture, encode_png, outline_path
+from monai_selfcleanse.results.suspects import Suspect
 
 NAMES = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 PICTURED = 200
 
 
-def suspects(rows: list[dict[str, Any]], rng: np.random.Generator) -> Iterator[Suspect]:
+def suspects(judgement: Judgement, rng: np.random.Generator) -> Iterator[Suspect]:
+    """What there is to see of each suspect; the most suspect ones have pictures."""
     y, x = np.mgrid[:128, :128] - 64
     path = outline_path(np.hypot(x, y * 1.2) < 30)
     slices = [{"slice": i, "disagreement_mm2": 100.0 - i, "dice": 0.4, "debatable": 0} for i in range(8)]
-    for i, row in enumerate(row for row in rows if row["suspected"]):
+    for i, row in enumerate(judgement.suspects()):
         pictures = []
         for z in range(3 if i < PICTURED else 0):
             png = encode_png(rng.normal(128, 30, (128, 128)).clip(0, 255).astype(np.uint8))
@@ -41,21 +41,26 @@ def suspects(rows: list[dict[str, Any]], rng: np.random.Generator) -> Iterator[S
         yield Suspect(row["case"], row["structure"], f"{row['case']}_gt.nii.gz", slices, pictures)
 
 
+def made_up(n_cases: int, rng: np.random.Generator) -> Judgement:
+    """A judgement on cases that do not exist."""
+    noisy = rng.random((n_cases, len(NAMES))) < 0.08
+    score = np.exp(rng.normal(np.where(noisy, 1.1, -0.2), 0.35))
+    evidence = {name: rng.random((n_cases, len(NAMES))) for name in EVIDENCE} | {"score": score}
+    evidence["dice"] = evidence["expected_dice"] - noisy * 0.5
+    return LabelJudge(NAMES).judge([f"patient{i:05d}_frame01" for i in range(n_cases)], evidence)
+
+
 def write(path: Path, n_cases: int) -> None:
     rng = np.random.default_rng(0)
-    noisy = rng.random((n_cases, 3)) < 0.08
-    score = np.exp(rng.normal(np.where(noisy, 1.1, -0.2), 0.35))
-    decisions = {k: filter_labels(score[:, i], noisy[:, i] * 0.5) for i, k in enumerate(NAMES)}
-    evidence = {name: rng.random((n_cases, 3)) for name in EVIDENCE} | {"score": score}
-    probability = np.stack([d.clean_probability for d in decisions.values()], 1)
-    suspected = np.stack([d.suspected for d in decisions.values()], 1)
-    cases = [f"patient{i:05d}_frame01" for i in range(n_cases)]
-    rows = report_rows(cases, NAMES, evidence, probability, suspected, redrawn=suspected)
+    judgement = made_up(n_cases, rng)
     start = time.perf_counter()
-    write_html(path, rows, NAMES, decisions, suspects(rows, rng), {}, PICTURED)
-    n = sum(row["suspected"] for row in rows)
-    print(f"{len(rows)} labels, {n} suspected, {PICTURED} pictured: {path.stat().st_size / 1e6:.1f} MB,", end=" ")
-    print(f"written in {time.perf_counter() - start:.1f} s")
+    write_page(path, judgement, suspects(judgement, rng), {}, PICTURED)
+    took = time.perf_counter() - start
+    n_labels, n_suspects = judgement.suspected.size, np.count_nonzero(judgement.suspected)
+    print(
+        f"{n_labels} labels, {n_suspects} suspected, {PICTURED} pictured: {path.stat().st_size / 1e6:.1f} MB,", end=" "
+    )
+    print(f"written in {took:.1f} s")
 
 
 def measure(path: Path) -> None:

@@ -150,7 +150,7 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixt
         2, covariance_type="tied", n_init=3, random_state=random_state, reg_covar=1e-4 * float(x.var())
     )
     with warnings.catch_warnings():
-        # A hundred steps are enough for two Gaussians; where they are not, the groups overlap and their separation tells.
+        # A hundred steps are enough for two Gaussians; where they are not, the groups overlap, and are not separate.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x[:, None])
     order = np.argsort(model.means_[:, 0])

@@ -57,7 +57,7 @@ class LabelCleanser:
     :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
     when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
-    Report and cleansed labels on disk hold the redrawn labels either way. ``docs/explanation/method.md`` has what was measured of
+    Report and cleansed labels on disk hold the redrawn labels either way. ``docs/explanation/method.md`` tells of
     the two; to leave out to the end is the default.
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from ...core.mixture import SCORE_FLOOR, FilterDecision, ScoreMixture
 
@@ -16,11 +16,12 @@ _WIDTH, _HEIGHT = 420, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 14, 42
 
 
-def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision: FilterDecision) -> str:
+def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision: FilterDecision) -> Markup:
     """An ``<svg>`` element with the bars of both groups, the two Gaussians in labels a bar, and the threshold.
 
-    Colours come from the page's style sheet, by class. Axis: the score on a log scale, as the fit sees it: scores
-    above the mixture's ceiling stand there, and :data:`monai_selfcleanse.core.mixture.SCORE_FLOOR` is added first.
+    The page's style sheet colours it, by class. The axis has the score on a log scale, as the fit sees it:
+    :data:`monai_selfcleanse.core.mixture.SCORE_FLOOR` is added first, and a score above the mixture's ceiling stands
+    at the ceiling.
 
     Args:
         name: the structure's name.
@@ -33,34 +34,24 @@ def histogram_svg(name: str, scores: np.ndarray, suspected: np.ndarray, decision
     ceiling = np.inf if mixture is None else mixture.ceiling
     x, suspected = np.log(np.minimum(scores[known], ceiling) + SCORE_FLOOR), suspected[known]
     if not len(x):
-        return "<p>No label of this structure could be scored.</p>"
-    low, high = float(x.min()), float(x.max())
-    pad = 0.08 * (high - low) or 0.5
-    low, high = low - pad, high + pad
+        return Markup("<p>No label of this structure could be scored.</p>")
+    low, high = _limits(x)
     bins = np.linspace(low, high, int(np.clip(np.sqrt(len(x)) * 2, 12, 48)) + 1)
     bars = [np.histogram(x[group], bins)[0] for group in (~suspected, suspected)]
     curves = [] if mixture is None else _curves(mixture, np.linspace(low, high, 160), len(x) * (bins[1] - bins[0]))
     highest = max(float((bars[0] + bars[1]).max()), *(float(y.max()) for _, y in curves), 1.0)
     plane = _Plane(low, high, 1.06 * highest)
-    words = f"Histogram of the log scores of {len(x)} labels of {name}, {int(suspected.sum())} of them suspected"
-    parts = [*_grid(plane), *_bars(plane, bins, *bars)]
-    for kind, curve in zip(("clean", "noisy"), curves, strict=False):
-        points = " ".join(f"{plane.x(a):.1f},{plane.y(b):.1f}" for a, b in zip(*curve, strict=True))
-        parts.append(f'<polyline class="curve {kind}" points="{points}"/>')
-    if mixture is not None:
-        cut = mixture.score_at(decision.threshold)
-        if low <= np.log(cut + SCORE_FLOOR) <= high:
-            c = plane.x(float(np.log(cut + SCORE_FLOOR)))
-            parts.append(f'<line class="threshold" x1="{c:.1f}" x2="{c:.1f}" y1="{_TOP - 8}" y2="{plane.y(0):.1f}"/>')
-        words += f"; a label is suspected from a score of {cut:.3g} on, if the groups are really apart"
-    if beyond := int(np.count_nonzero(scores[known] > ceiling)):
-        words += f"; scores above {ceiling:.2g} ({beyond}) stand there"
-    parts += _axis(plane, _score_ticks(low, high, ceiling if beyond else None))
-    return (
-        f'<svg class="histogram" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(words)}">'
-        + "".join(parts)
-        + "</svg>"
-    )
+    cut = _cut(decision, low, high)
+    n_beyond = int(np.count_nonzero(scores[known] > ceiling))
+    ticks = _score_ticks(low, high, ceiling if n_beyond else None)
+    parts = [*_grid(plane), *_bars(plane, bins, *bars), *_lines(plane, curves, cut), *_axis(plane, ticks)]
+    words = f"Histogram of the log scores of {len(x)} labels of {name}, {int(suspected.sum())} of them suspected."
+    if cut is not None:
+        words += f" The threshold is a score of {cut:.3g}."
+    if n_beyond:
+        words += f" The axis ends at {ceiling:.2g}: scores above {ceiling:.2g} ({n_beyond}) stand there."
+    frame = Markup('<svg class="histogram" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
+    return frame.format(_WIDTH, _HEIGHT, words, Markup("".join(parts)))
 
 
 @dataclass(frozen=True)
@@ -76,6 +67,21 @@ class _Plane:
 
     def y(self, count: float) -> float:
         return _HEIGHT - _BOTTOM - count / self.top * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _limits(log_scores: np.ndarray) -> tuple[float, float]:
+    """Where the axis begins and ends: a little beyond the log scores."""
+    low, high = float(log_scores.min()), float(log_scores.max())
+    pad = 0.08 * (high - low) or 0.5
+    return low - pad, high + pad
+
+
+def _cut(decision: FilterDecision, low: float, high: float) -> float | None:
+    """The score at the threshold; None where there is no mixture, or where it lies outside of the picture."""
+    if decision.mixture is None:
+        return None
+    cut = decision.mixture.score_at(decision.threshold)
+    return cut if low <= np.log(cut + SCORE_FLOOR) <= high else None
 
 
 def _curves(mixture: ScoreMixture, grid: np.ndarray, area: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -103,6 +109,16 @@ def _bars(plane: _Plane, bins: np.ndarray, kept: np.ndarray, suspected: np.ndarr
                 y, height = plane.y(start + n), plane.y(start) - plane.y(start + n)
                 place = f'x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
                 yield f'<rect class="{kind}" {place}/>'
+
+
+def _lines(plane: _Plane, curves: Sequence[tuple[np.ndarray, np.ndarray]], cut: float | None) -> Iterator[str]:
+    """The Gaussians, the clean one first, and the threshold."""
+    for kind, curve in zip(("clean", "noisy"), curves, strict=False):
+        points = " ".join(f"{plane.x(a):.1f},{plane.y(b):.1f}" for a, b in zip(*curve, strict=True))
+        yield f'<polyline class="curve {kind}" points="{points}"/>'
+    if cut is not None:
+        x = plane.x(float(np.log(cut + SCORE_FLOOR)))
+        yield f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 8}" y2="{plane.y(0):.1f}"/>'
 
 
 def _axis(plane: _Plane, ticks: Sequence[tuple[float, str]]) -> Iterator[str]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...core.judgement import BEYOND_DOUBT, UNANNOTATED
 from ...core.mixture import FilterDecision
 
-__all__ = ["headline", "reason_in_words", "verdict_in_words"]
+__all__ = ["headline", "listing_in_words", "one_or_many", "reason_in_words", "verdict_in_words"]
 
 
-def headline(decisions: Mapping[int, FilterDecision]) -> str:
-    """One sentence for a whole data set, from the decisions by structure."""
-    verdicts = {decision.verdict for decision in decisions.values()}
-    n = sum(int(decision.suspected.sum()) for decision in decisions.values())
+def one_or_many(n: int, one: str, many: str) -> str:
+    """The words that fit the number."""
+    return one if n == 1 else many
+
+
+def headline(decisions: Iterable[FilterDecision]) -> str:
+    """One sentence for a whole data set, from the decisions on its structures."""
+    decisions = list(decisions)
+    verdicts = {decision.verdict for decision in decisions}
+    n = sum(int(decision.suspected.sum()) for decision in decisions)
     if "suspects" in verdicts:
-        return "1 label is suspected to be wrong." if n == 1 else f"{n} labels are suspected to be wrong."
+        return f"{n:,} {one_or_many(n, 'label is', 'labels are')} suspected to be wrong."
     if verdicts == {"clean"}:
         return "The labels look clean."
     if "clean" in verdicts:
@@ -25,32 +31,46 @@ def headline(decisions: Mapping[int, FilterDecision]) -> str:
 
 
 def verdict_in_words(decision: FilterDecision) -> str:
-    """What the gate says of one structure (:func:`monai_selfcleanse.core.mixture.filter_labels`), and why."""
+    """What the filter says of one structure (:func:`monai_selfcleanse.core.mixture.filter_labels`), and why."""
     n = int(decision.suspected.sum())
-    separation = f"{decision.separation:.2f} Dice"
+    behind = (
+        f"short of the Dice that the network expects, on average by {decision.separation:.2f} Dice more than the others"
+    )
     if decision.verdict == "suspects":
-        labels = "1 label stands out: it fits" if n == 1 else f"{n} labels stand out: they fit"
-        return (
-            f"{labels} the network's prediction worse than the others do, by {separation} more than the network's own "
-            "doubts explain."
-        )
+        return f"{n:,} {one_or_many(n, 'label stands out. It falls', 'labels stand out. They fall')} {behind}."
     if decision.verdict == "too few":
         return "Too few cases have this structure to tell."
     if decision.verdict == "not ready":
-        return "The network agrees with too few labels to judge the others: train it longer, or use a better one."
+        return "The network agrees with too few labels to judge the others. Train it longer, or use a better one."
     if decision.separation > 0:
-        return (
-            f"Labels look clean. Those that fit the prediction worst do so by {separation} more than the network's own "
-            "doubts explain, which is too little to hold against them."
-        )
-    return "Labels look clean: none stands out."
+        return f"Labels look clean. Those that fit worst fall {behind}. That is too little to suspect them."
+    return "Labels look clean. None stands out."
+
+
+def listing_in_words(n_suspects: int, n_pictured: int) -> str:
+    """In which order the page lists the labels, and which of them have pictures.
+
+    Args:
+        n_suspects: number of suspects.
+        n_pictured: number of the most suspect labels that get pictures; may be more than there are suspects.
+    """
+    if not n_suspects:
+        return "No label is suspected. All are listed, those with the lowest clean probability first."
+    if n_pictured >= n_suspects:
+        pictured = "Every suspect comes with pictures."
+    elif n_pictured <= 0:
+        pictured = "None comes with pictures."
+    else:
+        some = f"The {n_pictured:,} most suspect labels come with pictures."
+        pictured = one_or_many(n_pictured, "The most suspect label comes with pictures.", some)
+    return f"Most suspect first. {pictured}"
 
 
 def reason_in_words(row: Mapping[str, Any]) -> str:
     """Why a label is suspected or was not judged, from a row of
     :meth:`monai_selfcleanse.core.judgement.Judgement.rows`.
 
-    Of a suspect that is not redrawn it says that, too.
+    For a suspect that is not redrawn, it also says why not.
     """
     words = _fault_in_words(row)
     if row["suspected"] and not row["redrawn"]:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from helpers import NAMES, judged_cohort
 
-from monai_selfcleanse.core.mixture import FilterDecision, filter_labels
-from monai_selfcleanse.results import report_rows, write_report
-from monai_selfcleanse.results.page import write_html
 from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.judgement import Judgement, LabelJudge
+from monai_selfcleanse.core.mixture import FilterDecision
+from monai_selfcleanse.results import write_report
+from monai_selfcleanse.results.page import write_page
 
 NASTY = ("<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", 'quo"te&amp;\u2028', "d", "e", "case 10")
 
@@ -93,7 +94,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six cases, two of them suspected, one of these pictured."""
     folder = tmp_path_factory.mktemp("report")
     judged = judged_cohort(folder / "data", NASTY)
-    write_report(folder, judged.rows, NAMES, judged.decisions, judged.data, judged.store, {"epoch": 7}, n_pictured=1)
+    write_report(folder, *judged, {"epoch": 7}, n_pictured=1)
     return folder / "report.html"
 
 
@@ -106,13 +107,11 @@ def page(browser: Page, report: Path) -> Page:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 cases of one structure, scores ascending with the case's number; the worst 30 are suspected."""
     score = np.concatenate([np.linspace(0.1, 0.2, 90), np.linspace(3.0, 4.0, 30)])
-    decision = filter_labels(score, (score > 1) * 0.5)
     evidence = {name: np.zeros((120, 1)) for name in EVIDENCE} | {"score": score[:, None]}
-    cases = [f"case {i}" for i in range(120)]
-    suspected = decision.suspected[:, None]
-    rows = report_rows(cases, {1: "liver"}, evidence, decision.clean_probability[:, None], suspected, suspected)
+    evidence["expected_dice"] = (score > 1)[:, None] * 0.5
+    judgement = LabelJudge({1: "liver"}).judge([f"case {i}" for i in range(120)], evidence)
     path = tmp_path_factory.mktemp("large") / "report.html"
-    write_html(path, rows, {1: "liver"}, {1: decision}, [], {}, n_pictured=0)
+    write_page(path, judgement, [], {}, n_pictured=0)
     return path
 
 
@@ -194,7 +193,7 @@ def test_pictures_show_image_and_outlines_that_can_be_hidden(page: Page) -> None
 
 
 def test_suspects_beyond_the_limit_say_that_they_have_no_pictures(page: Page) -> None:
-    assert "The 1 most suspect labels come with pictures." in page.one("main").text
+    assert "The most suspect label comes with pictures." in page.one("main").text
     page.all("tr[data-rank] button")[1].click()
     second = page.all("tr.detail")[1]
     assert not second.find_elements("css selector", "figure")
@@ -246,10 +245,10 @@ def test_clean_labels_are_called_clean(browser: Page, tmp_path: Path) -> None:
     evidence = {name: np.full((20, 1), 0.3) for name in EVIDENCE}
     evidence["score"][0] = np.nan  # a structure that neither label nor prediction has
     decision = FilterDecision(np.ones(20), np.zeros(20, bool), "clean", None, 0.0, 0.1)
-    cases = [f"c{i}" for i in range(20)]
+    cases, names = tuple(f"c{i}" for i in range(20)), ("<b>x</b>",)
     nobody = np.zeros((20, 1), bool)
-    rows = report_rows(cases, {1: "<b>x</b>"}, evidence, np.ones((20, 1)), nobody, nobody)
-    write_html(tmp_path / "r.html", rows, {1: "<b>x</b>"}, {1: decision}, [], {"data": "<i>"}, 200)
+    judgement = Judgement(cases, (1,), names, evidence, np.ones((20, 1)), nobody, (decision,), False, 0.1)
+    write_page(tmp_path / "r.html", judgement, [], {"data": "<i>"}, 200)
     page = browser.open(tmp_path / "r.html")
     assert page.one("h1").text == page.driver.title == "Label report"
     assert page.one(".headline").text == "The labels look clean."

@@ -9,8 +9,8 @@ from monai_selfcleanse.core.mixture import FilterDecision, filter_labels
 from monai_selfcleanse.results.page.words import headline, reason_in_words, verdict_in_words
 
 
-def decision(verdict: str, n: int = 0, gap: float = 0.0) -> FilterDecision:
-    return FilterDecision(np.ones(20), np.arange(20) < n, verdict, None, gap, 0.1)
+def decision(verdict: str, n: int = 0, separation: float = 0.0) -> FilterDecision:
+    return FilterDecision(np.ones(20), np.arange(20) < n, verdict, None, separation, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def decision(verdict: str, n: int = 0, gap: float = 0.0) -> FilterDecision:
     ],
 )
 def test_headline(decisions: list[FilterDecision], words: str) -> None:
-    assert headline(dict(enumerate(decisions, 1))) == words
+    assert headline(decisions) == words
 
 
 def test_the_gate_says_why_clean_labels_look_clean() -> None:

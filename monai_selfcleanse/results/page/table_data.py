@@ -1,0 +1,99 @@
+"""The data that the page's script draws the table of labels from."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...core.evidence import EVIDENCE
+from ...core.judgement import Judgement
+from ..suspects import Suspect
+from .pictures import Picture
+from .words import reason_in_words
+
+__all__ = ["json_blocks"]
+
+_SLICES_NAMED = 6
+"""Slices named for a suspect, worst first; slices.csv has all."""
+
+
+def json_blocks(
+    judgement: Judgement, rows: Sequence[Mapping[str, Any]], suspects: Iterable[Suspect]
+) -> Iterator[tuple[str, Any]]:
+    """Blocks of JSON, each with the id of its element.
+
+    First comes a block of pictures for each suspect that has some, as its turn comes. The block of the table is last:
+    it needs a few words on every suspect.
+
+    Args:
+        judgement: on the labels.
+        rows: the judgement's rows. The page knows a row by its rank, its index among them.
+        suspects: taken one at a time.
+    """
+    rank_of = {(row["case"], row["structure"]): rank for rank, row in enumerate(rows)}
+    details: dict[int, Any] = {}
+    for suspect in suspects:
+        rank = rank_of[suspect.case, suspect.structure]
+        details[rank] = _details(suspect)
+        if suspect.pictures:
+            yield f"pictures-{rank}", [_packed(picture) for picture in suspect.pictures]
+    yield "report", _columns(judgement, rows) | {"details": details}
+
+
+def _details(suspect: Suspect) -> list[Any]:
+    slices = [
+        [row["slice"], _short(row["disagreement_mm2"]), _short(row["dice"]), row["debatable"]]
+        for row in suspect.slices[:_SLICES_NAMED]
+    ]
+    return [suspect.file, len(suspect.slices), slices, suspect.note]
+
+
+def _columns(judgement: Judgement, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The rows by column. Texts are numbers of a list, so that thousands of cases stay small."""
+    cases, case_index = _coded([row["case"] for row in rows])
+    reasons, reason_index = _coded([row["reason"] for row in rows])
+    structures, structure_index = _coded([row["structure_name"] for row in rows], judgement.names)
+    return {
+        "cases": cases,
+        "case": case_index,
+        "structures": structures,
+        "structure": structure_index,
+        "reasons": reasons,
+        "reason": reason_index,
+        "suspected": [row["suspected"] for row in rows],
+        "words": {rank: words for rank, row in enumerate(rows) if (words := reason_in_words(row))},
+        "clean_probability": [_short(row["clean_probability"]) for row in rows],
+        "evidence": {
+            key: [_short(row[key]) for row in rows] for key in EVIDENCE if key not in ("swapped_with", "swapped")
+        },
+    }
+
+
+def _coded(values: Sequence[str], known: Iterable[str] = ()) -> tuple[list[str], list[int]]:
+    """The texts that there are, the known ones first, and each value as its index among them."""
+    texts = dict.fromkeys([*known, *values])
+    number = {text: i for i, text in enumerate(texts)}
+    return list(texts), [number[value] for value in values]
+
+
+def _short(value: float) -> float | None:
+    """Four digits; None, which JSON has, for NaN."""
+    if math.isnan(value):
+        return None
+    short = float(f"{value:.4g}")
+    return int(short) if short.is_integer() else short
+
+
+def _packed(picture: Picture) -> dict[str, Any]:
+    return {
+        "slice": picture.slice,
+        "size": [picture.width, picture.height],
+        "aspect": _short(picture.aspect),
+        "edges": picture.edges,
+        "png": base64.b64encode(picture.png).decode(),
+        "given": picture.given,
+        "predicted": picture.predicted,
+        "cleansed": picture.cleansed,
+    }
