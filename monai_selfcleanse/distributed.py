@@ -1,23 +1,83 @@
-"""What the ranks of a distributed training (``torch.distributed``, one process a GPU) do together.
+"""Several processes that work as one (``torch.distributed``, one process a GPU): beginning, end, and steps together.
 
-In one process each function does its step and nothing more.
+Each process has a number, its rank. In a single process the functions that do a step together do it and nothing more.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar, cast
 
 import ignite.distributed as idist
+import torch
+import torch.distributed as dist
 
-__all__ = ["RankZeroError", "lagging_ranks", "check_shared", "merge_shares", "gathered", "on_rank_zero"]
+__all__ = [
+    "RankZeroError",
+    "check_shared",
+    "gathered",
+    "join_processes",
+    "lagging_ranks",
+    "leave_processes",
+    "local_device",
+    "merge_shares",
+    "on_rank_zero",
+]
 
 T = TypeVar("T")
+
+
+def local_device() -> torch.device:
+    """This process's own device.
+
+    It is the GPU with the number that ``torchrun`` gives the process (``LOCAL_RANK``). A process that ``torchrun`` has
+    not started gets the first GPU. Without GPUs it is the CPU.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def join_processes(
+    device: torch.device | str, backend: str | None = None, hours: float = 2.0, required: bool = True
+) -> None:
+    """Join the processes that ``torchrun`` has started, and let rank 0 alone log at level INFO.
+
+    Joining again is harmless. :func:`leave_processes` is the other end.
+
+    Args:
+        device: the process's own device. A GPU becomes the current one.
+        backend: how the processes talk to each other. None: ``nccl`` between GPUs, ``gloo`` between CPUs.
+        hours: how long a process waits for the others before it gives up.
+        required: what to do in a process that ``torchrun`` has not started. True: raise. False: leave it alone.
+
+    Raises:
+        ValueError: ``torchrun`` has not started this process, and that is required.
+    """
+    if not dist.is_initialized() and "WORLD_SIZE" not in os.environ:
+        if required:
+            raise ValueError("this config is for several processes: start it with torchrun -m monai.bundle run ...")
+        return
+    on_gpu = torch.device(device).type == "cuda"
+    if not dist.is_initialized():
+        dist.init_process_group(backend or ("nccl" if on_gpu else "gloo"), timeout=timedelta(hours=hours))
+    if on_gpu:
+        torch.cuda.set_device(device)
+    if dist.get_rank() > 0:
+        logging.disable(logging.INFO)
+
+
+def leave_processes() -> None:
+    """Leave the processes that :func:`join_processes` has joined. Without any there is nothing to do."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def gathered(value: T) -> list[T]:

@@ -2,7 +2,7 @@
 
 A folder with this as its ``main.py`` is an app (``python -m monai_selfcleanse.monai_label`` makes one)::
 
-    from monai_selfcleanse.label.app import SelfCleanseApp
+    from monai_selfcleanse.monai_label.app import SelfCleanseApp
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from bundles import BUNDLE, TINY
 from ignite.engine import Events
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems, ModelType, WeightType
 from monai.fl.utils.exchange_object import ExchangeObject
-from test_bundle import BUNDLE, TINY, phantom  # noqa: F401
+
+pytestmark = pytest.mark.slow
 
 ROUNDS, LOCAL_EPOCHS = 5, 1
 
@@ -66,7 +68,7 @@ def copied(weights: Any) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def federation(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Federation:  # noqa: F811
+def federation(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Federation:
     bundle = tmp_path_factory.mktemp("app") / "cardiac"
     shutil.copytree(BUNDLE, bundle, ignore=shutil.ignore_patterns("output", "models"))
     return Federation(bundle, phantom)

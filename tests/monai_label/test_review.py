@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_selfcleanse.monai_label import review
-from monai_selfcleanse.monai_label.review import (KEY, TAG, judge_labels, review_queue)
 from monai_selfcleanse.core.mixture import filter_labels
+from monai_selfcleanse.monai_label import review
+from monai_selfcleanse.monai_label.review import KEY, TAG, judge_labels, review_queue
 
 STRUCTURES = {1: "liver", 2: "tumour"}
 

@@ -1,6 +1,6 @@
 """A real MONAI Label server, driven over HTTP as 3D Slicer drives it, without a network connection.
 
-Runs where the environment variable ``MONAI_LABEL_VENV`` names a virtual environment that docs/monai_label.md's recipe
+Runs where the environment variable ``MONAI_LABEL_VENV`` names a virtual environment that docs/how-to/monai-label.md's recipe
 has made, with this package in it.
 """
 
@@ -28,13 +28,16 @@ import torch
 from helpers import read_nifti
 from monai.bundle import ConfigParser
 
-from monai_selfcleanse.data import phantom_frames
 from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.data import phantom_frames
 
 VENV = os.environ.get("MONAI_LABEL_VENV")
 BUNDLE = Path(__file__).parents[2] / "bundle"
 
-pytestmark = pytest.mark.skipif(VENV is None, reason="MONAI_LABEL_VENV names no environment with MONAI Label")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(VENV is None, reason="MONAI_LABEL_VENV names no environment with MONAI Label"),
+]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -194,12 +197,9 @@ def bright_bundle(folder: Path) -> Path:
     path = folder / "configs" / "inference.json"
     config = json.loads(path.read_text())
     config["network_def"] = {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 4, "kernel_size": 1}
-    intensities = ("ScaleIntensityRangePercentilesd", "NormalizeIntensityd")
     config["spacing"] = [-1, -1, -1]  # between two levels there may be a third
-    transforms = config["preprocessing"]["transforms"]
-    config["preprocessing"]["transforms"] = [
-        t for t in transforms if isinstance(t, str) or t["_target_"] not in intensities
-    ]
+    for name in ("intensity", "normalize"):
+        config["preprocessing_steps"][name]["_disabled_"] = True
     path.write_text(json.dumps(config))
     level = torch.arange(4.0)  # the nearest of four levels is the largest of four straight lines
     weights = {"weight": 20 * level[:, None, None, None] / 100, "bias": -10 * level**2}

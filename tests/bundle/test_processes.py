@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_bundle import BUNDLE, TINY, phantom, rows_of, workflow  # noqa: F401
+import torch.distributed as dist
+from bundles import BUNDLE, TINY, rows_of, workflow
+
+from monai_selfcleanse.distributed import join_processes, leave_processes, local_device
 
 OPTIONS: dict[str, Any] = {k: v for k, v in TINY.items() if k != "device"} | {"noise_rate": 0.5, "batch_size": 1}
 
@@ -28,7 +33,7 @@ def torchrun(folder: Path, configs: list[str], **options: Any) -> subprocess.Com
 
 
 @pytest.fixture(scope="module")
-def run(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:  # noqa: F811
+def run(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Folder and log of a finished run of two processes; 5 training cases, so that their shares differ."""
     folder = tmp_path_factory.mktemp("dist")
     names = sorted(p.name for p in phantom.glob("*/*_frame??.nii.gz"))[:5]
@@ -43,6 +48,8 @@ def run(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return folder / "out", ended.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.distributed
 def test_one_report_and_one_line_for_each_thing_that_happens(run: tuple[Path, str]) -> None:
     output, log = run
     assert log.count("training has ended") == 1
@@ -53,16 +60,18 @@ def test_one_report_and_one_line_for_each_thing_that_happens(run: tuple[Path, st
     assert [p.name for p in (output / "models" / "checkpoint").iterdir()] == ["last.pt"]
 
 
+@pytest.mark.slow
+@pytest.mark.distributed
 def test_one_process_with_these_weights_finds_the_same_suspects(
     run: tuple[Path, str],
-    phantom: Path,  # noqa: F811
+    phantom: Path,
     tmp_path: Path,
 ) -> None:
     output, _ = run
     weights = torch.load(output / "models" / "model.pt", weights_only=True)
-    swept = {row["case"] for row in rows_of(output)}
+    seen = {row["case"] for row in rows_of(output)}
     alone = workflow(tmp_path / "alone", phantom, noise_rate=0.5)
-    alone.parser["train#dataset#data"] = f"$[c for c in @cohort.train if c['case'] in {swept}]"
+    alone.parser["train#dataset#data"] = f"$[c for c in @cohort.train if c['case'] in {seen}]"
     label_filter, ema = (alone.parser.get_parsed_content(name) for name in ("label_filter", "ema"))
     ema.ema_model.load_state_dict(weights)  # as they are: no prefix
     trainer = alone.parser.get_parsed_content("train#trainer")
@@ -76,3 +85,52 @@ def test_one_process_with_these_weights_finds_the_same_suspects(
             assert int(row["suspected"]) == result.suspected[i, j]
             assert float(row["clean_probability"]) == pytest.approx(result.clean_probability[i, j], rel=1e-5)
     assert not got
+
+
+# Beginning and end.
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that ``torchrun`` has not started."""
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_process_that_torchrun_has_not_started_is_told_so(alone: None) -> None:
+    with pytest.raises(ValueError, match="start it with torchrun"):
+        join_processes("cpu")
+
+
+def test_a_process_that_may_work_alone_is_left_alone(alone: None) -> None:
+    join_processes("cpu", required=False)
+    assert not dist.is_initialized()
+    leave_processes()
+
+
+def test_one_process_of_torchrun_joins_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {"WORLD_SIZE": "1", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    join_processes("cpu")
+    try:
+        assert dist.get_backend() == "gloo"
+        join_processes("cpu")
+        assert logging.getLogger("anything").isEnabledFor(logging.CRITICAL)
+    finally:
+        leave_processes()
+    assert not dist.is_initialized()
+    leave_processes()
+
+
+def test_the_device_is_the_processs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert local_device() == torch.device("cuda", 3)
+    monkeypatch.delenv("LOCAL_RANK")
+    assert local_device() == torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert local_device() == torch.device("cpu")

@@ -1,0 +1,199 @@
+"""Inference: every way to run it, and segmentations on the images' own grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import monai.bundle
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from bundles import BUNDLE, TINY, infer, parser_of, same
+from helpers import read_nifti
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.transforms import Transform
+from scipy.spatial.transform import Rotation
+
+
+@pytest.mark.slow
+def test_inference_lies_on_the_inputs_own_grid_and_bears_its_name(trained: Path, phantom: Path, tmp_path: Path) -> None:
+    image = nib.load(phantom / "patient001" / "patient001_frame01.nii.gz")
+    turn = np.array([[0.0, -1, 0, 7], [1, 0, 0, -3], [0, 0, 1, 11], [0, 0, 0, 1]])
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    odd = nib.Nifti1Image(np.asarray(image.dataobj)[3:100, :87, 1:5], turn @ image.affine)
+    nib.save(odd, folder / "sub" / "turned.nii.gz")
+    nib.save(image, folder / "plain.nii")
+    tiny = {k: v for k, v in TINY.items() if k.startswith(("network_def#", "device"))}
+    run = ConfigWorkflow(
+        str(BUNDLE / "configs" / "inference.json"),
+        workflow_type="inference",
+        logging_file=False,
+        dataset_dir=str(folder),
+        output_dir=str(tmp_path / "out"),
+        ckpt_path=str(trained / "models" / "model.pt"),
+        **tiny,
+    )
+    run.run()
+    written = {str(p.relative_to(tmp_path / "out")): nib.load(p) for p in (tmp_path / "out").rglob("*.nii*")}
+    assert set(written) == {"sub/turned.nii.gz", "plain.nii.gz"}
+    for name, source in (("sub/turned.nii.gz", odd), ("plain.nii.gz", image)):
+        assert written[name].shape == source.shape
+        np.testing.assert_allclose(written[name].affine, source.affine, atol=1e-4)
+        assert set(np.unique(np.asarray(written[name].dataobj))) <= {0, 1, 2, 3}
+
+
+def test_workflow_of_images_given_by_hand(bundle: Path, small_phantom: Path, elsewhere: Path) -> None:
+    run = monai.bundle.create_workflow(
+        config_file=str(bundle / "configs" / "inference.json"),
+        workflow_type="inference",
+        bundle_root=str(bundle),
+        logging_file=False,
+    )
+    image = small_phantom / "patient001" / "patient001_frame01.nii.gz"
+    run.dataset_data = [{"image": str(image)}]
+    run.initialize()
+    run.run()
+    assert run.evaluator.state.output[0]["pred"].shape[1:] == nib.load(image).shape
+
+
+def test_run_in_the_bundles_folder(
+    bundle: Path, small_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bundle)
+    monai.bundle.run(
+        config_file="configs/inference.json",
+        dataset_dir=str(small_phantom / "patient002"),
+        output_dir=str(tmp_path),
+        logging_file=False,
+    )
+    images = [p.name for p in (small_phantom / "patient002").glob("*.nii.gz") if "_gt" not in p.name]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(images)
+
+
+def test_tensorrt_overlay_keeps_the_network_where_there_is_no_tensorrt(
+    bundle: Path, weights: dict[str, torch.Tensor], small_phantom: Path, tmp_path: Path
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("it would be compiled")
+    run = infer(bundle, small_phantom / "patient001", tmp_path / "out", "inference_trt.json")
+    assert run.check_properties() == []
+    assert same(run.parser.get_parsed_content("network"), weights)
+    assert run.parser.get_parsed_content("trt_args")["dynamic_batchsize"] == [1, 16, 16]
+
+
+def test_preprocessing_bears_the_path_that_monai_label_keeps_with_an_image(phantom: Path) -> None:
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE / "configs" / "inference.json"))
+    image = str(phantom / "patient001" / "patient001_frame01.nii.gz")
+    data = parser.get_parsed_content("preprocessing")({"image": image, "image_path": image})
+    assert data["image_path"] == image
+    torch.testing.assert_close(data["image"].pixdim[:2], torch.tensor([1.5, 1.5], dtype=data["image"].pixdim.dtype))
+
+
+def stored(image: nib.Nifti1Image, order: tuple[int, int, int]) -> nib.Nifti1Image:
+    """The same image in space with its axes in another order."""
+    affine = image.affine.copy()
+    affine[:, :3] = affine[:, list(order)]
+    return nib.Nifti1Image(np.asarray(image.dataobj).transpose(order), affine)
+
+
+@pytest.fixture(scope="module")
+def images(frame: nib.Nifti1Image) -> dict[str, nib.Nifti1Image]:
+    voxels = np.asarray(frame.dataobj)[:, :, 2:5]
+    oblique = np.eye(4)
+    oblique[:3, :3] = Rotation.from_euler("xyz", [50, 30, 70], degrees=True).as_matrix() @ frame.affine[:3, :3]
+    oblique[:3, 3] = 17, -40, 3
+    original = nib.Nifti1Image(voxels, oblique)
+    quarter_turn = np.array([[0.0, -1, 0, 7], [1, 0, 0, -3], [0, 0, 1, 11], [0, 0, 0, 1]])
+    reversed_affine = oblique.copy()
+    reversed_affine[:3, 3] += (voxels.shape[2] - 1) * oblique[:3, 2]
+    reversed_affine[:3, 2] *= -1
+    return {
+        "original": original,
+        "upright": nib.Nifti1Image(voxels, frame.affine),
+        "quarter_turned": nib.Nifti1Image(voxels, quarter_turn @ frame.affine),
+        "slices_first": stored(original, (2, 0, 1)),
+        "slices_second": stored(original, (0, 2, 1)),
+        "upside_down": nib.Nifti1Image(voxels[:, :, ::-1], reversed_affine),
+        "transposed": stored(original, (1, 0, 2)),
+        "cropped": nib.Nifti1Image(voxels[31:98, 20:75, :2], oblique),
+        "one_slice": nib.Nifti1Image(voxels[:, :, 2:], oblique),
+        "tiny": nib.Nifti1Image(voxels[50:59, 50:57, :2], oblique),
+        "anisotropic": nib.Nifti1Image(voxels[::3], oblique @ np.diag([3.0, 1, 1, 1])),
+        "fine": nib.Nifti1Image(voxels[:60, :60, :2], oblique @ np.diag([0.4, 0.4, 1, 1])),
+        "large": nib.Nifti1Image(np.tile(voxels[:, :, :1], (2, 2, 1)), oblique),
+        "float_scaled": nib.Nifti1Image(voxels / 1000 - 3, oblique),
+    }
+
+
+@pytest.fixture(scope="module")
+def segmented(bundle: Path, images: dict[str, nib.Nifti1Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("grids")
+    (folder / "in").mkdir()
+    for name, image in images.items():
+        nib.save(image, folder / "in" / f"{name}.nii.gz")
+    infer(bundle, folder / "in", folder / "out")
+    return folder / "out"
+
+
+def test_every_segmentation_has_its_images_shape_and_affine(
+    segmented: Path, images: dict[str, nib.Nifti1Image]
+) -> None:
+    assert sorted(p.name for p in segmented.iterdir()) == sorted(f"{name}.nii.gz" for name in images)
+    for name, image in images.items():
+        result = nib.load(segmented / f"{name}.nii.gz")
+        assert result.shape == image.shape, name
+        np.testing.assert_allclose(result.affine, image.affine, atol=1e-4, err_msg=name)
+        assert result.get_data_dtype() == np.uint8
+        assert read_nifti(segmented / f"{name}.nii.gz").max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("name", "back"),
+    [
+        ("slices_first", lambda x: x.transpose(1, 2, 0)),
+        ("slices_second", lambda x: x.transpose(0, 2, 1)),
+        ("upside_down", lambda x: x[:, :, ::-1]),
+    ],
+)
+def test_the_same_slices_stored_otherwise_are_segmented_alike(name: str, back: Any, segmented: Path) -> None:
+    original = read_nifti(segmented / "original.nii.gz")
+    assert len(np.unique(original)) > 1
+    np.testing.assert_array_equal(back(read_nifti(segmented / f"{name}.nii.gz")), original)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "share"),
+    [
+        ("upright", "quarter_turned", 0.0),
+        # MONAI begins the grid of an oblique image a fraction of a pixel elsewhere
+        ("upright", "original", 0.1),
+        ("original", "float_scaled", 1e-3),
+    ],
+)
+def test_position_and_units_have_no_influence(one: str, other: str, share: float, segmented: Path) -> None:
+    first, second = (read_nifti(segmented / f"{name}.nii.gz") for name in (one, other))
+    assert (first != second).mean() <= share
+
+
+def settings(value: Any) -> Any:
+    """All attributes of a transform and of the transforms in it."""
+    if isinstance(value, (list, tuple)):
+        return [settings(item) for item in value]
+    return {k: settings(v) for k, v in vars(value).items()} if isinstance(value, Transform) else repr(value)
+
+
+def test_an_image_leaves_no_trace_in_the_transforms_that_all_requests_share(
+    images: dict[str, nib.Nifti1Image], bundle: Path, tmp_path: Path
+) -> None:
+    """MONAI Label answers requests in threads: what one image sets, another one in the same moment would get."""
+    preprocessing = parser_of(bundle, "inference.json").get_parsed_content("preprocessing")
+    seen = []
+    for name in ("original", "quarter_turned", "upside_down"):
+        nib.save(images[name], tmp_path / f"{name}.nii.gz")
+        preprocessing({"image": str(tmp_path / f"{name}.nii.gz")})
+        seen.append(settings(preprocessing))
+    assert seen[1] == seen[2] == seen[0]
