@@ -41,8 +41,8 @@ from monai.bundle import ConfigParser
 from score_run import score_labels
 
 from monai_selfcleanse.core.case_id import case_of
-from monai_selfcleanse.data import Cohort
 from monai_selfcleanse.core.masks import dice, hausdorff95
+from monai_selfcleanse.data import Cohort
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -56,7 +56,7 @@ TRAIN = {
 
 INFER = {
     "acdc": [CONFIGS / "inference.json"],
-    "hippocampus": [CONFIGS / "inference.json", CONFIGS / "hippocampus_inference.json"],
+    "hippocampus": [CONFIGS / "inference.json", CONFIGS / "hippocampus.json"],
 }
 """Those that segment it."""
 
@@ -78,7 +78,8 @@ PLAIN = ("clean", "noisy")
 PEERS = ("gce", "nr_dice", "co_teaching", "cleanlab")
 
 VALIDATION_SHARE = 0.5
-"""Half of the patients are held out: of 16 on ACDC, one with odd images had decided a comparison (docs/history.md)."""
+"""Half of the patients are held out: of 16 on ACDC, one with odd images had decided a comparison
+(benchmarks/LOG.md)."""
 
 lock = Lock()
 
@@ -238,7 +239,7 @@ def score(job: Job, threads: int) -> dict[str, Any]:
     held = Cohort(
         job.dataset_dir, predictions, seed=job.seed, validation_share=VALIDATION_SHARE, structures=structures
     ).validation
-    overlays = ["small_inference"] if job.small else []
+    overlays = ["small"] if job.small else []
     overlays += ["twin"] if "twin" in ARMS[job.arm] else []
     command = bundle_command([*INFER[job.data], *(ARM_CONFIGS / f"{n}.json" for n in overlays)], "run")
     command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(predictions)]
@@ -308,8 +309,8 @@ def processor() -> str:
     return f"{model[1] if model else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def patient_of(case: str) -> str:
-    """The patient of a case: what stands before ``_frame`` in its id, if that is there."""
+def patient_in_id(case: str) -> str:
+    """The patient, where results know a case by its id alone: what stands before ``_frame`` in it, if that is there."""
     return case.split("_frame")[0]
 
 

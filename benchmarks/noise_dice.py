@@ -15,9 +15,9 @@ import nibabel as nib
 import numpy as np
 
 from monai_selfcleanse import noise
+from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.data.noisy_copy import find_labels
 from monai_selfcleanse.noise.base import GradedNoise
-from monai_selfcleanse.core.masks import dice
 
 
 def main() -> None:

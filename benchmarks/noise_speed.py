@@ -18,8 +18,8 @@ import torch
 from monai.data import MetaTensor
 
 from monai_selfcleanse import noise
-from monai_selfcleanse.noise.base import GradedNoise, LabelNoise
 from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.noise.base import GradedNoise, LabelNoise
 
 SPACING = (0.8, 0.8, 2.0)
 SHAPE = (512, 512, 200)

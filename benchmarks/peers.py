@@ -18,17 +18,16 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.networks.nets import UNet
 from monai.utils import optional_import
-from score_run import NOISY
 from torch import nn
 
-from monai_selfcleanse.core.case_id import case_of
-from monai_selfcleanse.data import split_patients
 from monai_selfcleanse.cases.case import decollated
 from monai_selfcleanse.cases.nifti import load_nifti
+from monai_selfcleanse.core.case_id import case_of, patient_of
+from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.data import split_patients
 from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult
 from monai_selfcleanse.losses import split_target
-from monai_selfcleanse.core.case_id import patient_of
-from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.results.truth import NOISY_BELOW
 
 pymic_losses, _ = optional_import("pymic.loss.loss_dict_seg", name="SegLossDict")
 softmin_scores, _ = optional_import("cleanlab.segmentation.rank", name="get_label_quality_scores")
@@ -109,12 +108,14 @@ class SuspectAll(LabelFilter):
         found = super().result()
         if found is None:
             return None
-        decisions = tuple(replace(decision, gap=0.0) for decision in found.decisions)  # no case is left out
+        decisions = tuple(replace(decision, separation=0.0) for decision in found.decisions)  # no case is left out
         suspected, probability = np.ones_like(found.suspected), np.zeros_like(found.clean_probability)
         return replace(found, suspected=suspected, clean_probability=probability, decisions=decisions)
 
 
-def without_noisy(data: Sequence[dict[str, Any]], structures: Iterable[Any], least_dice: float = NOISY) -> list[dict]:
+def without_noisy(
+    data: Sequence[dict[str, Any]], structures: Iterable[Any], least_dice: float = NOISY_BELOW
+) -> list[dict]:
     """Oracle: the cases all of whose structures have at least that Dice to the truth."""
 
     def clean(item: Mapping[str, Any]) -> bool:

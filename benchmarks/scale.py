@@ -26,9 +26,9 @@ from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 
-from monai_selfcleanse.handlers import LabelCleanser, LabelFilter
-from monai_selfcleanse.core.mixture import filter_labels
 from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.mixture import filter_labels
+from monai_selfcleanse.handlers import LabelCleanser, LabelFilter
 
 ROWS: list[tuple[int, tuple[int, int, int], int]] = [
     *((n, (32, 32, 32), 3) for n in (100, 1_000, 10_000)),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from compare import patient_of
+from compare import patient_in_id
 
 from monai_selfcleanse.core.case_id import strip_nifti
 from monai_selfcleanse.core.masks import dice
@@ -53,7 +53,7 @@ def main() -> None:
         if result is not results[0]:
             by_patient = defaultdict(list)
             for name, value in result.items():
-                by_patient[patient_of(name)].append(value.mean() - results[0][name].mean())
+                by_patient[patient_in_id(name)].append(value.mean() - results[0][name].mean())
             d = np.array([np.mean(v) for v in by_patient.values()])
             print(f"  minus {args.segmentations[0]}: {d.mean():+.4f} +- {d.std(ddof=1) / len(d) ** 0.5:.4f}")
 

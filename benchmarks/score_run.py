@@ -1,4 +1,4 @@
-"""Score a finished training run against the truth: detection by round, and labels before and after cleansing.
+"""Score a finished training run against the truth: detection by look, and labels before and after cleansing.
 
     python benchmarks/score_run.py OUTPUT_DIR TRUTH_DIR [--ckpt_dir DIR]
 
@@ -21,10 +21,9 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from monai_selfcleanse.core.case_id import strip_nifti
-from monai_selfcleanse.core.mixture import filter_labels
 from monai_selfcleanse.core.masks import dice
-
-NOISY, CLEAN = 0.95, 0.99
+from monai_selfcleanse.core.mixture import filter_labels
+from monai_selfcleanse.results.truth import CLEAN_FROM, NOISY_BELOW
 
 
 def read(path: Path) -> np.ndarray:
@@ -70,7 +69,7 @@ def score_labels(output_dir: Path, truth_dir: Path, given_dir: Path | None = Non
     given, cleansed = (np.array([pairs[key][i] for key in pairs]) for i in (0, 1))
     probability, suspected = (np.array([rows[key][i] for key in pairs]) for i in (0, 1))
     out = detection(1 - probability, suspected, given)
-    for kind, chosen in (("noisy", given < NOISY), ("clean", given >= CLEAN)):
+    for kind, chosen in (("noisy", given < NOISY_BELOW), ("clean", given >= CLEAN_FROM)):
         if chosen.any():
             worse = int((cleansed[chosen] < given[chosen] - 0.02).sum())
             before, after = float(given[chosen].mean()), float(cleansed[chosen].mean())
@@ -85,8 +84,8 @@ def detection(score: np.ndarray, suspected: np.ndarray, given_dice: np.ndarray) 
     ``precision``, ``recall`` and ``f1``.
     """
     out: dict[str, Any] = {}
-    for name, noisy in ((None, given_dice < NOISY), ("below_0.8", given_dice < 0.8)):
-        counted = noisy | (given_dice >= CLEAN)
+    for name, noisy in ((None, given_dice < NOISY_BELOW), ("below_0.8", given_dice < 0.8)):
+        counted = noisy | (given_dice >= CLEAN_FROM)
         hits, n_suspected, n_noisy = int((noisy & suspected).sum()), int(suspected[counted].sum()), int(noisy.sum())
         part: dict[str, Any] = {"n_counted": int(counted.sum()), "n_suspected": n_suspected, "n_noisy": n_noisy}
         if 0 < n_noisy < counted.sum():
@@ -147,7 +146,7 @@ def main() -> None:
     checkpoint = (args.ckpt_dir or args.output_dir / "models") / "checkpoint" / "last.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)["label_filter"]
-        print("detection by round (today's filter on the round's evidence)")
+        print("detection by look (today's filter on the look's evidence)")
         for epoch, evidence in zip(state["epochs"], state["history"], strict=True):
             e = {k: v.numpy() for k, v in evidence.items()}
             decisions = [
@@ -157,14 +156,14 @@ def main() -> None:
             given = np.array([[pairs[case, k][0] for k in structures] for case in state["cases"]])
             score = 1 - np.stack([d.clean_probability for d in decisions], 1)
             suspected = np.stack([d.suspected for d in decisions], 1)
-            words = ", ".join(f"{d.verdict} (gap {d.separation:.2f})" for d in decisions)
+            words = ", ".join(f"{d.verdict} (separation {d.separation:.2f})" for d in decisions)
             found = detection(score.ravel(), suspected.ravel(), given.ravel())
             print(f"  epoch {epoch:3d}   ", in_words(found), "|", words)
 
     print("Dice to the truth, given -> cleansed, by structure, kind of label and whether it is suspected")
     table = defaultdict(list)
     for key, (before, after) in pairs.items():
-        kind = "noisy" if before < NOISY else "clean" if before >= CLEAN else "between"
+        kind = "noisy" if before < NOISY_BELOW else "clean" if before >= CLEAN_FROM else "between"
         for label in (f"structure {key[1]}, {kind}, suspected {int(rows[key][1])}", f"all, {kind}"):
             table[label].append((before, after))
     for label in sorted(table):

@@ -40,18 +40,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from compare import patient_of, processor
+from compare import patient_in_id, processor
 from monai.bundle import ConfigParser
-from score_run import CLEAN, NOISY, detection
+from score_run import detection
 from torch.nn import functional as F
 
 from monai_selfcleanse.core.case_id import case_of
 from monai_selfcleanse.core.cleansing import MIN_CONFIDENCE, cleanse_label
+from monai_selfcleanse.core.judgement import Judgement, LabelJudge, cases_to_leave_out
+from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.data import find_cases
 from monai_selfcleanse.files import atomic_path
-from monai_selfcleanse.core.judgement import Judgement, LabelJudge, cases_to_leave_out
 from monai_selfcleanse.losses import WeightedDiceCELoss
-from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.results.truth import CLEAN_FROM, NOISY_BELOW
 
 ROOT = Path(__file__).resolve().parent.parent
 STRUCTURES = (1, 2, 3)
@@ -137,9 +138,9 @@ def prepared(args: argparse.Namespace, options: Options) -> Path:
 
 def hold_more(data: dict[str, list[dict[str, Any]]], share: float) -> dict[str, list[dict[str, Any]]]:
     """Move that share of the training patients, evenly spaced, to those validated on."""
-    patients = sorted({patient_of(c["case"]) for c in data["train"]})
+    patients = sorted({patient_in_id(c["case"]) for c in data["train"]})
     moved = {patient for i, patient in enumerate(patients) if (i * share + 0.875) % 1 < share}
-    train, more = ([c for c in data["train"] if (patient_of(c["case"]) in moved) == m] for m in (False, True))
+    train, more = ([c for c in data["train"] if (patient_in_id(c["case"]) in moved) == m] for m in (False, True))
     return {"train": train, "validation": [*more, *data["validation"]]}
 
 
@@ -233,7 +234,7 @@ class Search:
     def train_epoch(self) -> None:
         if self.o.known and self.epoch >= self.o.known:
             pairs = enumerate(zip(self.given, self.train, strict=True))
-            self.left_out = {i for i, (given, c) in pairs if min(by_structure(given, c["truth"])) < NOISY}
+            self.left_out = {i for i, (given, c) in pairs if min(by_structure(given, c["truth"])) < NOISY_BELOW}
         order = self.rng.permutation(len(self.train))
         others = [i for i in range(len(self.train)) if i not in self.left_out]
         order = np.array([self.rng.choice(others) if i in self.left_out else i for i in order])
@@ -319,12 +320,12 @@ class Search:
         names = [case["case"] for case in self.train]
         judged = self.judge.judge(names, {n: np.stack([e[n] for e in evidence]) for n in evidence[0]})
         redraws = self.epoch >= self.o.redraw
-        mended = (judged.redrawn if self.o.target == "package" else judged.suspected) & redraws
-        self.left_out = {names.index(case) for case in cases_to_leave_out(judged, mended=mended)}
+        trained_redrawn = (judged.redrawn if self.o.target == "package" else judged.suspected) & redraws
+        self.left_out = {names.index(case) for case in cases_to_leave_out(judged, trained_redrawn=trained_redrawn)}
         before = np.array([by_structure(g, c["truth"]) for g, c in zip(self.given, self.train, strict=True)])
         after = before.copy()
         for i, case in enumerate(self.train):
-            structures = [k for j, k in enumerate(STRUCTURES) if mended[i, j]]
+            structures = [k for j, k in enumerate(STRUCTURES) if trained_redrawn[i, j]]
             target, weight = self.target_of(self.given[i], case["truth"], probabilities[i], structures)
             self.targets[i] = Target(target, weight, self.device) if structures else self.untouched[i]
             after[i] = by_structure(target.argmax(0) if target.ndim == 4 else target, case["truth"])
@@ -393,7 +394,7 @@ def found_by(judged: Judgement, given: np.ndarray, trained_on: np.ndarray, on_di
         given, trained_on, on_disk: Dice to the truth ``(n, K)`` of the labels as given, as trained on, and as redrawn.
     """
     out = detection(1 - judged.clean_probability.ravel(), judged.suspected.ravel(), given.ravel())
-    for kind, chosen in (("noisy", given < NOISY), ("clean", given >= CLEAN)):
+    for kind, chosen in (("noisy", given < NOISY_BELOW), ("clean", given >= CLEAN_FROM)):
         if chosen.any():
             dices = {"given": given, "trained_on": trained_on, "on_disk": on_disk}
             worse = int((on_disk[chosen] < given[chosen] - 0.02).sum())
@@ -410,10 +411,10 @@ def compare(out: Path, tags: list[str]) -> None:
     """Print each run's Dice and its difference to the first over patients: mean, standard error, median."""
     runs = {line["tag"]: line for line in read_lines(out)}
     base = runs[tags[0]]["cases"]
-    patients = sorted({patient_of(case) for case in base})
+    patients = sorted({patient_in_id(case) for case in base})
     for tag in tags:
         own = runs[tag]["cases"]
-        gains = [np.mean([np.subtract(own[c], base[c]) for c in base if patient_of(c) == p]) for p in patients]
+        gains = [np.mean([np.subtract(own[c], base[c]) for c in base if patient_in_id(c) == p]) for p in patients]
         error = np.std(gains, ddof=1) / math.sqrt(len(gains))
         means = ", ".join(f"{m:.3f}" for m in np.mean(list(own.values()), 0))
         print(

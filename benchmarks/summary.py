@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import ARMS, PEERS, patient_of, read_results, structures_of
+from compare import ARMS, PEERS, patient_in_id, read_results, structures_of
 
 Lines = dict[str, list[dict[str, Any]]]
 
@@ -123,7 +123,7 @@ def by_patient(lines: list[dict[str, Any]]) -> dict[tuple[int, str], float]:
     values: dict[tuple[int, str], list[float]] = defaultdict(list)
     for line in lines:
         for case, dice in line["dice"].items():
-            values[line["seed"], patient_of(case)].append(float(np.mean(dice)))
+            values[line["seed"], patient_in_id(case)].append(float(np.mean(dice)))
     return {key: float(np.mean(v)) for key, v in values.items()}
 
 

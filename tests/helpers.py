@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from monai_selfcleanse.core.mixture import FilterDecision, filter_labels
-from monai_selfcleanse.results import report_rows
-from monai_selfcleanse.core.evidence import EVIDENCE, structure_evidence
+from monai_selfcleanse.cases.look import score_case
 from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.judgement import Judgement, LabelJudge
+from monai_selfcleanse.core.mixture import FilterDecision
 
 AFFINE = np.array([[1.5, 0.0, 0.0, -7.0], [0.0, 1.5, 0.0, 3.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -94,20 +96,21 @@ NAMES = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 
 
 class Judged(NamedTuple):
-    """A judged data set: what reports and exports are made of."""
+    """A judged data set, in the order in which all functions of ``results`` take it."""
 
+    judgement: Judgement
     data: list[dict[str, Any]]
-    rows: list[dict[str, Any]]
-    decisions: dict[int, FilterDecision]
     store: CaseStore
 
 
 def judged_cohort(root: Path, ids: Sequence[str] = ("a", "b", "c", "d", "e", "f")) -> Judged:
     """Tiny cases in the Decathlon's layout, of which the first lacks structure 1 and the second over-draws it.
 
-    The prediction is the truth, sure of itself with 0.97, but in the last row of voxels, where it is unsure.
+    The prediction is the truth, sure of itself with 0.97, but in the last row of voxels, where it is unsure. All
+    suspects are redrawn.
     """
-    data, evidence, store = [], {name: [] for name in EVIDENCE}, CaseStore(root / "store")
+    judge, data, store = LabelJudge(NAMES, min_cases=4, max_share=0.9), [], CaseStore(root / "store")
+    evidence: dict[str, list[np.ndarray]] = {}
     for i, case in enumerate(ids):
         truth = tiny_label(i % 8)
         given = truth.copy()
@@ -120,19 +123,42 @@ def judged_cohort(root: Path, ids: Sequence[str] = ("a", "b", "c", "d", "e", "f"
         data.append({"case": case, "image": str(image), "label": str(label), "file": f"labelsTr/{i}.nii.gz"})
         probabilities = np.moveaxis(np.eye(4)[truth], -1, 0) * 0.96 + 0.01
         probabilities[:, 3] = probabilities[:, 3] * 0.5 + 0.125
-        store.write_seen(case, given, probabilities, AFFINE)
-        for name, values in structure_evidence(given, probabilities, (1, 2, 3), (1.5, 1.5, 10.0)).items():
-            evidence[name].append(values)
-    arrays = {name: np.stack(values) for name, values in evidence.items()}
-    surprise = arrays["expected_dice"] - arrays["dice"]
-    decisions = {
-        k: filter_labels(arrays["score"][:, i], surprise[:, i], min_cases=4, max_share=0.9) for i, k in enumerate(NAMES)
-    }
-    probability = np.stack([d.clean_probability for d in decisions.values()], 1)
-    suspected = np.stack([d.suspected for d in decisions.values()], 1)
-    return Judged(
-        data, report_rows(list(ids), NAMES, arrays, probability, suspected, redrawn=suspected), decisions, store
+        for name, values in score_case(judge, store, case, given, probabilities, AFFINE).items():
+            evidence.setdefault(name, []).append(values)
+    judgement = judge.judge(ids, {name: np.stack(values) for name, values in evidence.items()})
+    return Judged(replace(judgement, redraw_margin=np.inf), data, store)
+
+
+def judgement_of(
+    cases: Sequence[str],
+    names: Mapping[int, str],
+    clean_probability: np.ndarray,
+    suspected: np.ndarray,
+    partial_labels: bool = False,
+    **evidence: Any,
+) -> Judgement:
+    """A judgement with these marks; evidence that is not named is 0.5. All suspects beyond doubt are redrawn."""
+    shape = len(cases), len(names)
+    decisions = [
+        FilterDecision(clean, marked, "suspects", None, 0.5, 0.5)
+        for clean, marked in zip(clean_probability.T, suspected.T, strict=True)
+    ]
+    return Judgement(
+        tuple(cases),
+        tuple(names),
+        tuple(names.values()),
+        {name: np.broadcast_to(evidence.get(name, 0.5), shape).astype(float) for name in EVIDENCE},
+        clean_probability,
+        suspected,
+        tuple(decisions),
+        partial_labels,
+        redraw_margin=np.inf,
     )
+
+
+def doubtful(judgement: Judgement) -> Judgement:
+    """The same judgement, but that no suspect is beyond doubt, so that none is redrawn."""
+    return replace(judgement, clean_probability=np.maximum(judgement.clean_probability, 0.2))
 
 
 class IntensityNet(torch.nn.Module):
@@ -168,3 +194,23 @@ def write_spoilt(root: Path, n: int = 14) -> dict[str, np.ndarray]:
         write_nifti(root / "imagesTr" / f"{case}.nii.gz", image.astype(np.float32))
         write_nifti(root / "labelsTr" / f"{case}.nii.gz", given)
     return truths
+
+
+def write_raters(root: Path) -> Path:
+    """Write :func:`write_spoilt`'s data set with two raters, ``anna`` and ``ben``, and return the folder.
+
+    Anna's labels are the data set's. Ben is right where she is wrong, has structure 3 of ``case_05`` in another place,
+    and no label of ``case_13``.
+    """
+    truths = write_spoilt(root / "data")
+    (root / "anna").mkdir()
+    for path in (root / "data" / "labelsTr").iterdir():
+        write_nifti(root / "anna" / path.name, read_nifti(path))
+    for case, truth in truths.items():
+        label = truth.copy()
+        if case == "case_05":
+            label[label == 3] = 2
+            label[0:3, 9:12, :] = 3
+        if case != "case_13":
+            write_nifti(root / "ben" / "labelsTr" / f"{case}.nii.gz", label)
+    return root

@@ -6,6 +6,7 @@ the filter then says depends on the labels alone.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,8 @@ from monai.transforms import Activationsd, Compose
 from torch.utils.data import Dataset, Sampler
 
 from monai_selfcleanse.data import CaseDataset
-from monai_selfcleanse.prepare_batch import PrepareBatchWeighted
 from monai_selfcleanse.losses import WeightedDiceCELoss
+from monai_selfcleanse.prepare_batch import PrepareBatchWeighted
 from monai_selfcleanse.transforms import CleansedLabeld
 
 N_CLASSES = 3
@@ -33,7 +34,7 @@ class IntensityNet(torch.nn.Module):
         self.sharpness = torch.nn.Parameter(torch.tensor(sharpness))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        classes = torch.arange(N_CLASSES, dtype=x.dtype).reshape(1, -1, *[1] * (x.ndim - 2))
+        classes = torch.arange(N_CLASSES, dtype=x.dtype, device=x.device).reshape(1, -1, *[1] * (x.ndim - 2))
         return -self.sharpness * (x - classes) ** 2
 
 
@@ -67,20 +68,24 @@ def make_trainer(
     epochs: int,
     handlers: list[Any],
     lr: float = 0.0,
-    sweep_sampler: Callable[[Dataset], Sampler] | None = None,
+    look_sampler: Callable[[Dataset], Sampler] | None = None,
+    device: str = "cpu",
+    amp: bool = False,
 ) -> tuple[SupervisedTrainer, SupervisedEvaluator]:
-    """A trainer over the cases and an evaluator that sweeps them; handlers are attached by the caller."""
-    network = IntensityNet()
+    """A trainer over the cases and an evaluator that looks at them; handlers are attached by the caller."""
+    network = IntensityNet().to(device)
     dataset = CaseDataset(cases, Compose([]), Compose([CleansedLabeld("label", store)]), store=store)
-    sweep = SupervisedEvaluator(
-        device=torch.device("cpu"),
-        val_data_loader=DataLoader(dataset.cases, batch_size=1, sampler=sweep_sampler and sweep_sampler(dataset.cases)),
+    look = SupervisedEvaluator(
+        device=torch.device(device),
+        amp=amp,
+        val_data_loader=DataLoader(dataset.cases, batch_size=1, sampler=look_sampler and look_sampler(dataset.cases)),
         network=network,
         inferer=SimpleInferer(),
         postprocessing=Activationsd("pred", softmax=True),
     )
     trainer = SupervisedTrainer(
-        device=torch.device("cpu"),
+        device=torch.device(device),
+        amp=amp,
         max_epochs=epochs,
         train_data_loader=DataLoader(dataset, batch_size=2, shuffle=True),
         network=network,
@@ -91,4 +96,9 @@ def make_trainer(
     )
     for handler in handlers:
         handler.attach(trainer)
-    return trainer, sweep
+    return trainer, look
+
+
+def draw_one() -> float:
+    """One number that depends on all three global generators."""
+    return float(torch.rand(())) + float(np.random.rand()) + random.random()  # noqa: NPY002

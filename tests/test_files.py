@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
-from helpers import AFFINE, files_below, tiny_label, write_nifti
+from filelock import FileLock, Timeout
+from helpers import files_below
 
-from monai_selfcleanse.files import atomic_folder, atomic_path, umask
-from monai_selfcleanse.cases.nifti import load_nifti, save_like
+from monai_selfcleanse.files import (
+    atomic_folder,
+    atomic_path,
+    check_writable,
+    free_folder,
+    hold_folder,
+    only_process,
+    staged,
+    umask,
+)
 
 
 def test_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
@@ -70,43 +78,6 @@ def test_file_gets_the_usual_permissions(tmp_path: Path) -> None:
         part.write_text("")
     usual, ours = (stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("usual", "a"))
     assert usual == ours
-
-
-def test_nifti_is_opened(tmp_path: Path) -> None:
-    path = write_nifti(tmp_path / "a.nii.gz", tiny_label())
-    np.testing.assert_array_equal(np.asanyarray(load_nifti(path).dataobj), tiny_label())
-
-
-def test_other_formats_are_refused(tmp_path: Path) -> None:
-    nib.save(nib.MGHImage(tiny_label(), AFFINE), tmp_path / "a.mgz")
-    with pytest.raises(ValueError, match=r"a\.mgz: expected a NIfTI file, got MGHImage"):
-        load_nifti(tmp_path / "a.mgz")
-
-
-def test_saved_like_another_keeps_all_but_the_voxels(tmp_path: Path) -> None:
-    like = nib.Nifti1Image(tiny_label().astype(np.int16), AFFINE)
-    like.header["descrip"] = b"mine"
-    like.set_sform(AFFINE, code=4)
-    like.set_qform(AFFINE, code=1)
-    nib.save(like, tmp_path / "like.nii")
-    like = load_nifti(tmp_path / "like.nii")
-    save_like(2 * tiny_label().astype(np.int64), like, tmp_path / "deep" / "out.nii.gz")
-    out = load_nifti(tmp_path / "deep" / "out.nii.gz")
-    np.testing.assert_array_equal(np.asanyarray(out.dataobj), 2 * tiny_label())
-    np.testing.assert_array_equal(out.affine, like.affine)
-    assert out.get_data_dtype() == np.int16
-    for field in ("descrip", "qform_code", "sform_code", "pixdim", "xyzt_units"):
-        np.testing.assert_array_equal(out.header[field], like.header[field])
-
-
-def test_scaled_file_is_not_scaled_twice(tmp_path: Path) -> None:
-    scaled = nib.Nifti1Image(tiny_label(), AFFINE)
-    scaled.header.set_slope_inter(2, 0)
-    nib.save(scaled, tmp_path / "scaled.nii.gz")
-    like = load_nifti(tmp_path / "scaled.nii.gz")
-    voxels = np.asanyarray(like.dataobj)
-    save_like(voxels, like, tmp_path / "out.nii.gz")
-    np.testing.assert_array_equal(np.asanyarray(load_nifti(tmp_path / "out.nii.gz").dataobj), voxels)
 
 
 def test_a_folder_appears_as_a_whole_and_replaces_its_own_kind_alone(tmp_path: Path) -> None:
@@ -166,6 +137,7 @@ with atomic_folder(sys.argv[1], lambda folder: True) as part:
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_had_moved_aside_comes_back(tmp_path: Path) -> None:
     target = tmp_path / "b"
     for name in ("a-b", "b"):  # one ends as the other is called
@@ -181,3 +153,60 @@ def test_what_a_killed_process_had_moved_aside_comes_back(tmp_path: Path) -> Non
     with atomic_folder(target, lambda folder: (folder / "old").exists()) as part:
         (part / "new").write_text("")
     assert files_below(target) == ["new"]
+
+
+def write_staged(folder: Path, text: str, error: BaseException | None = None) -> None:
+    with staged(folder, before=lambda: shutil.rmtree(folder / "b", ignore_errors=True)) as part:
+        (part / "a").write_text(text)
+        (part / "b").mkdir()
+        (part / "b" / text).touch()
+        if error is not None:
+            raise error
+
+
+def test_staged_files_move_together_when_the_block_ends_well(tmp_path: Path) -> None:
+    (tmp_path / ".part").mkdir()
+    (tmp_path / ".part" / "of a killed process").touch()
+    for text in ("old", "new"):
+        write_staged(tmp_path, text)
+        assert files_below(tmp_path) == ["a", "b", f"b/{text}"]
+    assert (tmp_path / "a").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError(), KeyboardInterrupt()])
+def test_an_error_leaves_nothing_staged_and_what_was_there(error: BaseException, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(type(error)):
+        write_staged(tmp_path, "new", error)
+    assert files_below(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_process_may_ask_again_for_a_folder_that_it_holds(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    lock = FileLock(folder / ".lock")  # as another process would take it
+    try:
+        hold_folder(folder)
+        hold_folder(str(folder))
+        with pytest.raises(Timeout):
+            lock.acquire(timeout=0)
+        with only_process(folder):
+            pass
+        with pytest.raises(Timeout):
+            lock.acquire(timeout=0)
+    finally:
+        free_folder(folder)
+    with lock, pytest.raises(ValueError, match="out is in use by another run: wait for its end, or give another"):
+        hold_folder(folder)
+    free_folder(folder)
+
+
+def test_a_folder_is_said_to_be_writable_without_being_made(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deeper")
+    assert files_below(tmp_path) == []
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            ValueError, match=r"table_dir '.*file.*' cannot be written: .*file is a file; give .*--table"
+        ):
+            check_writable(path, "table_dir")

@@ -12,12 +12,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.data import CacheDataset, DataLoader, MetaTensor, get_track_meta
-from monai.transforms import Compose, Lambdad, RandCoarseDropoutd
+from monai.transforms import Compose
 
-from monai_selfcleanse.core.case_id import case_of
-from monai_selfcleanse.cases.case import check_unique_cases, label_file_of
-from monai_selfcleanse.data import CaseDataset
-from monai_selfcleanse.prepare_batch import PrepareBatchWeighted
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.transforms import CleansedLabeld, UntrackedCompose
 
@@ -89,49 +85,6 @@ def test_a_target_of_another_shape_is_refused(tmp_path: Path) -> None:
         CleansedLabeld("label", store)(case())
 
 
-def test_cases_of_a_case_dataset_are_whole_and_given(tmp_path: Path) -> None:
-    store = CaseStore(tmp_path)
-    publish(store, 1, 2)
-    dataset = CaseDataset([case("a")], Lambdad("image", lambda x: x + 1), CleansedLabeld("label", store))
-    assert (dataset.cases[0]["image"] == 2).all()
-    assert not dataset.cases[0]["label"].any()
-    assert (dataset[0]["label"] == 2).all()
-
-
-def test_transforms_that_work_in_place_do_not_reach_the_cached_cases() -> None:
-    """MONAI's RandCoarseDropoutd writes into what it is given."""
-    spoil = RandCoarseDropoutd("image", holes=1, spatial_size=(2, 3), fill_value=-5, prob=1.0)
-    dataset = CaseDataset([case("a")], [], spoil)
-    assert (dataset[0]["image"] == -5).any()
-    assert (dataset.cases[0]["image"] == 1).all()
-
-
-def test_cases_that_share_an_id_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"more than once \(a\)"):
-        CaseDataset([case("a"), case("a")], [], [])
-
-
-def test_ids_come_from_the_key_the_file_or_the_metadata() -> None:
-    assert case_of({"case": 7}) == "7"
-    assert case_of({"image": "/x/scan.1.nii.gz"}) == "scan.1"
-    assert case_of({"image": MetaTensor(torch.zeros(1), meta={"filename_or_obj": "/x/b.nii"})}) == "b"
-    with pytest.raises(KeyError, match="add a 'case' key"):
-        case_of({"image": torch.zeros(1)})
-    assert check_unique_cases([{"image": "a/x.nii"}, {"image": "a/y.nii"}]) == ["x", "y"]
-    assert label_file_of({"label": "/a/b.nii", "case": "c"}) == "c.nii"
-    for file in ("/etc/passwd", "../x.nii.gz"):
-        with pytest.raises(ValueError, match="'file' must be a path within the data set"):
-            label_file_of({"label": "/a/b.nii.gz", "case": "c", "file": file})
-    assert label_file_of({"label": "/a/b.nii.gz", "file": "p/b.nii.gz"}) == "p/b.nii.gz"
-
-
-def test_cases_must_not_share_the_file_of_their_cleansed_labels() -> None:
-    one = {"case": "a", "image": "i.nii", "label": "l.nii", "file": "x/l.nii"}
-    assert check_unique_cases([one, one | {"case": "b", "file": "y/l.nii"}]) == ["a", "b"]
-    with pytest.raises(ValueError, match=r"1 files would hold the cleansed labels of more than one case \(x/l\.nii\)"):
-        check_unique_cases([one, one | {"case": "b"}])
-
-
 def test_a_given_label_says_which_classes_it_knows(tmp_path: Path) -> None:
     store = CaseStore(tmp_path)
     data = {"case": "a", "label": torch.tensor([0.0, 2, 2, 0]).reshape(1, 2, 2)}
@@ -141,30 +94,6 @@ def test_a_given_label_says_which_classes_it_knows(tmp_path: Path) -> None:
     store.write_target(1, "a", np.full((2, 2), 3), np.ones((2, 2)))
     store.publish(1)
     assert partial(data)["label_known"].tolist() == [1, 0, 1, 0]  # whatever the target has
-
-
-def test_background_of_a_partial_label_may_be_what_it_does_not_know() -> None:
-    label = torch.tensor([0.0, 1]).reshape(1, 1, 1, 2).repeat(2, 1, 1, 1)
-    known = torch.tensor([[1.0, 1, 0], [1, 1, 1]])
-    _, target = PrepareBatchWeighted(3)({"image": torch.zeros(2, 1, 1, 2), "label": label, "label_known": known})
-    assert target[0, :, 0, 0].tolist() == [1, 0, 1, 1]
-    assert target[1, :, 0, 0].tolist() == [1, 0, 0, 1]
-    assert target[:, :, 0, 1].tolist() == [[0, 1, 0, 1]] * 2
-
-
-def test_the_batch_becomes_one_hot_classes_and_a_weight() -> None:
-    label = torch.tensor([0.0, 1, 2, 2]).reshape(1, 1, 2, 2)
-    weight = torch.tensor([1.0, 0, 1, 0.5]).reshape(1, 1, 2, 2)
-    prepare = PrepareBatchWeighted(3)
-    image, target = prepare({"image": torch.zeros(1, 1, 2, 2), "label": label, "label_weight": weight})
-    assert image.shape == (1, 1, 2, 2)
-    assert target.shape == (1, 4, 2, 2)
-    assert torch.equal(target[:, :3].argmax(1, keepdim=True).float(), label)
-    assert torch.equal(target[:, 3:], weight)
-    _, target = prepare({"image": torch.zeros(1, 1, 2, 2), "label": label})
-    assert (target[:, 3] == 1).all()
-    with pytest.raises(ValueError, match=r"0 \.\.\. 1, got 0 \.\.\. 2"):
-        PrepareBatchWeighted(2)({"image": torch.zeros(1, 1, 2, 2), "label": label})
 
 
 def test_augmentation_without_metadata_draws_the_same_patches() -> None:

@@ -3,7 +3,6 @@ off, disturbed, and on two processes."""
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import os
@@ -20,59 +19,25 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from audits import CONFIGS, OPTIONS, TESTS, reasons, rows_of, run_audit
 from helpers import AFFINE, IntensityNet, files_below, read_nifti, refused, write_nifti, write_spoilt
-from hypothesis import given, strategies
-from hypothesis.extra.numpy import arrays
-from monai.bundle import ConfigWorkflow
 
-from monai_selfcleanse.audit import (FolderPredictions, LoadedCase, audit_labels, border_probabilities)
-from monai_selfcleanse.data import find_cases, write_phantom
+from monai_selfcleanse.audit import FolderPredictions, LoadedCase, audit_labels
 from monai_selfcleanse.core.judgement import LabelJudge
-from monai_selfcleanse.results import REPORT_FILES
+from monai_selfcleanse.data import find_cases, write_phantom
 
-TESTS = Path(__file__).parent
-CONFIGS = TESTS.parent / "bundle" / "configs"
 NAMES = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+
+
+FILES = ("label_report.csv", "slices.csv", "report.html")
+
+
 CULPRITS = {("case_03", "2"): "missing", ("case_07", "1"): "over-drawn"}
-
-OPTIONS: dict[str, Any] = {
-    "network_def": {"_target_": "helpers.IntensityNet"},
-    "network": "$@network_def.to(@device)",
-    "train#preprocessing": {
-        "_target_": "Compose",
-        "transforms": [
-            {"_target_": "LoadImaged", "keys": ["image", "label"], "ensure_channel_first": True, "image_only": True}
-        ],
-    },
-    "validate#inferer": {"_target_": "SimpleInferer"},
-}
-
-
-def run_audit(dataset: Path, output: Path, **options: Any) -> None:
-    run = ConfigWorkflow(
-        [str(CONFIGS / "train.json"), str(CONFIGS / "audit.json")],
-        workflow_type="train",
-        run_id="auditing",
-        logging_file=False,
-        **(OPTIONS | {"dataset_dir": str(dataset), "output_dir": str(output), "device": torch.device("cpu")} | options),
-    )
-    run.initialize()
-    run.run()
-    run.finalize()
-
-
-def rows_of(output: Path, name: str = "label_report.csv") -> list[dict[str, str]]:
-    with open(output / name, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def reasons(output: Path) -> dict[tuple[str, str], str]:
-    return {(r["case"], r["structure"]): r["reason"] for r in rows_of(output) if r["suspected"] == "1"}
 
 
 def tables(output: Path) -> dict[str, bytes]:
     labels = {str(p.relative_to(output)): p.read_bytes() for p in (output / "cleansed_labels").rglob("*.nii.gz")}
-    return {name: (output / name).read_bytes() for name in REPORT_FILES if name.endswith(".csv")} | labels
+    return {name: (output / name).read_bytes() for name in ("label_report.csv", "slices.csv")} | labels
 
 
 def probabilities_of(dataset: Path, case: str) -> np.ndarray:
@@ -125,9 +90,6 @@ def audited(dataset: Path, weights: Path, tmp_path_factory: pytest.TempPathFacto
     run_audit(dataset, output, ckpt_path=str(weights))
     assert {p: p.read_bytes() for p in dataset.rglob("*.nii.gz")} == before
     return output
-
-
-# What is found.
 
 
 def test_planted_culprits_are_found_by_the_network_with_reason_and_place(audited: Path) -> None:
@@ -215,6 +177,7 @@ def test_of_bare_segmentations_small_structures_are_redrawn_as_well(
     assert (row["suspected"], row["redrawn"]) == ("1", "1")
 
 
+@pytest.mark.slow
 def test_a_clean_data_set_looks_clean_by_segmentations(tmp_path: Path) -> None:
     """In ACDC's layout, with the names that inference.json gives to segmentations."""
     write_phantom(tmp_path / "data", n_patients=7)
@@ -233,9 +196,6 @@ def test_too_few_cases_leave_a_report_that_says_so(segmentations: Path, tmp_path
     run_audit(tmp_path / "data", tmp_path / "out", predictions_dir=str(segmentations))
     assert reasons(tmp_path / "out") == {}
     assert "The labels could not be judged." in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-
-
-# Predictions of other people.
 
 
 class Counting(FolderPredictions):
@@ -304,27 +264,6 @@ def test_where_some_probabilities_are_missing_all_are_judged_by_segmentations(
     judgement(dataset, source, tmp_path / "out")
     assert source.about["kind"] == "segmentations"
     assert "only 13 of 14 predictions come with probabilities" in caplog.text
-
-
-@given(
-    label=arrays(np.uint8, strategies.sampled_from([(5, 6), (4, 5, 3)]), elements=strategies.integers(0, 3)),
-    spacing=strategies.lists(strategies.floats(0.3, 10), min_size=3, max_size=3),
-)
-def test_border_probabilities_keep_the_segmentation(label: np.ndarray, spacing: list[float]) -> None:
-    probabilities = border_probabilities(label, 4, spacing[: label.ndim])
-    np.testing.assert_array_equal(probabilities.argmax(0), label)
-    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
-    assert probabilities.min() >= 0
-
-
-def test_border_probabilities_fall_within_the_slice_from_the_border() -> None:
-    label = np.zeros((20, 20, 3), dtype=np.uint8)
-    label[5:15, :, 1] = 1
-    inside, outside = border_probabilities(label, 2, (1.5, 1.5, 10.0))[1, 3:7, 10, 1].reshape(2, 2)
-    np.testing.assert_allclose([*inside, *outside], 1 / (1 + np.exp([3, 1, -1, -3])), atol=1e-3)
-
-
-# Broken files.
 
 
 @pytest.fixture
@@ -399,9 +338,6 @@ def test_where_nothing_can_be_judged_that_is_an_error(dataset: Path, segmentatio
     assert not (tmp_path / "out" / "label_report.csv").exists()
 
 
-# Broken off, and started again.
-
-
 def test_an_audit_that_is_broken_off_goes_on_to_the_same_result(
     dataset: Path, segmentations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -428,8 +364,8 @@ def test_what_has_changed_is_judged_anew(dataset: Path, segmentations: Path, tmp
 
     assert predicted() == 14
     assert predicted() == 0
-    mended = tmp_path / "data" / "labelsTr" / "case_03.nii.gz"
-    shutil.copy(segmentations / "case_03.nii.gz", mended)
+    redrawn = tmp_path / "data" / "labelsTr" / "case_03.nii.gz"
+    shutil.copy(segmentations / "case_03.nii.gz", redrawn)
     assert predicted() == 1
     assert reasons(tmp_path / "out").keys() == {("case_07", "1")}
     write_nifti(tmp_path / "predictions" / "case_09.nii.gz", np.zeros((12, 12, 4), np.uint8))
@@ -439,6 +375,7 @@ def test_what_has_changed_is_judged_anew(dataset: Path, segmentations: Path, tmp
     assert predicted() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -476,9 +413,9 @@ def test_an_earlier_report_is_moved_aside_when_the_new_one_is_complete(
     judgement(dataset, segmentations, tmp_path / "out")
     kept = tmp_path / "out" / "earlier" / "1"
     assert (kept / own.relative_to(tmp_path / "out")).read_bytes() == b"the user's own work"
-    assert {p.name for p in kept.iterdir()} == {*REPORT_FILES, "cleansed_labels"}
+    assert {p.name for p in kept.iterdir()} == {*FILES, "cleansed_labels"}
     assert {p.name for p in (tmp_path / "out").iterdir()} - {".lock"} == {
-        *REPORT_FILES,
+        *FILES,
         "cleansed_labels",
         "cases",
         "earlier",
@@ -486,7 +423,7 @@ def test_an_earlier_report_is_moved_aside_when_the_new_one_is_complete(
 
 
 @pytest.mark.parametrize(
-    "moment", ["monai_selfcleanse.results.report.write_html", "monai_selfcleanse.results.cleansed_labels.shutil"]
+    "moment", ["monai_selfcleanse.results.report.write_page", "monai_selfcleanse.results.cleansed_labels.shutil"]
 )
 def test_a_full_disk_leaves_the_earlier_report_whole(
     moment: str, dataset: Path, segmentations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -517,6 +454,7 @@ def test_a_disk_that_is_full_in_the_middle_is_an_error_and_not_a_broken_case(
     assert list((tmp_path / "out" / "cases" / "seen").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_gone(
     dataset: Path, segmentations: Path, tmp_path: Path
 ) -> None:
@@ -552,9 +490,8 @@ def test_labels_with_noise_beside_the_results_are_an_input(dataset: Path, segmen
     assert (tmp_path / "label_report.csv").exists()
 
 
-# Two processes.
-
-
+@pytest.mark.slow
+@pytest.mark.distributed
 def test_two_processes_leave_what_one_does(audited: Path, dataset: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps(OPTIONS))
     files = [str(CONFIGS / "train.json"), str(tmp_path / "tiny.json"), str(CONFIGS / "audit.json")]
@@ -567,9 +504,6 @@ def test_two_processes_leave_what_one_does(audited: Path, dataset: Path, weights
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("the audit has ended") == 1
     assert tables(tmp_path / "out") == tables(audited)
-
-
-# Bad options.
 
 
 @pytest.mark.parametrize(

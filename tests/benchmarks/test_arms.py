@@ -10,11 +10,11 @@ import pytest
 from monai.bundle import ConfigParser
 from monai.transforms import RandCropByPosNegLabeld, Spacingd, SpatialPadd
 
-from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult
-from monai_selfcleanse.core.judgement import LabelJudge, cases_to_leave_out
 from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.judgement import LabelJudge, cases_to_leave_out
+from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ARMS = ROOT / "benchmarks" / "arms"
 
 
@@ -36,8 +36,8 @@ def settings(config: ConfigParser, section: str) -> dict[str, list[float]]:
 
 
 def test_small_trains_and_segments_on_one_grid() -> None:
-    training = parsed(ROOT / "configs" / "train.json", ARMS / "small.json")
-    inference = parsed(ROOT / "configs" / "inference.json", ARMS / "small_inference.json")
+    training = parsed(ROOT / "bundle" / "configs" / "train.json", ARMS / "small.json")
+    inference = parsed(ROOT / "bundle" / "configs" / "inference.json", ARMS / "small.json")
     grid = settings(training, "train#preprocessing")
     assert grid == settings(inference, "preprocessing")
     assert grid["spacing"] == [2.0, 2.0, -1.0]

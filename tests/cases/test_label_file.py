@@ -13,7 +13,6 @@ import torch
 from helpers import AFFINE, tiny_image, tiny_label, write_nifti
 from monai.transforms import LoadImaged
 
-from monai_selfcleanse.core.index_map import as_index_map
 from monai_selfcleanse.cases.label_file import read_label, save_index_map
 from monai_selfcleanse.transforms import IndexMapd
 
@@ -104,10 +103,3 @@ def test_all_else_is_refused_with_the_file_and_a_value(voxels: np.ndarray, messa
     path = write_nifti(tmp_path / "label.nii.gz", voxels)
     with pytest.raises(ValueError, match=rf"label\.nii\.gz: .*{message}"):
         read_label(path)
-
-
-def test_slices_are_no_channels() -> None:
-    """Two slices of one structure add up to 1 in every voxel; the third axis of a file is never one of classes."""
-    label = np.zeros((1, 4, 4, 2), np.uint8)
-    label[..., 1] = 1
-    np.testing.assert_array_equal(as_index_map(label), label[0])

@@ -47,7 +47,7 @@ def test_seen_case_is_read_as_written(store: CaseStore) -> None:
     np.testing.assert_allclose(seen.confidence, p.max(0), atol=0.5 / 255 + 1e-6)
 
 
-def test_last_sweep_replaces_the_one_before(store: CaseStore) -> None:
+def test_the_last_look_replaces_the_one_before(store: CaseStore) -> None:
     for seed in (0, 1):
         store.write_seen("a", np.zeros((3, 4, 2), dtype=int), probabilities(seed), np.eye(4))
     np.testing.assert_array_equal(store.read_seen("a").predicted, probabilities(1).argmax(0))

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from monai_selfcleanse.core.cleansing import (MIN_CONFIDENCE_NEIGHBOUR, ONE_SIDED_RATIO, MIN_SHARE_IN_OTHERS, cleanse_label, untrusted_voxels)
+from monai_selfcleanse.core.cleansing import (
+    MIN_CONFIDENCE_NEIGHBOUR,
+    MIN_SHARE_IN_OTHERS,
+    ONE_SIDED_RATIO,
+    cleanse_label,
+    untrusted_voxels,
+)
 
 SHAPE = (4, 5)
 MAPS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 3))

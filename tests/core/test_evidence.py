@@ -14,6 +14,8 @@ from monai_selfcleanse.core.evidence import EVIDENCE, reason_for, structure_evid
 from monai_selfcleanse.core.masks import debatable_slices
 
 SPACING = (1.5, 1.5, 10.0)
+
+
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=5)
 
 
@@ -76,36 +78,6 @@ def test_dice_is_monais(seed: int, shape: tuple[int, ...]) -> None:
         judged = ~debatable_slices(has, sees)
         of_given, of_predicted = (torch.as_tensor(x[None, None][..., judged]) for x in (has, sees))
         assert value == pytest.approx(float(compute_dice(of_predicted, of_given, ignore_empty=False)), abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("given_slices", "predicted_slices", "debatable"),
-    [
-        ("0011100", "0011100", ""),
-        ("0011100", "0111100", "1"),
-        ("0011100", "0011000", "4"),
-        ("0011100", "0111110", "15"),
-        ("0011100", "0001110", "25"),
-        ("0011100", "1111100", ""),  # two slices are a difference
-        ("0011000", "0011111", ""),
-        ("0011100", "0010100", ""),  # not at an end
-        ("0001000", "0000000", ""),
-        ("0001000", "0000100", ""),  # nothing would be left to judge
-        ("1100000", "1110000", "2"),
-        ("1111111", "0111111", "0"),
-    ],
-)
-def test_debatable_is_one_slice_more_at_an_end(given_slices: str, predicted_slices: str, debatable: str) -> None:
-    has, sees = (
-        np.array([c == "1" for c in s]) & np.ones((2, 3, 1), dtype=bool) for s in (given_slices, predicted_slices)
-    )
-    assert np.flatnonzero(debatable_slices(has, sees)).tolist() == [int(c) for c in debatable]
-    assert debatable_slices(sees, has).tolist() == debatable_slices(has, sees).tolist()
-
-
-def test_nothing_is_debatable_in_an_image() -> None:
-    has, sees = (np.array([[c == "1" for c in s]]) for s in ("0011100", "0111100"))
-    assert not debatable_slices(has, sees).any()
 
 
 def test_slice_more_at_an_end_is_not_held_against_a_label() -> None:
@@ -284,6 +256,8 @@ def test_shapes_must_fit_together(label: tuple[int, ...], p: tuple[int, ...], sp
 
 
 SWAPPED = np.where(cube(3, 9) == 1, 2, 0)
+
+
 REASONS: dict[str, tuple[np.ndarray, np.ndarray]] = {
     "missing": (0 * cube(3, 9), cube(3, 9)),
     "spurious": (cube(3, 9), 0 * cube(3, 9)),

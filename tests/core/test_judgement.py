@@ -1,4 +1,4 @@
-"""Which cases a training does better without, and which labels the network may redraw."""
+"""Which cases a training does better without, which labels the network may redraw, and the ranked list of labels."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import judgement_of
 
-from monai_selfcleanse.core.judgement import Judgement, cases_to_leave_out
-from monai_selfcleanse.core.mixture import FilterDecision
 from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.judgement import REPORT_COLUMNS, UNANNOTATED, Judgement, cases_to_leave_out, rows_by_case
+from monai_selfcleanse.core.mixture import FilterDecision
 
 
-def judged(suspected: Any, gaps: Sequence[float] | None = None, **evidence: Any) -> Judgement:
+def judged(suspected: Any, separations: Sequence[float] | None = None, **evidence: Any) -> Judgement:
     """A judgement on cases a, b, ..., whose groups are 0.4 apart where nothing else is said."""
     mark = np.array(suspected, dtype=bool)
     cases, structures = tuple("abcdefghij"[: len(mark)]), tuple(range(1, mark.shape[1] + 1))
     decisions = tuple(
-        FilterDecision(1.0 - column, column, "suspects", None, gap, 0.1)
-        for column, gap in zip(mark.T, gaps or [0.4] * len(structures), strict=True)
+        FilterDecision(1.0 - column, column, "suspects", None, separation, 0.1)
+        for column, separation in zip(mark.T, separations or [0.4] * len(structures), strict=True)
     )
     arrays = {name: np.array(evidence.get(name, np.ones(mark.shape))) for name in EVIDENCE}
     return Judgement(cases, structures, tuple(map(str, structures)), arrays, 1.0 - mark, mark, decisions, False, 0.1)
@@ -46,12 +47,12 @@ def test_a_case_is_left_out_when_a_third_of_its_labels_is_suspected(
 
 def test_a_suspect_that_is_trained_on_redrawn_counts_as_trusted() -> None:
     suspected = np.array([[1, 1], [1, 0], [0, 0], [1, 0]], dtype=bool)
-    mended = np.array([[1, 0], [1, 0], [0, 0], [0, 0]], dtype=bool)
-    assert cases_to_leave_out(judged(suspected), mended=mended) == ("a", "d")
-    assert cases_to_leave_out(judged(suspected), mended=suspected) == ()
+    redrawn = np.array([[1, 0], [1, 0], [0, 0], [0, 0]], dtype=bool)
+    assert cases_to_leave_out(judged(suspected), trained_redrawn=redrawn) == ("a", "d")
+    assert cases_to_leave_out(judged(suspected), trained_redrawn=suspected) == ()
     known = [[1.0, 1.0], [np.nan, 1.0], [np.nan, 1.0]]  # a alone has structure 1, redrawn
     lone = judged([[1, 1], [0, 0], [0, 0]], score=known)
-    assert cases_to_leave_out(lone, mended=np.array([[1, 0], [0, 0], [0, 0]], dtype=bool)) == ()
+    assert cases_to_leave_out(lone, trained_redrawn=np.array([[1, 0], [0, 0], [0, 0]], dtype=bool)) == ()
     assert cases_to_leave_out(lone) == ("a",)
 
 
@@ -72,7 +73,7 @@ def test_the_last_trusted_labels_of_a_structure_stay() -> None:
 
 
 def test_suspects_stay_where_the_groups_are_not_clearly_apart() -> None:
-    found = judged([[1, 0], [0, 1], [0, 0]], gaps=[0.24, 0.4])
+    found = judged([[1, 0], [0, 1], [0, 0]], separations=[0.24, 0.4])
     assert cases_to_leave_out(found) == ("b",)
     assert cases_to_leave_out(found, min_separation=0.2) == ("a", "b")
 
@@ -117,3 +118,41 @@ def test_without_a_trusted_label_all_suspects_beyond_doubt_are_redrawn() -> None
     found = judged([[1], [1]], expected_dice=[[0.1], [0.9]])
     assert found.redrawn.all()
     assert replace(found, clean_probability=np.array([[0.0], [0.2]])).redrawn.tolist() == [[1], [0]]
+
+
+def test_rows_are_ranked_by_clean_probability_then_score() -> None:
+    probability = np.array([[0.9, 0.0], [0.0, 1e-9]])
+    score = np.array([[0.1, 2.0], [3.0, 1.0]])
+    found = judgement_of("ab", {1: "one", 2: "two"}, probability, probability < 0.2, score=score)
+    rows = found.rows()
+    assert [(r["case"], r["structure"]) for r in rows] == [("b", 1), ("a", 2), ("b", 2), ("a", 1)]
+    assert all(tuple(row) == REPORT_COLUMNS for row in rows)
+    assert found.suspects() == rows[:3]
+
+
+def test_what_partial_labels_lack_is_listed_last_as_not_annotated() -> None:
+    score = np.array([[np.nan, 2.0], [3.0, np.nan]])
+    marks = np.nan_to_num(-score, nan=1.0), score > 2
+    arguments = "ab", {1: "one", 2: "two"}, *marks
+    rows = judgement_of(*arguments, partial_labels=True, score=score).rows()
+    assert [r["reason"] for r in rows[-2:]] == [UNANNOTATED] * 2
+    assert [(r["case"], r["suspected"]) for r in rows] == [("b", 1), ("a", 0), ("a", 0), ("b", 0)]
+    assert UNANNOTATED not in [r["reason"] for r in judgement_of(*arguments, score=score).rows()]
+
+
+def test_marked_structures_are_listed_by_case() -> None:
+    suspected = np.array([[False, False], [True, True], [False, True]])
+    probability = np.array([[0.9, 0.8], [0.05, 0.01], [0.5, 0.001]])
+    sees = np.broadcast_to([1.0, 0.0], (3, 2))
+    found = judgement_of("abc", {1: "one", 2: "two"}, probability, suspected, predicted_ml=sees)
+    assert found.by_case(found.suspected) == {"b": [1, 2], "c": [2]}
+    assert found.by_case(found.redrawn) == {"b": [1]}
+    grouped = rows_by_case(found.suspects())  # most suspect first, cases as well
+    assert [(case, [r["structure"] for r in rows]) for case, rows in grouped.items()] == [("c", [2]), ("b", [2, 1])]
+
+
+def test_names_go_by_structure_and_what_was_not_judged_is_not_counted() -> None:
+    score = np.array([[np.nan, 2.0], [3.0, 1.0]])
+    found = judgement_of("ab", {4: "one", 2: "two"}, np.ones((2, 2)), np.zeros((2, 2), bool), score=score)
+    assert (found.n_judged, found.by_name) == (3, {4: "one", 2: "two"})
+    assert {row["structure"]: row["structure_name"] for row in found.rows()} == found.by_name

@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.mixture import GaussianMixture
 
-from monai_selfcleanse.core.mixture import (SCORE_CEILING, SCORE_FLOOR, FilterDecision, ScoreMixture, filter_labels, fit_score_mixture)
+from monai_selfcleanse.core.mixture import (
+    SCORE_CEILING,
+    SCORE_FLOOR,
+    FilterDecision,
+    ScoreMixture,
+    filter_labels,
+    fit_score_mixture,
+)
 
 MIXTURES = st.builds(
-    lambda noisy, low, gap, variance, ceiling: ScoreMixture((1 - noisy, noisy), (low, low + gap), variance, ceiling),
+    lambda noisy, low, apart, variance, ceiling: ScoreMixture(
+        (1 - noisy, noisy), (low, low + apart), variance, ceiling
+    ),
     noisy=st.floats(0.01, 0.99),
     low=st.floats(-5, 0),
-    gap=st.floats(0.01, 4),
+    apart=st.floats(0.01, 4),
     variance=st.floats(0.01, 3),
     ceiling=st.floats(3.5, 10) | st.just(np.inf),
 )

@@ -1,20 +1,27 @@
-"""A case that is left out hands its place to another."""
+"""Cases as a training sees them: whole and given, with targets, and without those that are left out."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader
 from monai.data.utils import set_rnd
+from monai.transforms import Lambdad, RandCoarseDropoutd
 
-from monai_selfcleanse.data import CaseDataset
 from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.data import CaseDataset
 from monai_selfcleanse.transforms import CleansedLabeld
 
 CASES = [{"case": name} for name in "abcdef"]
+
+
+def blank(name: str = "a") -> dict[str, Any]:
+    return {"image": torch.ones(1, 2, 3), "label": torch.zeros(1, 2, 3), "case": name}
 
 
 def served(dataset: CaseDataset) -> list[str]:
@@ -87,3 +94,26 @@ def test_places_are_counted_from_the_end_too(tmp_path: Path) -> None:
     assert dataset[-2]["case"] == "e"
     assert dataset[-1]["case"] != "f"
     assert len(list(dataset)) == 6  # ends
+
+
+def test_cases_of_a_case_dataset_are_whole_and_given(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    store.write_target(1, "a", np.full((2, 3), 2), np.ones((2, 3)))
+    store.publish(1)
+    dataset = CaseDataset([blank()], Lambdad("image", lambda x: x + 1), CleansedLabeld("label", store))
+    assert (dataset.cases[0]["image"] == 2).all()
+    assert not dataset.cases[0]["label"].any()
+    assert (dataset[0]["label"] == 2).all()
+
+
+def test_transforms_that_work_in_place_do_not_reach_the_cached_cases() -> None:
+    """MONAI's RandCoarseDropoutd writes into what it is given."""
+    spoil = RandCoarseDropoutd("image", holes=1, spatial_size=(2, 3), fill_value=-5, prob=1.0)
+    dataset = CaseDataset([blank()], [], spoil)
+    assert (dataset[0]["image"] == -5).any()
+    assert (dataset.cases[0]["image"] == 1).all()
+
+
+def test_cases_that_share_an_id_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"more than once \(a\)"):
+        CaseDataset([blank(), blank()], [], [])

@@ -13,10 +13,10 @@ from helpers import files_below, read_nifti, write_patient, write_patients
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_selfcleanse.data import (Cohort, DatasetError, split_patients, write_phantom)
+from monai_selfcleanse.data import Cohort, DatasetError, split_patients, write_phantom
 from monai_selfcleanse.data import cohort as cohort_module
-from monai_selfcleanse.files import free_folder
 from monai_selfcleanse.data.noisy_cohort import choose_patients
+from monai_selfcleanse.files import free_folder
 
 
 @pytest.fixture
@@ -224,6 +224,7 @@ def test_noisy_labels_that_no_training_made_are_left_alone(data: str, out: Path)
     assert files_of(out) == before
 
 
+@pytest.mark.slow
 def test_a_folder_in_use_is_left_alone(data: str, out: Path) -> None:
     _ = Cohort(data, str(out), noise_rate=0.5).train
     free_folder(out)
@@ -245,6 +246,7 @@ def test_a_folder_in_use_is_left_alone(data: str, out: Path) -> None:
     assert files_below(out) == before
 
 
+@pytest.mark.slow
 def test_a_folder_is_held_from_the_noisy_labels_on(data: str, out: Path) -> None:
     _ = Cohort(data, str(out), noise_rate=0.5).train
     code = "import sys; from monai_selfcleanse.data import Cohort\nCohort(sys.argv[1], sys.argv[2], 1, 0.5).train"

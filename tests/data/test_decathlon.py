@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti, write_patients
 
-from monai_selfcleanse.data import (Cohort, find_acdc_cases, find_cases, find_decathlon_cases)
+from monai_selfcleanse.data import Cohort, find_acdc_cases, find_cases, find_decathlon_cases
 
 LAYOUTS = [("imagesTr", "labelsTr"), ("images", "labels")]
 

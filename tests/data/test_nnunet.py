@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from helpers import NAMES, judged_cohort, read_nifti, tiny_image, tiny_label, write_nifti
 
-from monai_selfcleanse.data import (Cohort, check_structures, find_cases, find_nnunet_cases)
+from monai_selfcleanse.data import Cohort, check_structures, find_cases, find_nnunet_cases
 from monai_selfcleanse.results import write_nnunet_dataset
 
 LABELS = {"background": 0, "right ventricle": 1, "myocardium": 2, "left ventricle": 3}
@@ -94,7 +94,7 @@ def test_a_cohort_of_two_channels_wants_a_network_of_two(tmp_path: Path) -> None
 def test_our_own_export_is_read_back(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
     root = tmp_path / "Dataset501_Cleansed"
-    write_nnunet_dataset(judged.data, judged.rows, NAMES, judged.store, root, {"epoch": 7})
+    write_nnunet_dataset(root, *judged, {"epoch": 7})
     cases, problems = find_cases(root)
     check_structures(root, NAMES)
     assert problems == []

@@ -13,9 +13,9 @@ from helpers import AFFINE, files_below, read_nifti, tiny_image, tiny_label, wri
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_selfcleanse.noise import apply_noise
-from monai_selfcleanse.data.noisy_cohort import choose_patients, corrupt_cohort
 from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.data.noisy_cohort import choose_patients, corrupt_cohort
+from monai_selfcleanse.noise import apply_noise
 
 Case = dict[str, Any]
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from helpers import files_below, read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti, write_patients
 
+from monai_selfcleanse.core.masks import dice, hausdorff95
 from monai_selfcleanse.data import Cohort
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
 from monai_selfcleanse.data.noisy_copy import copy_with_noise, find_labels
-from monai_selfcleanse.core.masks import dice, hausdorff95
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -190,6 +190,7 @@ def test_two_label_folders_or_files_of_one_name_are_refused(tmp_path: Path) -> N
         copy_with_noise(source, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_command(acdc: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "monai_selfcleanse.noise", str(acdc), *arguments]

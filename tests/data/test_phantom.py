@@ -10,7 +10,7 @@ import pytest
 from helpers import files_below
 from scipy import ndimage
 
-from monai_selfcleanse.data import (ACDC_STRUCTURES, check_cases, find_acdc_cases, phantom_frames, write_phantom)
+from monai_selfcleanse.data import ACDC_STRUCTURES, check_cases, find_acdc_cases, phantom_frames, write_phantom
 
 Frames = dict[str, tuple[np.ndarray, np.ndarray]]
 PATIENTS = [f"patient{i:03d}" for i in range(1, 21)]

@@ -1,4 +1,4 @@
-"""What the rounds of the filter look like in TensorBoard."""
+"""What the looks of the filter show in TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from monai.data import MetaTensor
 from oracle import make_cases, make_trainer, spoil
 
-from monai_selfcleanse.handlers import CleansingBoard, LabelFilter
 from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.handlers import CleansingBoard, LabelFilter
 
 
 class Recorder:
@@ -61,16 +61,16 @@ def trained(
             mirrored(case)
         if i in unsure:
             case["image"] = torch.where(case["image"] > 1.5, 1.53, case["image"])
-    trainer, sweep = make_trainer(cases, None, 3, [])
+    trainer, look = make_trainer(cases, None, 3, [])
     store, board = CaseStore(path), Recorder()
-    LabelFilter(sweep, store, {1: "outer", 2: "inner"}, warmup_epochs=2, interval=1).attach(trainer)
+    LabelFilter(look, store, {1: "outer", 2: "inner"}, warmup_epochs=2, interval=1).attach(trainer)
     CleansingBoard(board, trainer.data_loader.dataset.cases, store, n_pictures=2).attach(trainer)
     trainer.run()
     return board
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_every_round_shows_probabilities_and_the_worst_suspects(ndim: int, tmp_path: Path) -> None:
+def test_every_look_shows_probabilities_and_the_worst_suspects(ndim: int, tmp_path: Path) -> None:
     board = trained(ndim, (3, 7, 11), tmp_path)
     tags = [
         (f"{what}/{name}", epoch) for epoch in (2, 3) for what in ("clean_probability",) for name in ("outer", "inner")

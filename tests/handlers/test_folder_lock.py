@@ -20,6 +20,7 @@ def others_may(folder: Path) -> bool:
     return subprocess.run([sys.executable, "-c", TRY, str(folder)], stderr=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_folder_is_taken_from_the_first_epoch_to_the_last(tmp_path: Path) -> None:
     engine = Engine(lambda *_: None)
     FolderLock(tmp_path / "out").attach(engine)
@@ -32,6 +33,7 @@ def test_the_folder_is_taken_from_the_first_epoch_to_the_last(tmp_path: Path) ->
     assert others_may(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_training_in_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     code = TRY.replace("pass", "print('has it', flush=True); sys.stdin.read()")
     engine = Engine(lambda *_: None)
@@ -47,6 +49,7 @@ def test_a_training_in_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     engine.run([0])
 
 
+@pytest.mark.slow
 def test_a_training_that_failed_does_not_bar_the_next_of_its_process(tmp_path: Path) -> None:
     def fail(*_: object) -> None:
         raise KeyError

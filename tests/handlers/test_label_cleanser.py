@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import NAMES, judged_cohort, read_nifti
+from helpers import judged_cohort, read_nifti
 from ignite.engine import Engine, Events
 from oracle import make_cases, make_trainer, spoil
 
-from monai_selfcleanse.results import write_cleansed_labels, write_nnunet_dataset
-from monai_selfcleanse.handlers import (LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents)
-from monai_selfcleanse.core.mixture import FilterDecision
-from monai_selfcleanse.results import illustrate_suspects
 from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.mixture import FilterDecision
+from monai_selfcleanse.handlers import LabelCleanser, LabelFilter, LabelFilterResult, SelfCleanseEvents
+from monai_selfcleanse.results import write_cleansed_labels, write_nnunet_dataset
+from monai_selfcleanse.results.suspects import illustrate_suspects
 
 
 def trained(
     cases: list[dict[str, Any]], store: CaseStore, epochs: int = 2, redraw_epoch: int | None = 0, **options: Any
 ) -> tuple[Any, LabelCleanser]:
-    trainer, sweep = make_trainer(cases, store, epochs, [])
-    LabelFilter(sweep, store, [1, 2], warmup_epochs=1, **options).attach(trainer)
+    trainer, look = make_trainer(cases, store, epochs, [])
+    LabelFilter(look, store, [1, 2], warmup_epochs=1, **options).attach(trainer)
     cleanser = LabelCleanser(store, redraw_epoch)
     cleanser.attach(trainer)
     trainer.run()
@@ -69,8 +69,8 @@ def test_the_pipeline_serves_the_target_from_the_next_epoch_on(tmp_path: Path) -
     cases = make_cases(16, 2)
     spoil(cases[4], structure=2)
     store = CaseStore(tmp_path)
-    trainer, sweep = make_trainer(cases, store, 2, [])
-    LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
+    trainer, look = make_trainer(cases, store, 2, [])
+    LabelFilter(look, store, [1, 2], warmup_epochs=1).attach(trainer)
     LabelCleanser(store, redraw_epoch=0).attach(trainer)
     inner: dict[int, int] = {1: 0, 2: 0}
 
@@ -87,12 +87,12 @@ def test_the_pipeline_serves_the_target_from_the_next_epoch_on(tmp_path: Path) -
 
 
 def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
-    """Rounds after epochs 1, 2 and 3; from 2 on labels are redrawn. 16 cases an epoch, whoever is trained on."""
+    """Looks after epochs 1, 2 and 3; from 2 on labels are redrawn. 16 cases an epoch, whoever is trained on."""
     cases = make_cases(16, 2)
     spoil(cases[4], structure=2)
     store = CaseStore(tmp_path)
-    trainer, sweep = make_trainer(cases, store, 3, [])
-    LabelFilter(sweep, store, [1, 2], warmup_epochs=1, interval=1).attach(trainer)
+    trainer, look = make_trainer(cases, store, 3, [])
+    LabelFilter(look, store, [1, 2], warmup_epochs=1, interval=1).attach(trainer)
     LabelCleanser(store, redraw_epoch=2).attach(trainer)
     trained_on: dict[int, list[str]] = {1: [], 2: [], 3: []}
     out: list[tuple[str, ...]] = []
@@ -102,7 +102,7 @@ def test_suspects_are_left_out_until_they_are_redrawn(tmp_path: Path) -> None:
         trained_on[engine.state.epoch] += engine.state.batch["case"]
 
     @trainer.on(SelfCleanseEvents.LABELS_CLEANSED)
-    def look(engine: Engine) -> None:
+    def note_left_out(engine: Engine) -> None:
         out.append(engine.state.label_cleanser_result.left_out)
         assert (store.read_target("case04") is None) == (engine.state.epoch == 1)
 
@@ -135,7 +135,10 @@ def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
 def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are_redrawn(
     redraw_epoch: int | None, cases: tuple[str, ...], left_out: tuple[str, ...], tmp_path: Path, caplog: Any
 ) -> None:
-    """a: a label that the network draws well; b: one that it draws badly, one well; c: no clear gap; d: in doubt."""
+    """a: a label that the network draws well; b: one that it draws badly, one well; c and d: no reason to leave out.
+
+    The groups of c's structure are not clearly apart, and d's label is in doubt.
+    """
     store = CaseStore(tmp_path)
     given = np.zeros((2, 3), dtype=np.int64)
     probabilities = np.stack([given, 1.0 - given, given, given]).astype(float)
@@ -148,8 +151,8 @@ def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are
     evidence = {name: np.ones((6, 3)) for name in ("score", "expected_dice", "predicted_ml")}
     evidence["expected_dice"][1, 0] = 0.8
     decisions = tuple(
-        FilterDecision(np.ones(6), column, "suspects", None, gap, 0.1)
-        for column, gap in zip(suspected.T, (0.4, 0.2, 0.0), strict=True)
+        FilterDecision(np.ones(6), column, "suspects", None, separation, 0.1)
+        for column, separation in zip(suspected.T, (0.4, 0.2, 0.0), strict=True)
     )
     engine = Engine(lambda e, b: None)
     cleanser = LabelCleanser(store, redraw_epoch)
@@ -181,9 +184,9 @@ def test_events_carry_the_result(tmp_path: Path) -> None:
     cases = make_cases(16, 2)
     spoil(cases[0], structure=1)
     store = CaseStore(tmp_path)
-    trainer, sweep = make_trainer(cases, store, 1, [])
+    trainer, look = make_trainer(cases, store, 1, [])
     LabelCleanser(store, redraw_epoch=0).attach(trainer)  # before the filter: the order does not matter
-    LabelFilter(sweep, store, [1, 2], warmup_epochs=1).attach(trainer)
+    LabelFilter(look, store, [1, 2], warmup_epochs=1).attach(trainer)
     versions: list[int] = []
     trainer.add_event_handler(
         SelfCleanseEvents.LABELS_CLEANSED, lambda engine: versions.append(engine.state.label_cleanser_result.version)
@@ -236,7 +239,7 @@ def test_the_checkpoints_version_comes_into_force_again(tmp_path: Path) -> None:
     engine = Engine(lambda e, b: None)
     cleanser.attach(engine)
     engine.state.epoch = 3
-    cleanser._take_up(engine)
+    engine.fire_event(Events.STARTED)
     found = store.read_target("a")
     assert found is not None
     assert torch.equal(torch.as_tensor(found[0]), torch.ones(2, 2, dtype=torch.uint8))
@@ -253,7 +256,7 @@ def test_a_checkpoint_whose_targets_are_elsewhere_is_refused(
     engine.add_event_handler(Events.EPOCH_STARTED, lambda e: None)
     engine.state.epoch = 3
     with pytest.raises(RuntimeError, match="resume with the output_dir of the interrupted run"):
-        cleanser._take_up(engine)
+        engine.fire_event(Events.STARTED)
 
 
 def test_a_checkpoint_knows_all_who_are_left_out(tmp_path: Path) -> None:
@@ -262,17 +265,18 @@ def test_a_checkpoint_knows_all_who_are_left_out(tmp_path: Path) -> None:
     store.publish(1)
     before, after = LabelCleanser(store), LabelCleanser(store)
     engine = Engine(lambda e, b: None)
+    after.attach(engine)
     before.version, before.left_out = 1, ("a", "b")
     after.load_state_dict(before.state_dict())
     engine.state.epoch = 3
-    after._take_up(engine)
+    engine.fire_event(Events.STARTED)
     assert after.left_out == ("a", "b")
     assert store.read_left_out(store.version) == {"a", "b"}
     after.left_out = ("a",)
     with pytest.raises(RuntimeError, match="'b' and 0 other cases differ"):
-        after._take_up(engine)
+        engine.fire_event(Events.STARTED)
     engine.state.epoch = 0  # a new training
-    after._take_up(engine)
+    engine.fire_event(Events.STARTED)
     assert after.left_out == ()
     assert store.version == 0
 
@@ -294,11 +298,11 @@ def test_training_files_pictures_and_exports_show_one_label_for_one_confidence(t
         engine.state.label_filter_result = result
         cleanser(engine)
         target, _ = store.read_target("a") or pytest.fail("case a has no target")
-        write_cleansed_labels(judged.data, judged.rows, store, out / "cleansed", {})
-        write_nnunet_dataset(judged.data, judged.rows, NAMES, store, out / "Dataset501_Mine", {}, ignore=True)
+        write_cleansed_labels(out / "cleansed", judged.judgement, judged.data, store, {})
+        write_nnunet_dataset(out / "Dataset501_Mine", judged.judgement, judged.data, store, {}, ignore=True)
         on_disk = read_nifti(out / "cleansed" / "labelsTr" / "0.nii.gz")
         exported = read_nifti(out / "Dataset501_Mine" / "labelsTr" / "a.nii.gz")
-        pictured = next(iter(illustrate_suspects(judged.data, judged.rows, store, 1))).pictures[0].cleansed
+        pictured = next(iter(illustrate_suspects(judged.judgement, judged.data, store, 1))).pictures[0].cleansed
         for label in (target, on_disk, exported):
             assert (label == 1).sum() == rows * 4 * 3
         assert (exported == 4).sum() == (4 - rows) * 4 * 3  # nnU-Net's ignore

@@ -12,13 +12,13 @@ import torch
 from ignite.engine import Engine
 from oracle import make_cases, make_trainer, spoil
 
-from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult, SelfCleanseEvents
 from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult, SelfCleanseEvents
 
 
 def filtered(cases: list[dict[str, Any]], path: Path, epochs: int = 2, **options: Any) -> tuple[Any, LabelFilter]:
-    trainer, sweep = make_trainer(cases, None, epochs, [])
-    label_filter = LabelFilter(sweep, CaseStore(path), {1: "outer", 2: "inner"}, warmup_epochs=1, **options)
+    trainer, look = make_trainer(cases, None, epochs, [])
+    label_filter = LabelFilter(look, CaseStore(path), {1: "outer", 2: "inner"}, warmup_epochs=1, **options)
     label_filter.attach(trainer)
     trainer.run()
     return trainer, label_filter
@@ -103,33 +103,33 @@ def test_one_hot_labels_are_refused(tmp_path: Path) -> None:
     cases = make_cases(4, 2)
     for case in cases:
         case["label"] = torch.cat([case["label"] == k for k in range(3)])
-    trainer, sweep = make_trainer(cases, None, 1, [])
-    label_filter = LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=1)
+    trainer, look = make_trainer(cases, None, 1, [])
+    label_filter = LabelFilter(look, CaseStore(tmp_path), [1], warmup_epochs=1)
     label_filter.attach(trainer)
     trainer.state.epoch = 1
     with pytest.raises(ValueError, match="turn a one-hot label into indices"):
         label_filter(trainer)
 
 
-def test_the_evaluator_stays_usable_outside_of_rounds(tmp_path: Path) -> None:
-    trainer, sweep = make_trainer(make_cases(4, 2), None, 1, [])
-    LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=1).attach(trainer)
+def test_the_evaluator_stays_usable_outside_of_looks(tmp_path: Path) -> None:
+    trainer, look = make_trainer(make_cases(4, 2), None, 1, [])
+    LabelFilter(look, CaseStore(tmp_path), [1], warmup_epochs=1).attach(trainer)
     trainer.run()
-    sweep.run()
-    sweep.run()
+    look.run()
+    look.run()
 
 
 def test_a_training_shorter_than_the_warmup_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    trainer, sweep = make_trainer(make_cases(4, 2), None, 2, [])
-    LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=5).attach(trainer)
+    trainer, look = make_trainer(make_cases(4, 2), None, 2, [])
+    LabelFilter(look, CaseStore(tmp_path), [1], warmup_epochs=5).attach(trainer)
     with caplog.at_level(logging.WARNING):
         trainer.run()
     assert "no label will be judged" in caplog.text
 
 
-def test_rounds_follow_warmup_and_interval_and_fire_the_event(tmp_path: Path) -> None:
-    trainer, sweep = make_trainer(make_cases(4, 2), None, 9, [])
-    label_filter = LabelFilter(sweep, CaseStore(tmp_path), [1, 2], warmup_epochs=3, interval=4)
+def test_looks_follow_warmup_and_interval_and_fire_the_event(tmp_path: Path) -> None:
+    trainer, look = make_trainer(make_cases(4, 2), None, 9, [])
+    label_filter = LabelFilter(look, CaseStore(tmp_path), [1, 2], warmup_epochs=3, interval=4)
     label_filter.attach(trainer)
     seen: list[int] = []
     trainer.add_event_handler(
@@ -139,9 +139,9 @@ def test_rounds_follow_warmup_and_interval_and_fire_the_event(tmp_path: Path) ->
     assert seen == [3, 7, 9]
 
 
-def test_attaching_twice_holds_one_round(tmp_path: Path) -> None:
-    trainer, sweep = make_trainer(make_cases(4, 2), None, 1, [])
-    label_filter = LabelFilter(sweep, CaseStore(tmp_path), [1], warmup_epochs=1)
+def test_attaching_twice_takes_one_look(tmp_path: Path) -> None:
+    trainer, look = make_trainer(make_cases(4, 2), None, 1, [])
+    label_filter = LabelFilter(look, CaseStore(tmp_path), [1], warmup_epochs=1)
     label_filter.attach(trainer)
     label_filter.attach(trainer)
     trainer.run()
@@ -153,8 +153,8 @@ def test_state_survives_saving_with_weights_only(tmp_path: Path) -> None:
     spoil(cases[5], structure=1)
     trainer, label_filter = filtered(cases, tmp_path / "store")
     torch.save(label_filter.state_dict(), tmp_path / "state.pt")
-    _, sweep = make_trainer(cases, None, 1, [])
-    other = LabelFilter(sweep, CaseStore(tmp_path / "store"), {1: "outer", 2: "inner"}, warmup_epochs=1)
+    _, look = make_trainer(cases, None, 1, [])
+    other = LabelFilter(look, CaseStore(tmp_path / "store"), {1: "outer", 2: "inner"}, warmup_epochs=1)
     assert other.result() is None
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     expected, got = trainer.state.label_filter_result, other.result()
@@ -166,18 +166,18 @@ def test_state_survives_saving_with_weights_only(tmp_path: Path) -> None:
 
 def test_other_cases_than_before_are_refused(tmp_path: Path) -> None:
     _, label_filter = filtered(make_cases(4, 2), tmp_path / "a")
-    trainer, sweep = make_trainer(make_cases(5, 2), None, 1, [])
-    other = LabelFilter(sweep, CaseStore(tmp_path / "b"), {1: "outer", 2: "inner"}, warmup_epochs=1)
+    trainer, look = make_trainer(make_cases(5, 2), None, 1, [])
+    other = LabelFilter(look, CaseStore(tmp_path / "b"), {1: "outer", 2: "inner"}, warmup_epochs=1)
     other.load_state_dict(label_filter.state_dict())
     other.attach(trainer)
-    with pytest.raises(RuntimeError, match="other cases than in its last round"):
+    with pytest.raises(RuntimeError, match="other cases than in its last look"):
         trainer.run()
 
 
 def test_logits_instead_of_probabilities_are_refused(tmp_path: Path) -> None:
-    trainer, sweep = make_trainer(make_cases(4, 2), None, 1, [])
-    plain = type(sweep)(
-        device=torch.device("cpu"), val_data_loader=sweep.data_loader, network=sweep.network, inferer=sweep.inferer
+    trainer, look = make_trainer(make_cases(4, 2), None, 1, [])
+    plain = type(look)(
+        device=torch.device("cpu"), val_data_loader=look.data_loader, network=look.network, inferer=look.inferer
     )
     LabelFilter(plain, CaseStore(tmp_path), [1], warmup_epochs=1).attach(trainer)
     with pytest.raises(ValueError, match="Activationsd"):
@@ -198,10 +198,10 @@ def test_logits_instead_of_probabilities_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_bad_arguments_are_refused(options: dict[str, Any], match: str, tmp_path: Path) -> None:
-    _, sweep = make_trainer(make_cases(2, 2), None, 1, [])
+    _, look = make_trainer(make_cases(2, 2), None, 1, [])
     arguments: dict[str, Any] = {"structures": [1], "warmup_epochs": 1} | options
     with pytest.raises(ValueError, match=match):
-        LabelFilter(sweep, CaseStore(tmp_path), **arguments)
+        LabelFilter(look, CaseStore(tmp_path), **arguments)
 
 
 def test_an_engine_that_is_no_evaluator_is_refused(tmp_path: Path) -> None:

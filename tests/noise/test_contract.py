@@ -20,9 +20,33 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose, LazyTransform, MapTransform, RandomizableTrait, Transform
 
 from monai_selfcleanse import noise as noise_package
-from monai_selfcleanse.noise import (PRESETS, Annotator, ContourKnotLabel, DilateLabel, DropLabel, DropLabeld, ElasticLabel, ErodeLabel, ErodeLabeld, ExtendLabel, FalsePositiveLabel, LabelNoise, LabelNoised, MarkovWalkLabel, PolygonLabel, RotateLabel, ScaleLabel, ShiftLabel, SmoothLabel, SwapLabel, apply_noise, make_annotator, replay)
-from monai_selfcleanse.data.noisy_cohort import choose_patients
 from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.data.noisy_cohort import choose_patients
+from monai_selfcleanse.noise import (
+    PRESETS,
+    Annotator,
+    ContourKnotLabel,
+    DilateLabel,
+    DropLabel,
+    DropLabeld,
+    ElasticLabel,
+    ErodeLabel,
+    ErodeLabeld,
+    ExtendLabel,
+    FalsePositiveLabel,
+    LabelNoise,
+    LabelNoised,
+    MarkovWalkLabel,
+    PolygonLabel,
+    RotateLabel,
+    ScaleLabel,
+    ShiftLabel,
+    SmoothLabel,
+    SwapLabel,
+    apply_noise,
+    make_annotator,
+    replay,
+)
 
 Image = np.ndarray | torch.Tensor
 Maker = Callable[..., LabelNoise]
@@ -153,6 +177,7 @@ def test_comes_out_as_it_went_in_but_for_the_noise(form: str, make: Maker, kind:
         assert out.applied_operations == image.applied_operations
 
 
+@pytest.mark.slow
 @every_noise
 @given(data=st.data(), dtype=st.sampled_from(["uint8", "int16", "int64", "float32", "float64"]))
 @settings(max_examples=12)
@@ -174,6 +199,7 @@ def test_records_replay_on_a_hearty_label(make: Maker, case: str) -> None:
     check_records(label[0], out[0], records, [1.5, 1.5, 4.0])
 
 
+@pytest.mark.slow
 @every_noise
 @pytest.mark.parametrize("label", AWKWARD.values(), ids=AWKWARD.keys())
 def test_records_replay_on_an_awkward_label(make: Maker, label: np.ndarray) -> None:
@@ -182,6 +208,7 @@ def test_records_replay_on_an_awkward_label(make: Maker, label: np.ndarray) -> N
         check_records(label[0], out[0], records, [1.0] * (label.ndim - 1))
 
 
+@pytest.mark.slow
 @both_forms
 @every_noise
 def test_same_seed_and_case_give_the_same_in_any_order(form: str, make: Maker) -> None:
@@ -241,6 +268,7 @@ def chancy(make: Maker, seed: int) -> LabelNoise:
     return make(seed=seed) if make in ANNOTATORS.values() else make(seed=seed, prob=0.5)
 
 
+@pytest.mark.slow
 @both_forms
 @every_noise
 def test_cases_differ(form: str, make: Maker) -> None:
@@ -248,6 +276,7 @@ def test_cases_differ(form: str, make: Maker) -> None:
     assert len(outs) > 1
 
 
+@pytest.mark.slow
 @both_forms
 @every_noise
 def test_seeds_differ(form: str, make: Maker) -> None:
@@ -271,6 +300,7 @@ def test_prob_of_zero_is_the_identity(make: Maker) -> None:
     assert records == []
 
 
+@pytest.mark.slow
 @every_basic_noise
 def test_prob_is_the_share_of_structures(make: Maker) -> None:
     x, y = np.mgrid[-12:13, -12:13]
@@ -311,6 +341,7 @@ def test_is_a_deterministic_transform(make: Maker) -> None:
         assert not isinstance(transform, (RandomizableTrait, LazyTransform))
 
 
+@pytest.mark.slow
 @every_noise
 def test_cache_dataset_caches_it(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     noise, calls = make(seed=2), []
@@ -480,6 +511,7 @@ def test_annotator_keeps_one_sign_a_case() -> None:
     assert {r["model"] for r in records} == {"erosion"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_annotator_corrupts_every_case_it_can(preset: str) -> None:
     """A voxel alone can but grow or go; a structure that fills the image can but shrink or go."""

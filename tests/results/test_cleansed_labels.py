@@ -11,12 +11,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers import files_below, judged_cohort, read_nifti, write_nifti
+from helpers import doubtful, files_below, judged_cohort, read_nifti, write_nifti
 
 from monai_selfcleanse import __version__
-from monai_selfcleanse.results import cleanse_file, cleansed_labels as labels, write_cleansed_labels
-from monai_selfcleanse.results import illustrate_suspects
 from monai_selfcleanse.cases.store import SeenCase
+from monai_selfcleanse.results import cleanse_file, cleansed_labels, write_cleansed_labels
+from monai_selfcleanse.results.suspects import illustrate_suspects
 
 AFFINE = np.diag([2.0, 2.0, 8.0, 1.0])
 
@@ -99,7 +99,7 @@ def test_every_label_is_written_redrawn_where_it_is_suspected(tmp_path: Path) ->
     judged = judged_cohort(tmp_path / "data")
     given = {path: path.read_bytes() for path in (tmp_path / "data" / "labelsTr").iterdir()}
     out = tmp_path / "cleansed"
-    write_cleansed_labels(judged.data, judged.rows, judged.store, out, {"epoch": 7})
+    write_cleansed_labels(out, *judged, {"epoch": 7})
     names = [f"labelsTr/{i}.nii.gz" for i in range(6)]
     assert files_below(out) == ["labelsTr", *names, "provenance.json"]
     assert all(path.read_bytes() == content for path, content in given.items())
@@ -113,12 +113,12 @@ def test_every_label_is_written_redrawn_where_it_is_suspected(tmp_path: Path) ->
 
 def test_a_suspect_that_is_not_redrawn_stays_as_it_was_given(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
-    rows = [row | {"redrawn": 0} for row in judged.rows]
-    write_cleansed_labels(judged.data, rows, judged.store, tmp_path / "cleansed", {"epoch": 7})
+    judged = judged._replace(judgement=doubtful(judged.judgement))
+    write_cleansed_labels(tmp_path / "cleansed", *judged, {"epoch": 7})
     for i in range(6):
         name = f"labelsTr/{i}.nii.gz"
         assert (tmp_path / "cleansed" / name).read_bytes() == (tmp_path / "data" / name).read_bytes()
-    suspect = next(illustrate_suspects(judged.data, rows, judged.store, 1))
+    suspect = next(illustrate_suspects(*judged, 1))
     assert suspect.case == "a"
     assert suspect.pictures[0].cleansed == suspect.pictures[0].given == ""
     assert suspect.pictures[0].predicted
@@ -126,13 +126,13 @@ def test_a_suspect_that_is_not_redrawn_stays_as_it_was_given(tmp_path: Path) -> 
 
 def test_class_probabilities_become_index_maps_as_if_they_had_been_given(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
-    write_cleansed_labels(judged.data, judged.rows, judged.store, tmp_path / "expected", {"epoch": 7})
+    write_cleansed_labels(tmp_path / "expected", *judged, {"epoch": 7})
     soft = {}
     for item in judged.data:
         path = Path(item["label"])
         write_nifti(path, np.eye(4, dtype=np.float32)[read_nifti(path)] * 0.6 + 0.1)
         soft[path] = path.read_bytes()
-    write_cleansed_labels(judged.data, judged.rows, judged.store, tmp_path / "out", {"epoch": 7})
+    write_cleansed_labels(tmp_path / "out", *judged, {"epoch": 7})
     assert all(path.read_bytes() == content for path, content in soft.items())
     for item in judged.data:
         label, expected = (nib.load(tmp_path / folder / item["file"]) for folder in ("out", "expected"))
@@ -143,7 +143,7 @@ def test_class_probabilities_become_index_maps_as_if_they_had_been_given(tmp_pat
 
 def test_provenance_names_version_source_date_and_every_judgement(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
-    write_cleansed_labels(judged.data, judged.rows, judged.store, tmp_path / "out", {"epoch": 7, "model": "model.pt"})
+    write_cleansed_labels(tmp_path / "out", *judged, {"epoch": 7, "model": "model.pt"})
     read = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert (read["package"], read["version"]) == ("monai-selfcleanse", __version__)
     assert (read["epoch"], read["model"]) == (7, "model.pt")
@@ -158,28 +158,28 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_refused(tmp_path: Pa
     judged = judged_cohort(tmp_path / "data")
     out = tmp_path / "out"
     for _ in range(2):
-        write_cleansed_labels(judged.data, judged.rows, judged.store, out, {"epoch": 7})
+        write_cleansed_labels(out, *judged, {"epoch": 7})
         (out / "stale.nii.gz").write_text("")
-    write_cleansed_labels(judged.data, judged.rows, judged.store, out, {"epoch": 8})
+    write_cleansed_labels(out, *judged, {"epoch": 8})
     assert not (out / "stale.nii.gz").exists()
     (out / "provenance.json").write_text('{"package": "other"}')
     before = files_below(tmp_path)
     with pytest.raises(ValueError, match=r"out is in the way.*not an earlier export"):
-        write_cleansed_labels(judged.data, judged.rows, judged.store, out, {"epoch": 9})
+        write_cleansed_labels(out, *judged, {"epoch": 9})
     assert files_below(tmp_path) == before
 
 
 def test_a_full_disk_leaves_the_earlier_export_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judged = judged_cohort(tmp_path / "data")
     out = tmp_path / "out"
-    write_cleansed_labels(judged.data, judged.rows, judged.store, out, {"epoch": 7})
+    write_cleansed_labels(out, *judged, {"epoch": 7})
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(labels, "save_index_map", full)
+    monkeypatch.setattr(cleansed_labels, "save_index_map", full)
     with pytest.raises(OSError, match="No space left"):
-        write_cleansed_labels(judged.data, judged.rows, judged.store, out, {"epoch": 8})
+        write_cleansed_labels(out, *judged, {"epoch": 8})
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]

@@ -13,9 +13,10 @@ from monai_selfcleanse.results import EXCLUSION_COLUMNS, write_exclusion_list
 
 def test_both_files_name_the_suspected_cases_with_reasons(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data", ids=("a, b", "<c>", "d", "e", "f", "g"))
-    row = next(row for row in judged.rows if (row["case"], row["structure"]) == ("<c>", 2))
-    row |= {"suspected": 1, "reason": "shifted", "clean_probability": 0.05}
-    table, full = write_exclusion_list(judged.rows, tmp_path / "out", {"epoch": 7})
+    judgement = judged.judgement
+    judgement.suspected[1, 1], judgement.clean_probability[1, 1] = True, 0.05  # structure 2 of <c>
+    judgement.evidence["shift_mm"][1, 1] = 40.0
+    table, full = write_exclusion_list(tmp_path / "out", judgement, {"epoch": 7})
     with open(table, newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == EXCLUSION_COLUMNS
@@ -32,8 +33,8 @@ def test_both_files_name_the_suspected_cases_with_reasons(tmp_path: Path) -> Non
 
 
 def test_clean_labels_make_an_empty_list(tmp_path: Path) -> None:
-    judged = judged_cohort(tmp_path / "data")
-    rows = [row | {"suspected": 0, "reason": ""} for row in judged.rows]
-    table, full = write_exclusion_list(rows, tmp_path, {})
+    judgement = judged_cohort(tmp_path / "data").judgement
+    judgement.suspected[:] = False
+    table, full = write_exclusion_list(tmp_path, judgement, {})
     assert table.read_text().splitlines() == [",".join(EXCLUSION_COLUMNS)]
     assert json.loads(full.read_text())["cases"] == []

@@ -11,16 +11,22 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers import AFFINE, NAMES, Judged, files_below, judged_cohort, read_nifti, write_nifti
+from helpers import AFFINE, NAMES, Judged, doubtful, files_below, judged_cohort, judgement_of, read_nifti, write_nifti
 
+from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.judgement import Judgement
 from monai_selfcleanse.data import check_cases, find_cases
 from monai_selfcleanse.results import write_nnunet_dataset
 from monai_selfcleanse.results.nnunet import nnunet_names
-from monai_selfcleanse.cases.store import CaseStore
+
+
+def unsuspected(names: dict[int, str]) -> Judgement:
+    """No label of these structures is suspected."""
+    return judgement_of("abcdef", names, np.ones((6, len(names))), np.zeros((6, len(names)), bool))
 
 
 def export(judged: Judged, folder: Path, **options: Any) -> dict[str, Any]:
-    write_nnunet_dataset(judged.data, judged.rows, NAMES, judged.store, folder, {"epoch": 7}, **options)
+    write_nnunet_dataset(folder, *judged, {"epoch": 7}, **options)
     return json.loads((folder / "dataset.json").read_text())
 
 
@@ -76,19 +82,10 @@ def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(tmp_path: Path) ->
     store = CaseStore(tmp_path / "store")
     store.write_seen("a", given, np.moveaxis(np.eye(3)[predicted], -1, 0), AFFINE)
     names = {1: "liver", 2: "tumour"}
-    rows = [
-        {
-            "case": "a",
-            "structure": k,
-            "structure_name": name,
-            "suspected": 1,
-            "redrawn": k - 1,
-            "clean_probability": 0.0,
-        }
-        for k, name in names.items()
-    ]
+    seen = np.array([[0.0, 1.0]])  # only of structure 2, so that it alone is redrawn
+    judgement = judgement_of(["a"], names, np.zeros((1, 2)), np.ones((1, 2), bool), predicted_ml=seen)
     out = tmp_path / "Dataset501_Mine"
-    write_nnunet_dataset([case], rows, names, store, out, {}, ignore=True)
+    write_nnunet_dataset(out, judgement, [case], store, {}, ignore=True)
     label = read_nifti(out / "labelsTr" / "a.nii.gz")
     np.testing.assert_array_equal(label == 2, predicted == 2)
     np.testing.assert_array_equal(label == 3, (given == 1) & (predicted == 0))
@@ -96,9 +93,9 @@ def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(tmp_path: Path) ->
 
 def test_all_that_is_disputed_of_a_suspect_that_is_not_redrawn_is_ignored(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
-    rows = [row | {"redrawn": 0} for row in judged.rows]
+    judged = judged._replace(judgement=doubtful(judged.judgement))
     out = tmp_path / "Dataset501_Mine"
-    write_nnunet_dataset(judged.data, rows, NAMES, judged.store, out, {}, ignore=True)
+    write_nnunet_dataset(out, *judged, {}, ignore=True)
     label = read_nifti(out / "labelsTr" / "a.nii.gz")
     expected = np.zeros((12, 12, 4), bool)
     expected[:4, 0:4, :3] = True  # the missing structure
@@ -111,7 +108,7 @@ def test_labels_with_gaps_are_numbered_anew(tmp_path: Path) -> None:
         label = read_nifti(item["label"])
         write_nifti(Path(item["label"]), np.where(label == 2, 0, label).astype(np.uint8))
     names, out = {1: "one", 3: "three"}, tmp_path / "Dataset501_Gap"
-    write_nnunet_dataset(judged.data, [], names, judged.store, out, {})
+    write_nnunet_dataset(out, unsuspected(names), judged.data, judged.store, {})
     assert json.loads((out / "dataset.json").read_text())["labels"] == {"background": 0, "one": 1, "three": 2}
     np.testing.assert_array_equal(
         read_nifti(out / "labelsTr" / "f.nii.gz") == 2, read_nifti(judged.data[5]["label"]) == 3
@@ -194,7 +191,7 @@ def test_what_nnunet_would_not_take_is_refused(
 ) -> None:
     judged = judged_cohort(tmp_path / "data")
     with pytest.raises(ValueError, match=message):
-        write_nnunet_dataset(judged.data, [], names, judged.store, tmp_path / folder, {})
+        write_nnunet_dataset(tmp_path / folder, unsuspected(names), judged.data, judged.store, {})
     assert files_below(tmp_path)[0] == "data"
     assert not (tmp_path / folder).exists()
 

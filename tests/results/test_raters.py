@@ -10,35 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import IntensityNet, files_below, read_nifti, write_nifti, write_spoilt
-from test_audit import run_audit
+from audits import run_audit
+from helpers import IntensityNet, files_below, read_nifti, write_nifti, write_raters
 
-from monai_selfcleanse.data import find_cases
-from monai_selfcleanse.core.judgement import LabelJudge
-from monai_selfcleanse.data.raters import cases_of_raters
-from monai_selfcleanse.results.raters import compare_raters, count_better
 from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.results.raters import compare_raters, count_better
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``anna``, who misses structure 2 of case_03 and over-draws structure 1 of case_07, and ``ben``.
-
-    Ben is right about these two, has structure 3 of case_05 in another place, and no label of case_13.
-    """
-    root = tmp_path_factory.mktemp("raters")
-    truths = write_spoilt(root / "data")
-    (root / "anna").mkdir()
-    for path in (root / "data" / "labelsTr").iterdir():
-        write_nifti(root / "anna" / path.name, read_nifti(path))
-    for case, truth in truths.items():
-        label = truth.copy()
-        if case == "case_05":
-            label[label == 3] = 2
-            label[0:3, 9:12, :] = 3
-        if case != "case_13":
-            write_nifti(root / "ben" / "labelsTr" / f"{case}.nii.gz", label)
-    return root
+    return write_raters(tmp_path_factory.mktemp("raters"))
 
 
 def raters(dataset: Path) -> dict[str, str]:
@@ -116,36 +98,3 @@ def test_the_label_nearer_to_the_prediction_is_the_better_one(
     assert count_better(rows, ["a", "b"]) == [
         (r, f"better in {n[r]} of {total} ({n[r] / max(total, 1):.0%}), 0 suspected") for r in "ab"
     ]
-
-
-def test_without_raters_the_cases_are_as_they_are(dataset: Path) -> None:
-    found = find_cases(dataset / "data")
-    assert cases_of_raters(found, None) is found
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"anna": "anna"}, "two or more folders by name"),
-        ({"anna": "anna", "../ben": "ben"}, "'../ben' is no name for a rater"),
-        ({"anna": "anna", "ben": "nowhere"}, "nowhere', ben's, is not a folder"),
-        (
-            {"anna": "anna", "ben": "."},
-            "label of none of the 14 cases: expected files such as .*case_00.nii.gz right in",
-        ),
-    ],
-)
-def test_raters_that_cannot_be_are_refused(options: dict[str, str], message: str, dataset: Path) -> None:
-    folders = {name: str(dataset / folder) for name, folder in options.items()}
-    with pytest.raises(ValueError, match=message):
-        cases_of_raters(find_cases(dataset / "data"), folders)
-
-
-def test_one_label_for_two_cases_is_refused(tmp_path: Path) -> None:
-    cases = [
-        {"case": p, "image": f"{p}/i.nii.gz", "label": f"{p}/seg.nii.gz", "file": f"{p}/seg.nii.gz"} for p in ("p", "q")
-    ]
-    for name in ("a", "b"):
-        write_nifti(tmp_path / name / "seg.nii.gz", np.ones((4, 4, 2), np.uint8))
-    with pytest.raises(ValueError, match=r"a.seg\.nii\.gz would be the label of several cases"):
-        cases_of_raters((cases, []), {"a": tmp_path / "a", "b": tmp_path / "b"})

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import NAMES, Judged, judged_cohort
+from helpers import Judged, judged_cohort
 
-from monai_selfcleanse.results import (REPORT_FILES, SLICE_COLUMNS, illustrate_suspects, report as write, write_report)
+from monai_selfcleanse.results import SLICE_COLUMNS, report, write_report
+from monai_selfcleanse.results.suspects import illustrate_suspects
 
 
 def write_one(judged: Judged, folder: Path, **options: Any) -> None:
-    write_report(folder, judged.rows, NAMES, judged.decisions, judged.data, judged.store, {"epoch": 7}, **options)
+    write_report(folder, *judged, {"epoch": 7}, **options)
 
 
 def test_three_files_are_left_and_slices_name_the_places(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_three_files_are_left_and_slices_name_the_places(tmp_path: Path) -> None
     out.mkdir()
     (out / "notes.txt").write_text("mine")
     write_one(judged, out)
-    assert sorted(p.name for p in out.iterdir()) == sorted([*REPORT_FILES, "notes.txt"])
+    assert sorted(p.name for p in out.iterdir()) == ["label_report.csv", "notes.txt", "report.html", "slices.csv"]
     with open(out / "slices.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == SLICE_COLUMNS
@@ -34,7 +35,7 @@ def test_three_files_are_left_and_slices_name_the_places(tmp_path: Path) -> None
     assert float(rows[0]["only_predicted_mm2"]) == 16 * 1.5**2
 
 
-@pytest.mark.parametrize("writer", ["write_rows", "write_html", "illustrate_suspects"])
+@pytest.mark.parametrize("writer", ["write_rows", "write_page", "illustrate_suspects"])
 def test_a_full_disk_leaves_the_earlier_report_whole(
     writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,12 +43,12 @@ def test_a_full_disk_leaves_the_earlier_report_whole(
     out = tmp_path / "out"
     write_one(judged, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    judged.rows[0]["score"] = 17.0  # another report than that on disk
+    judged.judgement.evidence["score"][0, 0] = 17.0  # another report than that on disk
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(write, writer, full)
+    monkeypatch.setattr(report, writer, full)
     with pytest.raises(OSError, match="No space left"):
         write_one(judged, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
@@ -57,7 +58,7 @@ def test_one_suspected_case_is_read_at_a_time_and_no_other(tmp_path: Path) -> No
     judged = judged_cohort(tmp_path / "data")
     for item in judged.data[2:]:  # these are not suspected
         Path(item["label"]).unlink()
-    suspects = illustrate_suspects(judged.data, judged.rows, judged.store, n_pictured=1)
+    suspects = illustrate_suspects(*judged, n_pictured=1)
     first = next(suspects)
     Path(judged.data[0]["label"]).unlink()
     second = next(suspects)
@@ -71,7 +72,7 @@ def test_an_image_that_cannot_be_read_costs_the_image_alone(tmp_path: Path, capl
     judged = judged_cohort(tmp_path / "data")
     Path(judged.data[0]["image"]).write_bytes(b"no NIfTI")
     with caplog.at_level(logging.WARNING):
-        first, second = illustrate_suspects(judged.data, judged.rows, judged.store, n_pictured=2)
+        first, second = illustrate_suspects(*judged, n_pictured=2)
     assert "case 'a'" in caplog.text
     assert "cannot be read" in first.note
     assert [picture.png for picture in first.pictures] == [b""] * 3
@@ -83,4 +84,4 @@ def test_an_image_that_cannot_be_read_costs_the_image_alone(tmp_path: Path, capl
 def test_a_suspect_that_is_not_in_the_data_list_is_named(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
     with pytest.raises(KeyError, match="'a'"):
-        list(illustrate_suspects(judged.data[1:], judged.rows, judged.store, n_pictured=1))
+        list(illustrate_suspects(judged.judgement, judged.data[1:], judged.store, n_pictured=1))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from helpers import write_nifti
 
-from monai_selfcleanse.results import SLICE_COLUMNS, slice_rows
 from monai_selfcleanse.cases.store import SeenCase
 from monai_selfcleanse.cases.view import CaseView, view_case
+from monai_selfcleanse.results import SLICE_COLUMNS, slice_rows
 
 AFFINE = np.diag([2.0, 3.0, 8.0, 1.0])
 

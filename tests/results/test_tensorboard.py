@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monai_selfcleanse.results.tensorboard import (GIVEN, PROPOSED, draw_outlines, summary_writer)
+from monai_selfcleanse.results.tensorboard import GIVEN, PROPOSED, draw_outlines, summary_writer
 
 
 def test_outlines_surround_the_masks_and_leave_the_rest_grey() -> None:

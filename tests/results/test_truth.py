@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from helpers import write_nifti
+from helpers import judgement_of, write_nifti
 
 from monai_selfcleanse.results import compare_with_truth
 
@@ -23,10 +23,11 @@ def test_comparison_with_the_truth_counts_noisy_and_clean(tmp_path: Path) -> Non
         write_nifti(tmp_path / "cleansed" / f"{name}.nii.gz", cleansed)
         data.append({"image": "none", "case": name, "file": f"{name}.nii.gz", **paths})
     suspected = np.array([[False], [True]])
-    summary = compare_with_truth(data, tmp_path / "cleansed", ["a", "b"], [1], np.array([[0.9], [0.1]]), suspected)
+    judgement = judgement_of("ab", {1: "one"}, np.array([[0.9], [0.1]]), suspected)
+    summary = compare_with_truth(judgement, data, tmp_path / "cleansed")
     assert summary is not None
     np.testing.assert_allclose(summary.given_dice, [[1.0], [2 * 3 / 9]])
     np.testing.assert_allclose(summary.cleansed_dice, [[1.0], [1.0]])
     assert summary.auroc == 1.0
     del data[0]["truth"]
-    assert compare_with_truth(data, tmp_path / "cleansed", ["a", "b"], [1], np.ones((2, 1)), suspected) is None
+    assert compare_with_truth(judgement, data, tmp_path / "cleansed") is None

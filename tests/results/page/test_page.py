@@ -18,6 +18,8 @@ from monai_selfcleanse.core.mixture import FilterDecision
 from monai_selfcleanse.results import write_report
 from monai_selfcleanse.results.page import write_page
 
+pytestmark = pytest.mark.browser
+
 NASTY = ("<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", 'quo"te&amp;\u2028', "d", "e", "case 10")
 
 

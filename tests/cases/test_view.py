@@ -1,0 +1,79 @@
+"""A judged case on its label's grid, and what pictures of slices share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import AFFINE, tiny_image, tiny_label, write_nifti
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from monai_selfcleanse.cases.store import SeenCase
+from monai_selfcleanse.cases.view import ScreenTurn, grey_levels, view_case
+from monai_selfcleanse.core.cleansing import cleanse_label
+
+
+def write_case(folder: Path) -> dict[str, str]:
+    image = write_nifti(folder / "image.nii.gz", tiny_image())
+    return {"case": "a", "image": str(image), "label": str(write_nifti(folder / "label.nii.gz", tiny_label()))}
+
+
+def seen(predicted: np.ndarray) -> SeenCase:
+    confidence = np.random.default_rng(0).random(predicted.shape, dtype=np.float32)
+    return SeenCase(tiny_label(), predicted, confidence, AFFINE, min_confidence=0.4)
+
+
+def test_on_one_grid_prediction_and_confidence_are_as_they_were_seen(tmp_path: Path) -> None:
+    predicted = tiny_label(3)
+    view = view_case(write_case(tmp_path), seen(predicted), [1])
+    np.testing.assert_array_equal(view.given, tiny_label())
+    np.testing.assert_array_equal(view.predicted, predicted)
+    np.testing.assert_array_equal(view.confidence, seen(predicted).confidence)
+    np.testing.assert_allclose(view.spacing, (1.5, 1.5, 10.0))
+    expected, _ = cleanse_label(tiny_label(), predicted, view.confidence, [1], 0.4)
+    np.testing.assert_array_equal(view.cleansed, expected)
+    np.testing.assert_array_equal(view_case(write_case(tmp_path), seen(predicted)).cleansed, tiny_label())
+
+
+def test_the_image_is_its_first_channel_in_the_labels_shape(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    np.testing.assert_array_equal(view_case(case, seen(tiny_label())).read_image(), tiny_image())
+    write_nifti(Path(case["image"]), np.stack([tiny_image(1), tiny_image(2)], -1))
+    np.testing.assert_array_equal(view_case(case, seen(tiny_label())).read_image(), tiny_image(1))
+    write_nifti(Path(case["image"]), tiny_image()[1:])
+    with pytest.raises(ValueError, match=r"image\.nii\.gz: has shape \(11, 12, 4\), its label \(12, 12, 4\)"):
+        view_case(case, seen(tiny_label())).read_image()
+
+
+@given(flips=st.tuples(st.booleans(), st.booleans()), swapped=st.booleans())
+def test_a_slice_looks_alike_however_its_axes_are_stored(flips: tuple[bool, bool], swapped: bool) -> None:
+    plane, affine = np.arange(12).reshape(3, 4), np.diag([2.0, 3.0, 8.0, 1.0])
+    expected = ScreenTurn(affine)
+    stored, own = plane, affine.copy()
+    for axis, flipped in enumerate(flips):
+        if flipped:
+            stored = np.flip(stored, axis)
+            own[:3, 3] += own[:3, axis] * (stored.shape[axis] - 1)
+            own[:3, axis] *= -1
+    if swapped:
+        stored, own = stored.T, own[:, [1, 0, 2, 3]]
+    turn = ScreenTurn(own)
+    np.testing.assert_array_equal(turn(stored), expected(plane))
+    assert turn.edges == expected.edges == ("R", "A")
+    assert turn.spacing == expected.spacing == (3.0, 2.0)
+
+
+@given(image=hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=3), elements=st.floats(-1e4, 1e4, width=32)))
+def test_grey_levels_keep_the_order_of_intensities(image: np.ndarray) -> None:
+    grey = grey_levels(image)
+    assert (grey.dtype, grey.shape) == (np.uint8, image.shape)
+    assert (np.diff(grey.ravel()[np.argsort(image, axis=None)].astype(int)) >= 0).all()
+
+
+def test_grey_levels_run_from_black_to_white_and_what_is_no_number_is_black() -> None:
+    assert grey_levels(np.array([[0.0, 1.0, 2.0]])).tolist() == [[0, 128, 255]]
+    assert grey_levels(np.array([[np.nan, 1.0, 2.0]])).tolist() == [[0, 0, 255]]
+    assert not grey_levels(np.full((2, 2), 7.0)).any()

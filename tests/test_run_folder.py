@@ -1,0 +1,133 @@
+"""The layout of an output folder, and what a run may replace there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from helpers import files_below
+
+from monai_selfcleanse.files import free_folder
+from monai_selfcleanse.run_folder import RunFolder
+
+
+def write_results(folder: Path, text: str) -> None:
+    """What an audit leaves: three files and a folder."""
+    (folder / "cleansed_labels" / "labelsTr").mkdir(parents=True)
+    for name in ("report.html", "label_report.csv", "slices.csv", "cleansed_labels/labelsTr/a.nii.gz"):
+        (folder / name).write_text(text)
+
+
+def test_every_name_lies_right_in_the_folder_and_nothing_is_made(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "out")
+    names = ("cleansed_labels", "noisy_labels", "phantom", "cases", "models", "tensorboard", "evaluation")
+    assert [getattr(folder, name) for name in names] == [tmp_path / "out" / name for name in names]
+    files = {folder.page, folder.label_report, folder.slices, folder.unreadable, folder.raters}
+    assert {path.name for path in files} | {"cleansed_labels"} == set(RunFolder.RESULTS)
+    assert os.fspath(folder) == str(tmp_path / "out")
+    assert RunFolder(folder).path == folder.path
+    assert folder.results() == []
+    assert not folder.path.exists()
+
+
+def test_results_are_what_is_there_in_the_order_of_the_closing_table(tmp_path: Path) -> None:
+    write_results(tmp_path, "")
+    assert RunFolder(tmp_path).results() == [
+        ("suspects, with pictures", str(tmp_path / "report.html")),
+        ("suspects, ranked", str(tmp_path / "label_report.csv")),
+        ("slices to look at", str(tmp_path / "slices.csv")),
+        ("cleansed labels", str(tmp_path / "cleansed_labels")),
+    ]
+
+
+def test_each_earlier_run_keeps_its_results_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder, weights = RunFolder(tmp_path / "out"), tmp_path / "elsewhere" / "model.pt"
+    weights.parent.mkdir()
+    assert folder.set_aside(weights) is None
+    for n, text in enumerate(("first", "second"), 1):
+        write_results(folder.path, text)
+        weights.write_text(text)
+        (folder.path / "notes.txt").write_text("mine")
+        (folder.path / "cases").mkdir(exist_ok=True)
+        before = files_below(folder.path)
+        aside = folder.set_aside(weights, tmp_path / "there is none.pt")
+        assert aside == folder.path / "earlier" / str(n)
+        assert sorted(path.name for path in folder.path.iterdir()) == ["cases", "earlier", "notes.txt"]
+        moved = [name for name in before if name not in ("cases", "notes.txt") and not name.startswith("earlier")]
+        assert files_below(aside) == sorted([*moved, "model.pt"])
+        assert weights.read_text() == text  # a copy, for they may be in use
+    for n, text in enumerate(("first", "second"), 1):
+        aside = folder.path / "earlier" / str(n)
+        assert {path.read_text() for path in aside.rglob("*") if path.is_file()} == {text}
+    assert folder.set_aside(weights) is None
+    assert files_below(folder.path / "earlier")[:1] == ["1"]
+    assert not (folder.path / "earlier" / "3").exists()
+
+
+def case(folder: Path) -> dict[str, str]:
+    return {"image": str(folder / "image.nii.gz"), "label": str(folder / "label.nii.gz")}
+
+
+@pytest.mark.parametrize("key", ["image", "label", "second channel"])
+def test_a_case_in_a_folder_that_is_replaced_is_refused(key: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "out")
+    good, bad = case(tmp_path / "data"), case(tmp_path / "data")
+    inside = str(folder.cleansed_labels / "labelsTr" / "a.nii.gz")
+    if key == "second channel":
+        bad["image"] = [bad["image"], inside]
+    else:
+        bad[key] = inside
+    folder.check_apart([good], folder.cleansed_labels, folder.noisy_labels)
+    folder.check_apart([bad], folder.noisy_labels)
+    with pytest.raises(ValueError, match=r"a\.nii\.gz lies in a folder of output_dir .*/out' that this run would repl"):
+        folder.check_apart([good, bad], folder.noisy_labels, folder.cleansed_labels)
+
+
+@pytest.mark.parametrize("what", ["data", "output folder", "label"])
+def test_links_do_not_hide_that_a_case_would_be_replaced(what: str, tmp_path: Path) -> None:
+    folder, data = RunFolder(tmp_path / "out"), tmp_path / "data"
+    folder.cleansed_labels.mkdir(parents=True)
+    label = folder.cleansed_labels / "label.nii.gz"
+    label.touch()
+    item = case(data)
+    if what == "data":  # the data set is a link into the output folder
+        data.symlink_to(folder.cleansed_labels)
+    elif what == "label":  # a file of it is
+        data.mkdir()
+        (data / "label.nii.gz").symlink_to(label)
+    else:  # the output folder is named by a link
+        (tmp_path / "link").symlink_to(folder.path)
+        folder, item = RunFolder(tmp_path / "link"), item | {"label": str(label)}
+    with pytest.raises(ValueError, match="that this run would replace"):
+        folder.check_apart([item], folder.cleansed_labels)
+
+
+def test_a_link_in_what_is_replaced_is_no_file_of_ours_but_goes_with_it(tmp_path: Path) -> None:
+    """Its target stays, and yet the case's path would be gone."""
+    folder, own = RunFolder(tmp_path / "out"), tmp_path / "mine.nii.gz"
+    folder.cleansed_labels.mkdir(parents=True)
+    own.touch()
+    (folder.cleansed_labels / "a.nii.gz").symlink_to(own)
+    item = {"image": str(own), "label": str(folder.cleansed_labels / "a.nii.gz")}
+    with pytest.raises(ValueError, match="that this run would replace"):
+        folder.check_apart([item], folder.cleansed_labels)
+
+
+def test_noisy_labels_of_a_training_are_deleted_and_anything_else_stays(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    try:
+        folder.discard_noisy_labels()
+        made = folder.make_noisy_labels()
+        (made / "a.nii.gz").touch()
+        with pytest.raises(ValueError, match="noisy_labels is not of an earlier training"):
+            folder.make_noisy_labels()
+        folder.discard_noisy_labels()
+        assert not made.exists()
+        made.mkdir()
+        (made / "mine.nii.gz").touch()
+        folder.discard_noisy_labels()
+        assert files_below(made) == ["mine.nii.gz"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "noisy_labels"]
+    finally:
+        free_folder(tmp_path)
