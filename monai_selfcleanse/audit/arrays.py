@@ -26,7 +26,7 @@ import numpy as np
 
 from ..cases.look import score_case
 from ..cases.store import CaseStore
-from ..core.border import border_probabilities
+from ..core.border import BorderProbabilities
 from ..core.cleansing import cleanse_label
 from ..core.evidence import ABSENT, EVIDENCE
 from ..core.judgement import Judgement, LabelJudge
@@ -192,10 +192,11 @@ class _Keeper:
         Raises:
             ValueError: the prediction holds no probabilities, or a label value over 255; the message names the case.
         """
-        probabilities, confidence = case.predicted, None
+        probabilities: np.ndarray | BorderProbabilities = case.predicted
+        confidence = None
         if case.kind == SEGMENTATIONS:
             spacing = nib.affines.voxel_sizes(case.affine)[: case.given.ndim]
-            probabilities = border_probabilities(case.predicted, max(*judge.names, case.highest) + 1, spacing)
+            probabilities = BorderProbabilities(case.predicted, max(*judge.names, case.highest) + 1, spacing)
             confidence = np.ones(case.given.shape, dtype=np.float32)
         try:
             found = score_case(judge, self.store, case.name, case.given, probabilities, case.affine, confidence)

@@ -18,7 +18,7 @@ import nibabel as nib
 import numpy as np
 
 from ..cases.label_file import read_label
-from ..core.border import BORDER, border_probabilities
+from ..core.border import BORDER, BorderProbabilities
 from ..core.case_id import case_of, images_of, split_channel, strip_nifti
 from ..data.checks import check_values, same_grid
 from .source import LoadedCase
@@ -39,7 +39,7 @@ class FolderPredictions:
 
     Where nnU-Net has written class probabilities beside *every* case's prediction (``NAME.npz`` with the array
     ``probabilities`` or, of version 1, ``softmax``: ``(C, z, y, x)``), these are judged by. Otherwise
-    :func:`border_probabilities` stands in for them, and what is redrawn takes the prediction at its word.
+    :class:`monai_selfcleanse.core.border.BorderProbabilities` stands in for them, and what is redrawn takes the prediction at its word.
 
     Args:
         directory: the folder.
@@ -121,12 +121,12 @@ class FolderPredictions:
             return LoadedCase(given, predicted.astype(np.uint8), label.affine)
         return LoadedCase(given, self._read_probabilities(path, predicted, turn), label.affine)
 
-    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray | BorderProbabilities, np.ndarray]:
         """The probabilities that were found, or those that stand in for them."""
         if self.has_probabilities:
             return loaded.basis, loaded.basis.max(0)
         spacing = nib.affines.voxel_sizes(loaded.affine)[: loaded.given.ndim]
-        probabilities = border_probabilities(loaded.basis, max(self.structures) + 1, spacing)
+        probabilities = BorderProbabilities(loaded.basis, max(self.structures) + 1, spacing)
         return probabilities, np.ones(loaded.given.shape, dtype=np.float32)
 
     def _read_labels(self, path: str | os.PathLike) -> tuple[nib.Nifti1Image, np.ndarray]:

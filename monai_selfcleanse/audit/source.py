@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..core.border import BorderProbabilities
+
 __all__ = ["LoadedCase", "PredictionSource", "digest"]
 
 
@@ -61,7 +63,7 @@ class PredictionSource(Protocol):
         """
         ...
 
-    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray | BorderProbabilities, np.ndarray]:
         """Class probabilities ``(C, *spatial)`` to judge the label by, and how far the most probable class is to be
         trusted when a suspected label is redrawn, ``spatial`` in [0, 1]."""
         ...

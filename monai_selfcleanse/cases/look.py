@@ -9,6 +9,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
+from ..core.border import BorderProbabilities
 from ..core.judgement import LabelJudge
 from .store import CaseStore
 
@@ -20,7 +21,7 @@ def score_case(
     store: CaseStore,
     case: str,
     given: np.ndarray,
-    probabilities: np.ndarray,
+    probabilities: np.ndarray | BorderProbabilities,
     affine: np.ndarray,
     confidence: np.ndarray | None = None,
     fingerprint: str = "",
@@ -32,7 +33,7 @@ def score_case(
         store: where it goes.
         case: the case's id.
         given: index map, shape ``spatial`` (2 or 3 axes).
-        probabilities: class probabilities ``(C, *spatial)`` in [0, 1].
+        probabilities: class probabilities ``(C, *spatial)`` in [0, 1], or those that stand in for them.
         affine: voxel to world, ``(4, 4)``, mm.
         confidence: how far the most probable class is to be trusted where a label is redrawn, ``spatial`` in [0, 1];
             None for its probability.

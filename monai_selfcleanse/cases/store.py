@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from ..core.border import BorderProbabilities
 from ..core.cleansing import MIN_CONFIDENCE
 from ..files import atomic_path
 
@@ -83,7 +84,7 @@ class CaseStore:
         self,
         case: str,
         given: np.ndarray,
-        probabilities: np.ndarray,
+        probabilities: np.ndarray | BorderProbabilities,
         affine: np.ndarray,
         confidence: np.ndarray | None = None,
         evidence: Mapping[str, np.ndarray] | None = None,
@@ -101,7 +102,7 @@ class CaseStore:
             fingerprint: what the evidence rests on.
         """
         if confidence is None:
-            confidence = probabilities.max(0)
+            confidence = np.asarray(probabilities).max(0)
         kept: dict[str, Any] = {f"{_EVIDENCE}{name}": values for name, values in (evidence or {}).items()}
         with atomic_path(self._file("seen", case, ".npz")) as part:
             np.savez_compressed(

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
-__all__ = ["BORDER", "border_probabilities"]
+from .masks import Box
+
+__all__ = ["BORDER", "BorderProbabilities"]
 
 BORDER = 0.5
-"""Scale of the doubt about a segmentation's border, in sides of a voxel; see :func:`border_probabilities`."""
+"""Scale of the doubt about a segmentation's border, in sides of a voxel; see :class:`BorderProbabilities`."""
 
 _REACH = 5
 """Voxels from a border at which that doubt is nothing: under 1e-4."""
 
+_KEPT_VOLUMES = 4
+"""Classes are kept once they are computed, as long as they fill no more than this many volumes."""
 
-def border_probabilities(segmentation: np.ndarray, n_classes: int, spacing: Sequence[float]) -> np.ndarray:
+
+class BorderProbabilities:
     r"""Class probabilities that a segmentation may have come from: sure inside, unsure within a voxel of its borders.
 
     A segmentation does not say how sure its network was. Taken at its word, a hard case would count as a surprise as
@@ -26,41 +31,95 @@ def border_probabilities(segmentation: np.ndarray, n_classes: int, spacing: Sequ
     half a voxel (:data:`BORDER`), so 0.73 in the outermost voxels, 0.95 in the next. Small and thin structures are thus
     expected to agree less than large ones.
 
+    The probabilities add up to 1, and the most probable class is that of the segmentation. They are computed class by
+    class, each in the part of the volume where it is not 0: a hundred structures take the memory of a few volumes.
+
     Args:
         segmentation: index map of 2 or 3 axes.
         n_classes: ``C``, background included.
         spacing: voxel size in mm, one number an axis; distances are counted in the smallest of them.
 
-    Returns:
-        ``(C, *spatial)`` float32, summing to 1; the most probable class is that of the segmentation.
+    Attributes:
+        shape: ``(C, *spatial)``.
     """
-    sampling = np.asarray(spacing, dtype=np.float64) / min(spacing)
-    out = np.zeros((n_classes, *segmentation.shape), dtype=np.float32)
-    for k in range(1, n_classes):
-        _add_logistic(segmentation == k, sampling, out[k])
-    _add_logistic(segmentation > 0, sampling, out[0])
-    out[0] = 1 - out[0]
-    out /= out.sum(0)
-    return out
 
+    def __init__(self, segmentation: np.ndarray, n_classes: int, spacing: Sequence[float]) -> None:
+        self.shape = (n_classes, *segmentation.shape)
+        self._segmentation = segmentation
+        self._sampling = np.asarray(spacing, dtype=np.float64) / min(spacing)
+        self._hidden: frozenset[int] = frozenset()
+        found = ndimage.find_objects(segmentation, n_classes - 1) if n_classes > 1 else []
+        sides = segmentation.shape
+        self._boxes: list[Box | None] = [None, *(None if box is None else self._widened(box, sides) for box in found)]
+        self._kept: dict[int, np.ndarray] = {}
+        self._background = 1 - self._logistic(segmentation > 0)
+        self._total = self._background.copy()
+        room = _KEPT_VOLUMES * segmentation.size
+        for k, box in enumerate(self._boxes):
+            if box is not None:
+                part = self._logistic(segmentation[box] == k)
+                self._total[box] += part
+                if part.size <= room:
+                    self._kept[k], room = part, room - part.size
 
-def _add_logistic(mask: np.ndarray, sampling: np.ndarray, out: np.ndarray) -> None:
-    """Write the probability of being in the mask to ``out``, which is 0."""
-    found = ndimage.find_objects(mask.astype(np.uint8))
-    if not found:
-        return
-    box = tuple(
-        slice(max(0, part.start - reach), part.stop + reach)
-        for part, reach in zip(found[0], np.ceil(_REACH / sampling).astype(int), strict=True)
-    )
-    inside = mask[box]
-    if inside.all():
-        out[box] = 1
-        return
-    # The border runs half a voxel from the middle of the outermost ones.
-    distance = np.where(
-        inside,
-        ndimage.distance_transform_edt(inside, sampling) - 0.5,
-        0.5 - ndimage.distance_transform_edt(~inside, sampling),
-    )
-    out[box] = expit(distance / BORDER)
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def part(self, k: int) -> tuple[Box, np.ndarray] | None:
+        """Where a structure's probability is not 0, and its values there, float32; None for nowhere."""
+        box = self._boxes[k]
+        if box is None or k in self._hidden:
+            return None
+        values = self._kept.get(k)
+        if values is None:
+            values = self._logistic(self._segmentation[box] == k)
+        return box, values / self._total[box]
+
+    def argmax(self, axis: int = 0) -> np.ndarray:
+        """The most probable class: the segmentation, without what :meth:`without` has hidden."""
+        if not self._hidden:
+            return self._segmentation
+        return np.where(np.isin(self._segmentation, list(self._hidden)), 0, self._segmentation)
+
+    def without(self, classes: Collection[int]) -> BorderProbabilities:
+        """The same probabilities, in which some structures are background."""
+        out = object.__new__(BorderProbabilities)
+        out.__dict__ = self.__dict__ | {"_hidden": self._hidden | frozenset(classes)}
+        return out
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """All of them as one array ``(C, *spatial)``, float32."""
+        out = np.zeros(self.shape, dtype=np.float32)
+        for k in range(1, len(self)):
+            if (found := self.part(k)) is not None:
+                out[k][found[0]] = found[1]
+        out[0] = 1 - out[1:].sum(0) if self._hidden else self._background / self._total
+        return out if dtype is None else out.astype(dtype)
+
+    def _widened(self, box: Box, sides: tuple[int, ...]) -> Box:
+        """The box and what lies within reach of it, in an array of these sides."""
+        reach = np.ceil(_REACH / self._sampling).astype(int)
+        return tuple(
+            slice(max(0, part.start - n), min(side, part.stop + n))
+            for part, n, side in zip(box, reach, sides, strict=True)
+        )
+
+    def _logistic(self, mask: np.ndarray) -> np.ndarray:
+        """Probability of being in a mask, float32, with nothing said of the others; 0 far from it."""
+        out = np.zeros(mask.shape, dtype=np.float32)
+        found = ndimage.find_objects(mask.astype(np.uint8))
+        if not found:
+            return out
+        box = self._widened(found[0], mask.shape)
+        inside = mask[box]
+        if inside.all():
+            out[box] = 1
+            return out
+        # The border runs half a voxel from the middle of the outermost ones.
+        distance = np.where(
+            inside,
+            ndimage.distance_transform_edt(inside, self._sampling) - 0.5,
+            0.5 - ndimage.distance_transform_edt(~inside, self._sampling),
+        )
+        out[box] = expit(distance / BORDER)
+        return out

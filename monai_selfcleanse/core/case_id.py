@@ -7,7 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["case_of", "images_of", "patient_of", "split_channel", "strip_nifti"]
+__all__ = ["ENDINGS", "case_of", "ending_of", "images_of", "patient_of", "split_channel", "strip_nifti"]
+
+
+ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
+"""Endings of the files that are read, in lower case; capitals do as well."""
+
+
+def ending_of(name: str) -> str:
+    """Which of :data:`ENDINGS` a file's name has, in lower case; empty for another one."""
+    return next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
 
 
 def strip_nifti(name: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from .masks import box_around, debatable_slices, dice
+from .border import BorderProbabilities
+from .masks import Box, box_around, debatable_slices, dice
 
 __all__ = [
     "ABSENT",
@@ -55,13 +56,17 @@ _MIN_PROBABILITY = 0.05
 
 
 def structure_evidence(
-    given: np.ndarray, probabilities: np.ndarray, structures: Sequence[int], spacing: Sequence[float]
+    given: np.ndarray,
+    probabilities: np.ndarray | BorderProbabilities,
+    structures: Sequence[int],
+    spacing: Sequence[float],
 ) -> dict[str, np.ndarray]:
     r"""Evidence about each structure of one given label.
 
     Args:
         given: index map, shape ``spatial`` (2 or 3 axes).
-        probabilities: the network's class probabilities, shape ``(C, *spatial)``, class ``k`` at index ``k``.
+        probabilities: the network's class probabilities, shape ``(C, *spatial)``, class ``k`` at index ``k``; or those
+            that stand in for them.
         structures: the ``K`` structures to score, each below ``C``.
         spacing: voxel size in mm, one number a spatial axis. Slices are counted along the last axis.
 
@@ -104,20 +109,27 @@ def structure_evidence(
             continue
         has, sees = given[box] == k, predicted[box] == k
         rows.append(
-            _disagreement(has, sees, probabilities[k], box)
+            _disagreement(has, sees, *_probability(probabilities, k, box))
             | _difference(has, sees, voxel)
             | _swap(predicted[box][has], k)
         )
     return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in EVIDENCE}
 
 
-def _check(given: np.ndarray, probabilities: np.ndarray, structures: Sequence[int], spacing: Sequence[float]) -> None:
+def _check(
+    given: np.ndarray,
+    probabilities: np.ndarray | BorderProbabilities,
+    structures: Sequence[int],
+    spacing: Sequence[float],
+) -> None:
     if probabilities.shape[1:] != given.shape or given.ndim not in (2, 3) or len(spacing) < given.ndim:
         raise ValueError(
             f"given label {given.shape}, probabilities {probabilities.shape} and spacing {tuple(spacing)} do not fit "
             "together: expected (*spatial), (classes, *spatial) and one number an axis"
         )
-    if not (probabilities.min() >= -1e-3 and probabilities.max() <= 1 + 1e-3):  # NaN fails this, too
+    if isinstance(probabilities, np.ndarray) and not (
+        probabilities.min() >= -1e-3 and probabilities.max() <= 1 + 1e-3  # NaN fails this, too
+    ):
         raise ValueError(
             "the prediction must hold class probabilities in [0, 1]: add "
             "monai.transforms.Activationsd(keys='pred', softmax=True) to the evaluator's postprocessing"
@@ -126,15 +138,30 @@ def _check(given: np.ndarray, probabilities: np.ndarray, structures: Sequence[in
         raise ValueError(f"the prediction has {len(probabilities)} classes, too few for structure {max(structures)}")
 
 
-def _disagreement(
-    has: np.ndarray, sees: np.ndarray, probability: np.ndarray, box: tuple[slice, ...]
-) -> dict[str, float]:
+def _probability(probabilities: np.ndarray | BorderProbabilities, structure: int, box: Box) -> tuple[np.ndarray, Box]:
+    """Probability of a structure in the part of the volume beyond which it is 0, and where ``box`` lies in it."""
+    if isinstance(probabilities, np.ndarray):
+        return probabilities[structure], box
+    found = probabilities.part(structure)
+    whole = box_around(box, None if found is None else found[0])
+    assert whole is not None
+    out = np.zeros([side.stop - side.start for side in whole], dtype=np.float32)
+    if found is not None:
+        out[_within(found[0], whole)] = found[1]
+    return out, _within(box, whole)
+
+
+def _within(box: Box, whole: Box) -> Box:
+    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
+
+
+def _disagreement(has: np.ndarray, sees: np.ndarray, probability: np.ndarray, box: Box) -> dict[str, float]:
     """``score``, ``dice`` and ``expected_dice`` of a structure that the label has, the prediction, or both.
 
     Args:
         has, sees: its voxels in the given label and in the prediction, within ``box``.
-        probability: of the structure, over the whole volume.
-        box: around both.
+        probability: of the structure, wherever it is not 0.
+        box: around both, in that array.
     """
     judged = ~debatable_slices(has, sees)
     agreement = dice(has[..., judged], sees[..., judged])
@@ -183,7 +210,9 @@ def surprise(evidence: Mapping[str, Any]) -> Any:
     return evidence["expected_dice"] - evidence["dice"]
 
 
-def merge_unannotated(given: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def merge_unannotated(
+    given: np.ndarray, probabilities: np.ndarray | BorderProbabilities
+) -> np.ndarray | BorderProbabilities:
     """Class probabilities in a partial label's terms, in which a structure that it lacks is background.
 
     So nothing is said of a structure that was not annotated: there is no evidence about it, and a cleansed label gets
@@ -196,7 +225,9 @@ def merge_unannotated(given: np.ndarray, probabilities: np.ndarray) -> np.ndarra
     Returns:
         Of the same shape: classes that ``given`` lacks have 0, and background their sum in addition to its own.
     """
-    absent = [k for k in range(1, len(probabilities)) if not (given == k).any()]
+    absent = sorted(set(range(1, len(probabilities))) - {int(k) for k in np.unique(given)})
+    if isinstance(probabilities, BorderProbabilities):
+        return probabilities.without(absent)
     merged = probabilities.copy()
     merged[0] += merged[absent].sum(0)
     merged[absent] = 0

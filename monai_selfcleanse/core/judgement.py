@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .border import BorderProbabilities
 from .evidence import EVIDENCE, merge_unannotated, reason_for, structure_evidence, surprise
 from .mixture import FilterDecision, filter_labels
 
@@ -203,7 +204,9 @@ class LabelJudge:
             "random_state": random_state,
         }
 
-    def in_label_terms(self, given: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def in_label_terms(
+        self, given: np.ndarray, probabilities: np.ndarray | BorderProbabilities
+    ) -> np.ndarray | BorderProbabilities:
         """The prediction ``(C, *spatial)`` in the label's terms: what is scored, and what a cleansed label is made of.
 
         With partial labels a structure that the label lacks is background there
@@ -211,7 +214,9 @@ class LabelJudge:
         """
         return merge_unannotated(given, probabilities) if self.partial_labels else probabilities
 
-    def evidence(self, given: np.ndarray, probabilities: np.ndarray, spacing: Sequence[float]) -> dict[str, np.ndarray]:
+    def evidence(
+        self, given: np.ndarray, probabilities: np.ndarray | BorderProbabilities, spacing: Sequence[float]
+    ) -> dict[str, np.ndarray]:
         """Evidence ``(K,)`` by name about one case; see :func:`monai_selfcleanse.core.evidence.structure_evidence`."""
         return structure_evidence(given, probabilities, tuple(self.names), spacing)
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, strategies
 from hypothesis.extra.numpy import arrays
 
-from monai_selfcleanse.core.border import border_probabilities
+from monai_selfcleanse.core.border import BorderProbabilities
 
 
 @given(
@@ -14,7 +14,7 @@ from monai_selfcleanse.core.border import border_probabilities
     spacing=strategies.lists(strategies.floats(0.3, 10), min_size=3, max_size=3),
 )
 def test_border_probabilities_keep_the_segmentation(label: np.ndarray, spacing: list[float]) -> None:
-    probabilities = border_probabilities(label, 4, spacing[: label.ndim])
+    probabilities = np.asarray(BorderProbabilities(label, 4, spacing[: label.ndim]))
     np.testing.assert_array_equal(probabilities.argmax(0), label)
     np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
     assert probabilities.min() >= 0
@@ -23,5 +23,5 @@ def test_border_probabilities_keep_the_segmentation(label: np.ndarray, spacing: 
 def test_border_probabilities_fall_within_the_slice_from_the_border() -> None:
     label = np.zeros((20, 20, 3), dtype=np.uint8)
     label[5:15, :, 1] = 1
-    inside, outside = border_probabilities(label, 2, (1.5, 1.5, 10.0))[1, 3:7, 10, 1].reshape(2, 2)
+    inside, outside = np.asarray(BorderProbabilities(label, 2, (1.5, 1.5, 10.0)))[1, 3:7, 10, 1].reshape(2, 2)
     np.testing.assert_allclose([*inside, *outside], 1 / (1 + np.exp([3, 1, -1, -3])), atol=1e-3)
