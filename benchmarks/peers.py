@@ -21,7 +21,7 @@ from monai.utils import optional_import
 from torch import nn
 
 from monai_selfcleanse.cases.case import decollated
-from monai_selfcleanse.cases.nifti import load_nifti
+from monai_selfcleanse.cases import read_label
 from monai_selfcleanse.core.case_id import case_of, patient_of
 from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.data import split_patients
@@ -121,7 +121,7 @@ def without_noisy(
     def clean(item: Mapping[str, Any]) -> bool:
         if item["label"] == item.get("truth", item["label"]):  # without noise there is none
             return True
-        given, truth = (np.rint(np.asanyarray(load_nifti(item[key]).dataobj)) for key in ("label", "truth"))
+        given, truth = (read_label(item[key]).index for key in ("label", "truth"))
         return all(dice(given == int(k), truth == int(k)) >= least_dice for k in structures)
 
     return [item for item in data if clean(item)]
@@ -137,9 +137,9 @@ def wrong_share(data: Sequence[dict[str, Any]], patch_size: Sequence[int], spaci
     """
     shares = []
     for item in data:
-        file = load_nifti(item["label"])
-        wrong = np.asanyarray(file.dataobj) != np.asanyarray(load_nifti(item.get("truth", item["label"])).dataobj)
-        own = file.header.get_zooms()[:3]
+        label = read_label(item["label"])
+        wrong = label.index != read_label(item.get("truth", item["label"])).index
+        own = label.file.spacing(3)
         patch_mm = [n * (s if s > 0 else o) for n, s, o in zip(patch_size, spacing, own, strict=True)]
         n_patches = wrong.shape[-1] if patch_size[-1] == 1 else 1
         shares.append(wrong.sum() * np.prod(own) / (n_patches * np.prod(patch_mm)))

@@ -19,7 +19,7 @@ import nibabel as nib
 import numpy as np
 from compare import patient_in_id
 
-from monai_selfcleanse.core.case_id import strip_nifti
+from monai_selfcleanse.core.case_id import strip_ending
 from monai_selfcleanse.core.masks import dice
 
 
@@ -30,7 +30,7 @@ def read(path: Path) -> np.ndarray:
 def scores(truth_dir: Path, directory: Path) -> dict[str, np.ndarray]:
     pairs = {}
     for path in sorted(truth_dir.rglob("*_gt.nii*")) or sorted(truth_dir.rglob("*.nii*")):
-        name = strip_nifti(path.name).removesuffix("_gt")
+        name = strip_ending(path.name).removesuffix("_gt")
         found = [p for p in directory.rglob(f"{name}*.nii*") if p.name.split(".nii")[0] in (name, f"{name}_seg")]
         if len(found) != 1:
             sys.exit(f"error: {len(found)} segmentations of {path} under {directory}, there must be one")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from monai_selfcleanse.core.case_id import strip_nifti
+from monai_selfcleanse.core.case_id import strip_ending
 from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.core.mixture import filter_labels
 from monai_selfcleanse.results.truth import CLEAN_FROM, NOISY_BELOW
@@ -40,7 +40,7 @@ def dices(output_dir: Path, truth_dir: Path, given_dir: Path) -> dict[tuple[str,
         truth = read(truth_dir / relative)
         before = read(given_dir / relative) if (given_dir / relative).exists() else truth
         after = read(path)
-        case = strip_nifti(path.name).removesuffix("_gt")  # ACDC's labels have an ending, the Decathlon's have not
+        case = strip_ending(path.name).removesuffix("_gt")  # ACDC's labels have an ending, the Decathlon's have not
         for k in structures:
             out[case, k] = dice(before == k, truth == k), dice(after == k, truth == k)
     return out

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 from selenium import webdriver
 
-from monai_selfcleanse.cases.nifti import load_nifti
+from monai_selfcleanse.cases import read_label
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.evidence import EVIDENCE
 from monai_selfcleanse.core.judgement import LabelJudge
@@ -38,12 +38,12 @@ def make_report(folder: Path) -> Path:
     store = CaseStore(folder / "cases")
     judge, evidence = LabelJudge(ACDC_STRUCTURES), []
     for case in cases:
-        given = np.asanyarray(load_nifti(case["label"]).dataobj).astype(np.int64)
-        truth = load_nifti(case["truth"])
-        one_hot = np.eye(len(STRUCTURES) + 1)[np.asanyarray(truth.dataobj)]
+        given = read_label(case["label"]).index.astype(np.int64)
+        truth = read_label(case["truth"])
+        one_hot = np.eye(len(STRUCTURES) + 1)[truth.index]
         probabilities = ndimage.gaussian_filter(np.moveaxis(one_hot, -1, 0), (0, 1.5, 1.5, 0))
-        store.write_seen(case["case"], given, probabilities, truth.affine)
-        evidence.append(judge.evidence(given, probabilities, truth.header.get_zooms()))
+        store.write_seen(case["case"], given, probabilities, truth.file.affine)
+        evidence.append(judge.evidence(given, probabilities, truth.file.spacing()))
     arrays = {name: np.stack([of_case[name] for of_case in evidence]) for name in EVIDENCE}
     judgement = judge.judge([case["case"] for case in cases], arrays)
     source = {"judged by": "the truth, blurred", "data set": "built-in phantom"}

@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
-from monai.config import KeysCollection
+from monai.config import DtypeLike, KeysCollection
 from monai.data import MetaTensor, get_track_meta, set_track_meta
 from monai.transforms import Compose, MapTransform
 from monai.transforms.traits import RandomizableTrait
-from monai.utils import ImageMetaKey, convert_to_dst_type
+from monai.utils import CommonKeys, ImageMetaKey, MetaKeys, SpaceKeys, convert_to_dst_type
 
+from .cases.grid import turn_onto
+from .cases.image_file import ImageFile, open_image
+from .cases.label_file import label_of
 from .cases.store import CaseStore, StoreLike
-from .core.case_id import case_of
+from .core.case_id import case_of, images_of
 from .core.index_map import as_index_map
 
 __all__ = [
@@ -25,15 +29,89 @@ __all__ = [
     "IndexMapD",
     "IndexMapDict",
     "IndexMapd",
+    "LoadCaseD",
+    "LoadCaseDict",
+    "LoadCased",
     "UntrackedCompose",
 ]
+
+
+class LoadCased(MapTransform):
+    """Load a case's image and label from their files, on one grid: the label's.
+
+    Stands for MONAI's ``LoadImaged`` and ``EnsureChannelFirstd``. With it a training sees each voxel where report and
+    cleansed labels have it (:mod:`monai_selfcleanse.cases.image_file`, :mod:`monai_selfcleanse.cases.grid`): an image
+    that is stored in another orientation than its label is turned. A label or an image that says no position takes the
+    other one's. A label is an index map whose structures count 1, 2, ..., whatever values its file has.
+
+    Args:
+        keys: key of the image, a path or a list of paths, one a channel, and key of the label, a path.
+        spatial_dims: number of spatial axes, 2 or 3, axes of length 1 come and go; None for the label's.
+        dtype: data type of image and label.
+        allow_missing_keys: do not raise where the image or the label is missing.
+
+    Returns:
+        For each key a ``MetaTensor`` ``(C, *spatial)``, whose metadata have affine and ``filename_or_obj``. The label
+        is an index map ``(1, *spatial)``, whatever its form was.
+
+    Raises:
+        ValueError: on call, a file cannot be read, or the files do not lie on one grid.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = (CommonKeys.IMAGE, CommonKeys.LABEL),
+        spatial_dims: int | None = None,
+        dtype: DtypeLike = np.float32,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if len(self.keys) != 2:
+            raise ValueError(f"LoadCased loads an image and its label, got keys {self.keys}")
+        self.spatial_dims, self.dtype = spatial_dims, dtype
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        image_key, label_key = self.keys
+        present = set(self.key_iterator(d))
+        label = (
+            label_of({"label": d[label_key], **self._values(d)}, self.spatial_dims) if label_key in present else None
+        )
+        images = [open_image(path) for path in images_of({"image": d[image_key]})] if image_key in present else []
+        ndim = self.spatial_dims or (images[0].ndim if label is None else label.index.ndim)
+        onto = images[0] if label is None else label.file
+        turns = [turn_onto(file, onto, ndim) for file in images]
+        position = next((file for file in (onto, *images) if file.has_position), onto)
+        if images:
+            stacks = [turn(file.stack(ndim), ndim) for file, turn in zip(images, turns, strict=True)]
+            stack = stacks[0] if len(stacks) == 1 else np.concatenate(stacks, -1)
+            d[image_key] = self._tensor(np.moveaxis(stack, -1, 0), position, images[0], ndim)
+        if label is not None:
+            d[label_key] = self._tensor(label.index[None], position, label.file, ndim)
+        return d
+
+    @staticmethod
+    def _values(data: Mapping[Hashable, Any]) -> dict[str, Any]:
+        return {"values": data["values"]} if "values" in data else {}
+
+    def _tensor(self, array: np.ndarray, position: ImageFile, file: ImageFile, ndim: int) -> MetaTensor:
+        affine = torch.as_tensor(position.affine)
+        meta = {
+            ImageMetaKey.FILENAME_OR_OBJ: str(file.path),
+            MetaKeys.ORIGINAL_AFFINE: affine.clone(),
+            MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape[1:]),
+            MetaKeys.ORIGINAL_CHANNEL_DIM: 0 if len(array) > 1 else float("nan"),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+        }
+        return MetaTensor(torch.as_tensor(np.ascontiguousarray(array, dtype=self.dtype)), affine=affine, meta=meta)
 
 
 class IndexMapd(MapTransform):
     """Turn given labels in any of the forms of :mod:`monai_selfcleanse.cases.label_file` into index maps ``(1,
     *spatial)``.
 
-    Stands right after the loading of channel-first labels, before anything resamples them. An index map keeps its
+    For labels that something else than :class:`LoadCased` has loaded. Stands right after the loading of channel-first
+    labels, before anything resamples them. An index map keeps its
     values, but that they become whole where they are not quite (a file that is scaled by 0.333 reads 0.999).
 
     Args:
@@ -164,4 +242,5 @@ def _untracked() -> Iterator[None]:
 
 
 CleansedLabelD = CleansedLabelDict = CleansedLabeld
+LoadCaseD = LoadCaseDict = LoadCased
 IndexMapD = IndexMapDict = IndexMapd

@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.data.utils import to_affine_nd
 
 from ..cases.case import label_file_of
-from ..core.index_map import index_map
+from ..core.index_map import index_map, to_indices
 
 __all__ = ["PROBABILITIES", "SEGMENTATIONS", "ArrayCase", "LabelledCase", "read_array_case"]
 
@@ -29,8 +29,8 @@ class LabelledCase(NamedTuple):
     Attributes:
         case: the case's id, unique in the data set.
         given: the given label, an index map of shape ``spatial`` (2 or 3 axes), values 0 to 255.
-        predicted: the class probabilities of anyone's model, ``(C, *spatial)`` in [0, 1], class ``k`` at index ``k``;
-            or its segmentation, an index map of shape ``spatial``.
+        predicted: the class probabilities of anyone's model, ``(C, *spatial)`` in [0, 1], background first, then the
+            structures in the order of their values; or its segmentation, an index map of shape ``spatial``.
         spacing: voxel size in mm, one number an axis; or an affine ``(4, 4)``, voxel to world. None takes a
             ``MetaTensor``'s own affine, and 1 mm where there is none.
         image: the image, of shape ``spatial`` or with a channel axis first, for the report's pictures; None for
@@ -92,18 +92,37 @@ def read_array_case(item: LabelledCase, names: Mapping[int, str] | None) -> Arra
             "class probabilities (C, *spatial), or a segmentation of the label's shape"
         )
     given = index_map(given[None], f"case {name!r}, given label")
+    values = None if names is None else sorted(names)
     if predicted.ndim == given.ndim:
         predicted = index_map(predicted[None], f"case {name!r}, segmentation")
+        predicted = predicted if values is None else to_indices(predicted, values, f"case {name!r}, segmentation")
+    elif values is not None:
+        predicted = _classes(predicted, values, name)
+    given = given if values is None else to_indices(given, values, f"case {name!r}, given label")
     image = None if item.image is None else _array(item.image)
     if image is not None and image.ndim == given.ndim + 1:
         image = image[0]
     if image is not None and image.shape != given.shape:
         raise ValueError(f"case {name!r}: the image has the shape {image.shape}, the given label {given.shape}")
     case = ArrayCase(name, given, predicted, image, *_affine_of(item, given.ndim))
-    allowed = {0, *(names or range(1, case.highest + 1))}
-    if extra := sorted({int(v) for v in np.unique(given)} - allowed)[:5]:
-        raise ValueError(f"case {name!r}: the given label holds the values {extra}, none of {sorted(allowed)}")
+    if names is None and (extra := int(given.max())) > case.highest:
+        raise ValueError(
+            f"case {name!r}: the given label holds the value {extra}, the prediction {case.highest + 1} classes"
+        )
     return case
+
+
+def _classes(predicted: np.ndarray, values: Sequence[int], name: str) -> np.ndarray:
+    """Class probabilities of background and the structures, by their order or by their values.
+
+    Raises:
+        ValueError: there are neither; the message names the case.
+    """
+    if len(predicted) == len(values) + 1:
+        return predicted
+    if len(predicted) > values[-1]:
+        return predicted[[0, *values]]
+    raise ValueError(f"case {name!r}: the prediction has {len(predicted)} classes, too few for {list(values)}")
 
 
 def _array(value: NdarrayOrTensor) -> np.ndarray:

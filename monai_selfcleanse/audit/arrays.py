@@ -29,6 +29,7 @@ from ..cases.store import CaseStore
 from ..core.border import BorderProbabilities
 from ..core.cleansing import cleanse_label
 from ..core.evidence import ABSENT, EVIDENCE
+from ..core.index_map import to_values
 from ..core.judgement import Judgement, LabelJudge
 from ..files import only_process
 from ..results.write import replace_results, write_results
@@ -57,7 +58,7 @@ class ArrayJudgement(Judgement):
     folder: TemporaryDirectory | None
 
     def cleansed_label(self, case: str) -> np.ndarray:
-        """The given label with its structures redrawn that :attr:`redrawn` names: an index map, uint8.
+        """The given label with its structures redrawn that :attr:`redrawn` names, in the label's own values.
 
         Raises:
             KeyError: no case has this id.
@@ -66,7 +67,8 @@ class ArrayJudgement(Judgement):
             raise KeyError(f"no case {case!r} was judged")
         seen = self.store.read_seen(case)
         redrawn = self.by_case(self.redrawn).get(case, ())
-        return cleanse_label(seen.given, seen.predicted, seen.confidence, redrawn, seen.min_confidence)[0]
+        index, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, redrawn, seen.min_confidence)
+        return to_values(index, self.values) if self.values else index
 
     def write_report(self, directory: str | os.PathLike) -> Path:
         """Write the report, and the cleansed labels where every case says where it lies.
@@ -110,7 +112,7 @@ def judge_labels(
         cases: :class:`LabelledCase`, or tuples of the same order. Predictions are either all class probabilities or all
             segmentations. A network that was trained on these very labels has learned their mistakes: predict each case
             by one that was not trained on it, as cross-validation does.
-        names: the structures and their names; None judges every foreground class that probabilities have or, of
+        names: the structures' values and names; None judges every foreground class that probabilities have or, of
             segmentations, every value up to the highest, and calls them ``structure 1``, ...
         partial_labels: see :class:`monai_selfcleanse.core.LabelJudge`.
         threshold, min_separation, min_cases: see :func:`monai_selfcleanse.core.filter_labels`.
@@ -124,12 +126,22 @@ def judge_labels(
             message names the case.
     """
 
-    def judge_of(structures: Mapping[int, str]) -> LabelJudge:
-        return LabelJudge(structures, threshold, min_separation, min_cases=min_cases, partial_labels=partial_labels)
+    known = None if names is None else {int(value): str(names[value]) for value in sorted(names, key=int)}
+    values = None if known is None or [*known] == [*range(1, len(known) + 1)] else [*known]
+    ordered = None if known is None else dict(enumerate(known.values(), 1))
 
-    known = None if names is None else judge_of(names).names
+    def judge_of(structures: Mapping[int, str]) -> LabelJudge:
+        return LabelJudge(
+            structures,
+            threshold,
+            min_separation,
+            min_cases=min_cases,
+            partial_labels=partial_labels,
+            values=values,
+        )
+
     temporary = TemporaryDirectory(prefix="judge_labels-") if directory is None else None
-    keeper = _Keeper(Path(temporary.name if temporary else directory))  # type: ignore[arg-type]
+    keeper = _Keeper(Path(temporary.name if temporary else directory), values)  # type: ignore[arg-type]
     evidence: dict[str, dict[str, np.ndarray]] = {}
     kind = ""
     for item in cases:
@@ -139,10 +151,10 @@ def judge_labels(
         if kind not in ("", case.kind):
             raise ValueError(f"case {case.name!r} comes with {case.kind}, those before it with {kind}: give one kind")
         kind = case.kind
-        evidence[case.name] = keeper.score(judge_of(known or _numbered(case.highest)), case)
+        evidence[case.name] = keeper.score(judge_of(ordered or _numbered(case.highest)), case)
     if not evidence:
         raise ValueError("there is no case to judge")
-    judge = judge_of(known or _numbered(max(len(one["score"]) for one in evidence.values())))
+    judge = judge_of(ordered or _numbered(max(len(one["score"]) for one in evidence.values())))
     judgement = judge.judge(tuple(evidence), _stacked(list(evidence.values()), len(judge.names)))
     fields = vars(judgement) | ({"redraw_margin": np.inf} if kind == SEGMENTATIONS else {})
     about = {"predictions": "arrays", "kind": kind}
@@ -174,6 +186,7 @@ class _Keeper:
 
     Args:
         folder: where the copies go.
+        values: the structures' values, where these are not 1, 2, ...
 
     Attributes:
         store: label and prediction of each case.
@@ -181,8 +194,8 @@ class _Keeper:
         has_affines: whether all of them say a position.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.store = folder, CaseStore(folder / "cases")
+    def __init__(self, folder: Path, values: Sequence[int] | None) -> None:
+        self.folder, self.store, self.values = folder, CaseStore(folder / "cases"), values
         self.data: list[dict[str, Any]] = []
         self.has_affines = True
 
@@ -203,15 +216,19 @@ class _Keeper:
         except ValueError as error:
             raise ValueError(f"case {case.name!r}: {error}") from error
         stem = f"{len(self.data):06d}.nii.gz"
-        files = {"label": case.given.astype(np.uint8)} | ({} if case.image is None else {"image": case.image})
+        label = case.given if self.values is None else to_values(case.given, self.values)
+        files = {"label": label.astype(np.min_scalar_type(int(label.max())))}
+        if case.image is not None:
+            files["image"] = case.image
         paths = {key: self._save(voxels, case.affine, self.folder / f"{key}s" / stem) for key, voxels in files.items()}
-        self.data.append({"case": case.name, "file": f"{case.name}.nii.gz", **paths})
+        own = {} if self.values is None else {"values": tuple(self.values)}
+        self.data.append({"case": case.name, "file": f"{case.name}.nii.gz", **paths, **own})
         self.has_affines &= case.has_affine
         return found
 
     @staticmethod
     def _save(voxels: np.ndarray, affine: np.ndarray, path: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = voxels if voxels.dtype.kind == "u" and voxels.itemsize == 1 else voxels.astype(np.float32)
+        kept = voxels if voxels.dtype.kind == "u" else voxels.astype(np.float32)
         nib.save(nib.Nifti1Image(kept, affine), path)
         return str(path)

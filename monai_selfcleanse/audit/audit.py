@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from .. import __version__
-from ..cases.case import check_unique_cases
+from ..cases.case import check_unique_cases, with_values
+from ..cases.grid import Notes, log_notes
+from ..cases.image_file import open_image
 from ..cases.look import score_case
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
@@ -66,31 +68,39 @@ def audit_labels(
         ValueError: no case can be judged, ids are not unique, another run is at work in the folder, or a case lies in
             what the results replace.
     """
-    store, folder, cases = CaseStore.at(store), RunFolder(output_dir), list(cases)
+    store, folder, cases = CaseStore.at(store), RunFolder(output_dir), with_values(cases, judge.values or judge.names)
     check_unique_cases(cases)
     folder.check_apart(cases, folder.cleansed_labels)
     if not cases:
         raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
     identity = digest(
-        [__version__, str(EVIDENCE_VERSION), source.prepare(cases), repr((tuple(judge.names), judge.partial_labels))]
+        [
+            __version__,
+            str(EVIDENCE_VERSION),
+            source.prepare(cases),
+            repr((tuple(judge.names), judge.values, judge.partial_labels)),
+        ]
     )
     with _only_run(output_dir):
         if idist.get_rank() == 0:
-            warn_of_other_slices([str(case["label"]) for case in cases])
+            warn_of_other_slices(_spacings(cases))
         check_shared(store.directory)
         share = cases[idist.get_rank() :: idist.get_world_size()]
         loader: DataLoader = DataLoader(_Cases(share, source), batch_size=None, num_workers=num_workers)
         found: dict[str, Mapping[str, np.ndarray] | str] = {}
+        notes: list[Notes] = []
         reused = 0
         for case, loaded in zip(progress(share, "cases", show=idist.get_rank() == 0), loader, strict=True):
             if isinstance(loaded, str):
                 found[case_of(case)] = loaded
                 continue
+            notes.append(loaded.notes)
             fingerprint = digest([identity, loaded.given, loaded.basis, loaded.affine])
             kept = store.read_evidence(case_of(case), fingerprint)
             reused += kept is not None
             found[case_of(case)] = kept or _judge_anew(case_of(case), loaded, source, judge, store, fingerprint)
         everything = {case: outcome for shard in gathered(found) for case, outcome in shard.items()}
+        log_notes((note for shard in gathered(notes) for note in shard), len(cases))
         if n_reused := sum(gathered(reused)):
             logger.info(f"{n_reused} of {len(cases)} cases had been judged before, by the same and as they are")
         return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, folder, problems))
@@ -136,6 +146,28 @@ def _judge_anew(
         return _reason(error)
 
 
+def _spacings(cases: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, ...]]:
+    """Voxel sizes of the labels, as far as their files can be opened; what cannot is named where it is read."""
+    out = {}
+    for case in cases:
+        with suppress(ValueError):
+            out[str(case["label"])] = tuple(map(float, open_image(case["label"]).spacing()))
+    return out
+
+
+def _warn_of_copies(judgement: Judgement) -> None:
+    """Warn where predictions are nearly all equal to their labels: then somebody compares labels with themselves."""
+    known = ~np.isnan(judgement.evidence["score"])
+    differ = (judgement.evidence["outside"] > 0) | (judgement.evidence["inside"] > 0)
+    judged = known.any(1)
+    equal = judged & ~(differ & known).any(1)
+    if equal.sum() > 0.9 * judged.sum():
+        logger.warning(
+            f"{int(equal.sum())} of {int(judged.sum())} predictions equal their labels to the voxel: are these copies "
+            "of the labels, or were the labels made from them? Nothing can be found wrong in this way"
+        )
+
+
 def _reason(error: Exception) -> str:
     logger.debug("cannot be judged", exc_info=error)
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -162,6 +194,7 @@ def _conclude(
         )
     names = next(iter(judged.values()))
     judgement = judge.judge(tuple(judged), {name: np.stack([one[name] for one in judged.values()]) for name in names})
+    _warn_of_copies(judgement)
     if not source.has_probabilities:  # its expected Dice tells how large a structure is, no more
         judgement = replace(judgement, redraw_margin=np.inf)
     data = [case for case in cases if case_of(case) in judged]

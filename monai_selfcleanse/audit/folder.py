@@ -1,12 +1,12 @@
 """Predictions that anyone's model has made: segmentations, and nnU-Net's probabilities where they are kept.
 
 Out-of-fold predictions are the best evidence there is, since no network has seen the label that it is held against. A
-cross-validation of nnU-Net leaves them in ``fold_0/validation`` ... ``fold_4/validation``.
+cross-validation of nnU-Net leaves them in ``fold_0/validation`` ... ``fold_4/validation`` (version 1:
+``validation_raw``).
 """
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 from collections import Counter
@@ -17,33 +17,44 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from ..cases.label_file import read_label
+from ..cases.grid import Turn, notes_of, turn_onto
+from ..cases.label_file import GivenLabel, label_of, read_label
+from ..cases.view import position_of
 from ..core.border import BORDER, BorderProbabilities
-from ..core.case_id import case_of, images_of, split_channel, strip_nifti
-from ..data.checks import check_values, same_grid
+from ..core.case_id import ENDINGS, case_of, ending_of, images_of, name_of, split_channel, strip_ending
+from ..data.checks import check_values
+from .npz import read_probabilities, shape_of_probabilities
 from .source import LoadedCase
 
 __all__ = ["FolderPredictions"]
 
 logger = logging.getLogger(__name__)
 
+LABEL_COPIES = ("gt_niftis", "gt_segmentations")
+"""Folders in which nnU-Net keeps copies of the labels, beside the predictions; never looked into."""
+
+PROCESSED = ("postprocess", "ensemble")
+"""What a folder's name has in it whose predictions were worked on afterwards; raw ones go first."""
+
 
 class FolderPredictions:
     """Read each case's prediction from a folder, and judge its label on its own grid.
 
-    A case's prediction is a NIfTI file, anywhere below the folder: at the label's path within the data set, at the
+    A case's prediction is an image file, anywhere below the folder: at the label's path within the data set, at the
     image's, or of the name of one of them (without nnU-Net's number of a channel) or of the case's id. Of several of
-    the name, one with probabilities goes first, then the one nearest to the folder; where there are still two, the case
-    is not judged. A prediction is an index map in the label's numbers, of the label's shape. Axes that are turned or
-    mirrored against the label's are turned back; a file that does not say where it lies (affine 1) is taken as it is.
+    the name, raw ones go before those that were postprocessed, one with probabilities goes first, then the one nearest
+    to the folder; where there are still two, the case is not judged. nnU-Net's copies of the labels
+    (:data:`LABEL_COPIES`) are passed over, and so is what is hidden. A prediction is an index map in the label's
+    numbers, on the label's grid; :mod:`monai_selfcleanse.cases.grid` says how it may be turned.
 
     Where nnU-Net has written class probabilities beside *every* case's prediction (``NAME.npz`` with the array
     ``probabilities`` or, of version 1, ``softmax``: ``(C, z, y, x)``), these are judged by. Otherwise
-    :class:`monai_selfcleanse.core.border.BorderProbabilities` stands in for them, and what is redrawn takes the prediction at its word.
+    :class:`monai_selfcleanse.core.border.BorderProbabilities` stand in for them, and what is redrawn takes the
+    prediction at its word.
 
     Args:
         directory: the folder.
-        structures: the known foreground values.
+        structures: the known structures, as class indices.
     """
 
     def __init__(self, directory: str | os.PathLike, structures: Mapping[Any, str] | Sequence[int]) -> None:
@@ -64,14 +75,10 @@ class FolderPredictions:
         Raises:
             ValueError: the folder has none of any case.
         """
-        found = {
-            Path(path)
-            for path in glob.glob(os.path.join(glob.escape(str(self.directory)), "**", "*.nii*"), recursive=True)
-            if path.endswith((".nii", ".nii.gz"))
-        }
+        found = _image_files(self.directory)
         by_name: dict[str, list[Path]] = {}
         for path in found:
-            by_name.setdefault(strip_nifti(path.name), []).append(path)
+            by_name.setdefault(name_of(path.name), []).append(path)
         names = {case_of(case): _names(case) for case in cases}
         # Raters of one image share its prediction; a name that several images have is nobody's.
         images = {(name, str(case["image"])) for case in cases for name in names[case_of(case)]}
@@ -81,21 +88,52 @@ class FolderPredictions:
             own = {p for name in names[case_of(case)] if owners[name] == 1 for p in by_name.get(name, ())}
             first = min(map(_preference, own), default=None)
             self._files[case_of(case)] = exact[:1] or sorted(p for p in own if _preference(p) == first)
-        files = [paths[0] for paths in self._files.values() if len(paths) == 1]
         if not any(self._files.values()):
             example = sorted(names[case_of(cases[0])])[0]
             raise ValueError(
                 f"predictions_dir {str(self.directory)!r} holds a prediction of none of the {len(cases)} cases: "
                 f"expected files such as {example}.nii.gz in it or in folders below"
             )
-        with_probabilities = sum(_npz(path).exists() for path in files)
-        self.has_probabilities = 0 < with_probabilities == len(files)
-        if 0 < with_probabilities < len(files):
-            logger.warning(
-                f"only {with_probabilities} of {len(files)} predictions come with probabilities (.npz): all are taken "
-                "for segmentations, so that they can be compared"
-            )
+        taken = [paths[0] for paths in self._files.values() if len(paths) == 1]
+        self._say_which_were_taken(taken, found)
+        self._look_for_probabilities(taken)
         return "class probabilities" if self.has_probabilities else f"segmentations, border {BORDER}"
+
+    def _say_which_were_taken(self, taken: Sequence[Path], found: set[Path]) -> None:
+        """Name the folders of the predictions, and those that have others of the same names."""
+        names = {name_of(path.name) for path in taken}
+        folders = Counter(str(path.parent.relative_to(self.directory)) for path in taken)
+        others = {p.parent for p in found - set(taken) if name_of(p.name) in names}
+        if passed_over := sorted(str(path.relative_to(self.directory)) for path in others):
+            logger.warning(
+                f"predictions are taken from {_listed(folders)}; others of the same names are passed over, in "
+                f"{_listed(passed_over)}"
+            )
+
+    def _look_for_probabilities(self, taken: Sequence[Path]) -> None:
+        """Judge by probabilities if every prediction has some that fit, by the look of their files' heads."""
+        beside = [path for path in taken if _npz(path).exists()]
+        wrong = {path: why for path in beside if (why := self._npz_problem(path))}
+        self.has_probabilities = 0 < len(beside) == len(taken) and not wrong
+        if beside and not self.has_probabilities:
+            why = next(iter(wrong.values())) if wrong else f"the others have none, such as {_without(taken, beside)}"
+            logger.warning(
+                f"{len(beside) - len(wrong)} of {len(taken)} predictions come with probabilities (.npz) that can be "
+                f"used: all are taken for segmentations, so that they can be compared; {why}"
+            )
+
+    def _npz_problem(self, path: Path) -> str:
+        """Why the probabilities beside a prediction cannot be used, as the file's head tells; empty if they can."""
+        try:
+            shape = shape_of_probabilities(_npz(path))
+            wanted = read_label(path).index.shape[::-1]
+        except ValueError as error:
+            return str(error)
+        if shape[1:] != wanted or shape[0] <= len(self.structures):
+            return (
+                f"{_npz(path)}: has the shape {shape}, its segmentation {wanted} and {len(self.structures)} structures"
+            )
+        return ""
 
     def read(self, case: Mapping[str, Any]) -> LoadedCase:
         """Read label and prediction.
@@ -113,63 +151,57 @@ class FolderPredictions:
         path = paths[0]
         if os.path.samefile(path, case["label"]):
             raise ValueError(f"{path}: is the label itself, not a prediction")
-        label, given = self._read_labels(case["label"])
-        file, predicted = self._read_labels(path)
-        turn = _turn(file.affine, predicted.shape, label.affine, given.shape, path)
-        predicted = _turned(predicted, turn)
-        if not self.has_probabilities:
-            return LoadedCase(given, predicted.astype(np.uint8), label.affine)
-        return LoadedCase(given, self._read_probabilities(path, predicted, turn), label.affine)
+        label = label_of(case)
+        prediction = read_label(path, case.get("values"), label.index.ndim)
+        if wrong := [*check_values(label, self.structures), *check_values(prediction, self.structures)]:
+            raise ValueError("; ".join(wrong))
+        turn = turn_onto(prediction.file, label.file, label.index.ndim)
+        predicted = turn(prediction.index, label.index.ndim)
+        notes = notes_of(label.file, prediction.file) | turn.notes
+        affine = position_of(case, label)
+        if self.has_probabilities:
+            try:
+                probabilities = self._probabilities(path, prediction, predicted, turn)
+                return LoadedCase(label.index, probabilities, affine, notes=notes)
+            except ValueError as error:
+                notes["probabilities"] = str(error)
+        return LoadedCase(label.index, predicted.astype(np.uint8), affine, notes=notes)
 
     def predict(self, loaded: LoadedCase) -> tuple[np.ndarray | BorderProbabilities, np.ndarray]:
         """The probabilities that were found, or those that stand in for them."""
-        if self.has_probabilities:
+        if loaded.basis.ndim > loaded.given.ndim:
             return loaded.basis, loaded.basis.max(0)
         spacing = nib.affines.voxel_sizes(loaded.affine)[: loaded.given.ndim]
         probabilities = BorderProbabilities(loaded.basis, max(self.structures) + 1, spacing)
         return probabilities, np.ones(loaded.given.shape, dtype=np.float32)
 
-    def _read_labels(self, path: str | os.PathLike) -> tuple[nib.Nifti1Image, np.ndarray]:
-        label = read_label(path)
-        if wrong := check_values(label, str(path), self.structures):
-            raise ValueError("; ".join(wrong))
-        return label.file, label.index
-
-    def _read_probabilities(self, path: Path, predicted: np.ndarray, turn: np.ndarray | None) -> np.ndarray:
-        with np.load(_npz(path)) as arrays:
-            name = next((n for n in ("probabilities", "softmax") if n in arrays), None)
-            if name is None:
-                raise ValueError(f"{_npz(path)}: has no array 'probabilities' or 'softmax', but {sorted(arrays)}")
-            stored = arrays[name]
-        probabilities = np.stack([_turned(channel.T, turn) for channel in stored.astype(np.float32)])
-        if probabilities.shape[1:] != predicted.shape or len(probabilities) <= max(self.structures):
-            raise ValueError(
-                f"{_npz(path)}: has shape {stored.shape}, expected the classes 0 ... {max(self.structures)} of the "
-                f"shape {predicted.shape[::-1]}, with axes reversed; without these files segmentations are judged by"
-            )
-        if np.abs(probabilities.sum(0) - 1).max() > 0.05:
-            raise ValueError(
-                f"{_npz(path)}: its probabilities do not add up to 1 (a training by regions?); without these files "
-                "segmentations are judged by"
-            )
+    def _probabilities(self, path: Path, prediction: GivenLabel, predicted: np.ndarray, turn: Turn) -> np.ndarray:
+        stored = read_probabilities(_npz(path), max(self.structures) + 1, prediction.index.shape)
+        probabilities = np.stack([turn(channel, predicted.ndim) for channel in stored])
         # nnU-Net may have taken specks away from the segmentation; axes in another order are another matter.
         differ = np.count_nonzero(probabilities.argmax(0) != predicted)
         if differ > max(0.5 * np.count_nonzero(predicted), 1e-3 * predicted.size):
-            raise ValueError(
-                f"{_npz(path)}: is another prediction than {path.name}; without these files segmentations are judged by"
-            )
+            raise ValueError(f"{_npz(path)}: is another prediction than {path.name}")
         return probabilities
+
+
+def _image_files(directory: Path) -> set[Path]:
+    """All image files below a folder, but hidden ones and copies of the labels."""
+    out = set()
+    for folder, names, files in os.walk(directory, followlinks=True):
+        names[:] = [n for n in names if not n.startswith(".") and n != "__MACOSX" and n not in LABEL_COPIES]
+        out |= {Path(folder) / n for n in files if ending_of(n) and not n.startswith(".")}
+    return out
 
 
 def _names(case: Mapping[str, Any]) -> set[str]:
     """Names without ending that a case's prediction may have."""
-    image = images_of(case)[0]
-    stem = strip_nifti(str(image))
-    return {case_of(case), strip_nifti(str(case["label"])), stem, split_channel(stem)[0]}
+    stem = name_of(str(images_of(case)[0]))
+    return {case_of(case), name_of(str(case["label"])), stem, split_channel(stem)[0]}
 
 
 def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
-    """Paths in a folder of predictions where the label or the image lies in the data set, ending ``.nii`` or not."""
+    """Paths in a folder of predictions where the label or the image lies in the data set, with any ending."""
     out = []
     if "file" in case:
         file = Path(case["file"]).relative_to(case.get("rater", ""))
@@ -178,46 +210,23 @@ def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
         image = images_of(case)[0]
         if root / file == Path(case["label"]) and Path(image).is_relative_to(root):
             out.append(directory / Path(image).relative_to(root))
-    return [path.with_name(strip_nifti(path.name) + ending) for path in out for ending in (".nii.gz", ".nii")]
+    return [path.with_name(strip_ending(path.name) + ending) for path in out for ending in ENDINGS]
 
 
-def _preference(path: Path) -> tuple[bool, int]:
+def _preference(path: Path) -> tuple[bool, bool, int]:
     """Which of several predictions of a case is taken: smaller is better."""
-    return not _npz(path).exists(), len(path.parts)
+    processed = any(word in part.lower() for part in path.parts[:-1] for word in PROCESSED)
+    return processed, not _npz(path).exists(), len(path.parts)
 
 
 def _npz(path: Path) -> Path:
-    return path.with_name(strip_nifti(path.name) + ".npz")
+    return path.with_name(strip_ending(path.name) + ".npz")
 
 
-def _turn(
-    affine: np.ndarray, shape: tuple[int, ...], target: np.ndarray, target_shape: tuple[int, ...], path: Path
-) -> np.ndarray | None:
-    """How a prediction's axes are to be turned to lie as the label's (nibabel's orientation); None: not at all.
-
-    Raises:
-        ValueError: no turn brings it onto the label's grid.
-    """
-    if shape == target_shape and same_grid(affine, target, shape):
-        return None
-    three = (*shape, 1)[:3]
-    turn = nib.orientations.io_orientation(np.linalg.solve(target, affine))
-    turned_shape = tuple(three[i] for i in np.argsort(turn[:, 0]))
-    if turned_shape[: len(shape)] == target_shape and same_grid(
-        affine @ nib.orientations.inv_ornt_aff(turn, three), target, target_shape
-    ):
-        return turn
-    if shape != target_shape:
-        raise ValueError(f"{path}: has shape {shape}, the label {target_shape}")
-    if np.allclose(affine, np.eye(4)):
-        logger.warning(f"{path}: does not say where it lies (affine 1); its voxels are taken in the label's order")
-        return None
-    raise ValueError(f"{path}: its affine differs from its label's; resample one to the other")
+def _without(taken: Sequence[Path], beside: Sequence[Path]) -> str:
+    return next(str(path) for path in taken if path not in set(beside))
 
 
-def _turned(array: np.ndarray, turn: np.ndarray | None) -> np.ndarray:
-    """An array of 2 or 3 axes, turned."""
-    if turn is None:
-        return array
-    turned = nib.orientations.apply_orientation(array if array.ndim == 3 else array[..., None], turn)
-    return turned if array.ndim == 3 else turned[..., 0]
+def _listed(names: Mapping[str, int] | Sequence[str]) -> str:
+    shown = [f"{n} ({names[n]})" for n in names] if isinstance(names, Mapping) else list(names)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")

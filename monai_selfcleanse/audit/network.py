@@ -14,7 +14,7 @@ from monai.utils import CommonKeys
 
 from ..cases.case import decollated
 from ..core.index_map import index_map
-from ..data.checks import check_case
+from ..data.checks import look_into
 from .source import LoadedCase, digest
 
 __all__ = ["NetworkPredictions"]
@@ -27,7 +27,7 @@ class NetworkPredictions:
         evaluator: its postprocessing turns ``pred`` into class probabilities (``Activationsd(keys="pred",
             softmax=True)``); its data loader is not used.
         preprocessing: deterministic transforms of a case's dictionary, those of the network's training.
-        structures: the known foreground values of labels.
+        structures: the known structures, as class indices.
         model: name of the weights, for the reports.
         ndim, channels: number of axes and of channels that images must have, see
             :func:`monai_selfcleanse.data.check_case`.
@@ -68,12 +68,13 @@ class NetworkPredictions:
         Raises:
             ValueError: something is wrong with them (:func:`monai_selfcleanse.data.check_case`).
         """
-        if wrong := check_case(case["image"], case["label"], self.structures, self.ndim, self.channels):
-            raise ValueError("; ".join(wrong))
+        found = look_into(case, self.structures, self.ndim, self.channels)
+        if found.problems:
+            raise ValueError("; ".join(found.problems))
         data = self.preprocessing(dict(case))
         label, image = data[self.label_key], torch.as_tensor(data[self.image_key])
         affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
-        return LoadedCase(index_map(label, str(case["label"])), image.cpu().numpy(), affine, data)
+        return LoadedCase(index_map(label, str(case["label"])), image.cpu().numpy(), affine, data, found.notes)
 
     def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
         """Have the evaluator predict a case."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..cases.grid import Notes
 from ..core.border import BorderProbabilities
 
 __all__ = ["LoadedCase", "PredictionSource", "digest"]
@@ -23,12 +24,14 @@ class LoadedCase:
         basis: what the prediction rests on: the image as the network takes it, or the prediction as it was found.
         affine: voxel to world, ``(4, 4)``.
         batch: what the source needs beside that.
+        notes: what was tolerated about the files.
     """
 
     given: np.ndarray
     basis: np.ndarray
     affine: np.ndarray
     batch: Any = None
+    notes: Notes = field(default_factory=dict)
 
 
 class PredictionSource(Protocol):

@@ -11,6 +11,7 @@ key        meaning
 ``patient`` optional: what is split, and made noisy, as one; without it every case is its own patient
 ``truth``  optional: path of a label known to be right (synthetic noise), used by reports alone
 ``rater``  optional: who drew the label, where several did (:mod:`monai_selfcleanse.results.raters`)
+``values`` optional: the structures' values in the label's file, in order, where these are not 1, 2, ...
 ``file``   optional: the label's path relative to the data set, under which a cleansed label is written; without
            it the id and the label's ending
 ========== ==========================================================================================
@@ -19,54 +20,108 @@ key        meaning
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.data import decollate_batch
 
-from ..core.case_id import case_of
+from ..core.case_id import as_compared, case_of, ending_as_written
 
-__all__ = ["check_unique_cases", "decollated", "label_file_of"]
+__all__ = ["check_unique_cases", "decollated", "label_file_of", "with_values"]
 
 
 def label_file_of(data: Mapping[Any, Any]) -> str:
     """Relative path under which a case's cleansed label is written: ``data["file"]``, else id and label's ending.
 
+    Two ways to write one path (``./a//b``) come out as one.
+
     Raises:
-        ValueError: the path is absolute or leads out of its folder.
+        ValueError: the path is absolute, leads out of its folder, or is none.
     """
-    ending = ".nii" if str(data["label"]).endswith(".nii") else ".nii.gz"
-    file = str(data["file"]) if "file" in data else case_of(data) + ending
-    if os.path.isabs(file) or ".." in Path(file).parts:
+    file = data.get("file")
+    if file is None:
+        file = case_of(data) + (ending_as_written(str(data["label"])) or ".nii.gz")
+    file = str(file)
+    if os.path.isabs(file) or ".." in Path(file).parts or os.path.normpath(file) == ".":
         raise ValueError(f"case {case_of(data)!r}: 'file' must be a path within the data set, got {file!r}")
-    return file
+    return os.path.normpath(file)
 
 
 def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:
     """Ids of the cases, in order.
 
+    Names are compared in Unicode's NFC, and on systems that do not tell ``A`` from ``a`` in lower case.
+
     Raises:
-        ValueError: two cases share an id, or the path of their cleansed label; the message names up to five.
+        ValueError: two cases share image (but by several raters), id, label, or the path of their cleansed label; or
+            one such path lies in another; the message names up to five.
     """
     cases = list(cases)
     ids = [case_of(case) for case in cases]
-    twice = [case for case, n in Counter(ids).items() if n > 1]
-    if twice:
-        raise ValueError(
-            f"{len(twice)} case ids occur more than once ({', '.join(twice[:5])}): give each datalist entry a unique "
-            "'case' key"
-        )
-    files = Counter(label_file_of(case) for case in cases if isinstance(case.get("label"), (str, os.PathLike)))
-    if shared := [file for file, n in files.items() if n > 1]:
-        raise ValueError(
-            f"{len(shared)} files would hold the cleansed labels of more than one case ({', '.join(shared[:5])}): give "
-            "each datalist entry a 'file' key of its own"
-        )
+    images = [
+        f"{', '.join(paths)}" + (f" (rater {case['rater']})" if case.get("rater") else "")
+        for case in cases
+        if (paths := _paths(case.get("image")))
+    ]
+    labels = [path for case in cases for path in _paths(case.get("label"))]
+    files = [label_file_of(case) for case in cases if _paths(case.get("label"))]
+    _refuse(_twice(images), "images are those of more than one case", "leave one of the entries out")
+    _refuse(_twice(ids), "case ids occur more than once", "give each datalist entry a unique 'case' key")
+    own_file = "give each datalist entry a 'file' key of its own"
+    _refuse(_twice(files, as_files=True), "files would hold the cleansed labels of more than one case", own_file)
+    _refuse(_twice(labels), "files are the label of more than one case", "give each case a label of its own")
+    within = {str(above) for file in files for above in Path(_as_file(file)).parents}
+    blocked = [file for file in files if _as_file(file) in within]
+    _refuse(blocked, "files of cleansed labels would be folders of others", own_file)
     return ids
+
+
+def _paths(value: Any) -> list[str]:
+    """The paths of a case's image or label, each in one way of writing; empty for what is loaded already."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if not values or not all(isinstance(path, (str, os.PathLike)) for path in values):
+        return []
+    return [os.path.abspath(path) for path in values]
+
+
+def _as_file(path: str) -> str:
+    """A path as the file system compares it."""
+    return as_compared(path.casefold() if sys.platform in ("win32", "darwin") else path)
+
+
+def _twice(values: Iterable[str], as_files: bool = False) -> list[str]:
+    """Values that occur more than once, the first way of writing each."""
+    first: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for value in values:
+        key = _as_file(value) if as_files else as_compared(value)
+        first.setdefault(key, value)
+        count[key] += 1
+    return [first[key] for key, n in count.items() if n > 1]
+
+
+def _refuse(found: Sequence[str], what: str, remedy: str) -> None:
+    if found:
+        raise ValueError(f"{len(found)} {what} ({', '.join(found[:5])}): {remedy}")
 
 
 def decollated(data: Any) -> list[Mapping]:
     """An evaluator's batch or output as one dictionary a case, whether MONAI has decollated it or not."""
     return decollate_batch(data) if isinstance(data, Mapping) else list(data)
+
+
+def with_values(cases: Iterable[Mapping[str, Any]], values: Iterable[int]) -> list[dict[str, Any]]:
+    """The cases, which say the structures' values in their labels' files where these are not 1, 2, ..., K.
+
+    Inside this package structures are numbered from 1 on, in the order of their values. Label files have any values.
+
+    Args:
+        cases: their dictionaries.
+        values: the structures' values.
+    """
+    ordered = tuple(sorted(int(value) for value in values))
+    own = {} if ordered == tuple(range(1, len(ordered) + 1)) else {"values": ordered}
+    return [dict(case) | own for case in cases]

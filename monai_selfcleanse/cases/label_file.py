@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 
-from ..core.index_map import read_index_map
-from .nifti import load_nifti, save_like
+from ..core.index_map import read_index_map, to_indices, to_values
+from .image_file import ImageFile, open_image
 
-__all__ = ["GivenLabel", "read_label", "save_index_map"]
+__all__ = ["GivenLabel", "label_of", "read_label", "save_index_map"]
 
 
 @dataclass(frozen=True)
@@ -21,47 +22,58 @@ class GivenLabel:
     Attributes:
         index: its index map, of whole numbers of at least 0, 2 or 3 axes.
         form: ``"index map"``, ``"soft label"`` or ``"class probabilities"``.
-        file: the file, for its header and affine.
+        file: the file, for its grid and its header.
+        values: the structures' values in the file, in the order of the index map; None where these are the same.
     """
 
     index: np.ndarray
     form: str
-    file: nib.Nifti1Image
+    file: ImageFile
+    values: tuple[int, ...] | None = None
 
     @property
     def is_index_map(self) -> bool:
-        """Whether the file holds that very index map, axis for axis."""
-        return self.form == "index map" and len(self.file.shape) == self.index.ndim
+        """Whether the file holds an index map."""
+        return self.form == "index map"
 
 
-def read_label(path: str | os.PathLike) -> GivenLabel:
-    """Read a label in any of the forms of :mod:`monai_selfcleanse.core.index_map` from a NIfTI file of 2 or 3 axes, and
-    one more for class probabilities.
+def read_label(path: str | os.PathLike, values: Sequence[int] | None = None, ndim: int | None = None) -> GivenLabel:
+    """Read a label in any of the forms of :mod:`monai_selfcleanse.core.index_map`.
 
-    A fourth axis of length 1 is passed over.
+    Args:
+        path: the file, in any format of :mod:`monai_selfcleanse.cases.image_file`. Class probabilities lie along one
+            more axis, the last.
+        values: the structures' values in the file, in order: the first becomes 1 in the index map, the second 2. None
+            takes values as they are.
+        ndim: number of spatial axes, 2 or 3; axes of length 1 come and go. None for the file's own.
 
     Raises:
-        ValueError: it cannot be read, or holds none of the forms; the message names the file, a value and what is
-            accepted.
+        ValueError: it cannot be read, holds none of the forms, or other values; the message names the file, a value and
+            what is accepted.
     """
-    try:
-        file = load_nifti(path)
-        voxels = np.asanyarray(file.dataobj)
-    except Exception as error:  # whatever a reader says of a broken file
-        raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error}); it may be truncated") from error
-    # Channels are an axis of their own from the fourth on: with three axes, the last one counts slices.
-    channel_first = np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else voxels[None]
-    index, form = read_index_map(channel_first, str(path))
-    return GivenLabel(index, form, file)
+    file = open_image(path)
+    index, form = read_index_map(np.moveaxis(file.stack(ndim), -1, 0), str(path))
+    if values is not None and form == "index map":
+        index = to_indices(index, values, str(path))
+    elif values is not None and (high := int(index.max(initial=0))) > len(values):
+        raise ValueError(f"{path}: has the class {high}, but there are {len(values)} structures")
+    return GivenLabel(index, form, file, None if values is None else tuple(values))
+
+
+def label_of(case: Mapping[str, Any], ndim: int | None = None) -> GivenLabel:
+    """Read a case's given label, in the structures' order where the case says their ``values``."""
+    return read_label(case["label"], case.get("values"), ndim)
 
 
 def save_index_map(index: np.ndarray, given: GivenLabel, path: str | os.PathLike) -> None:
-    """Write an index map on a given label's grid, atomically.
+    """Write an index map as a given label's file is: format, header, order of the voxels, the structures' values.
 
     Args:
         index: of ``given.index``'s shape.
-        given: its file's affine and header are kept, and its data type if it holds an index map. A soft label or class
-            probabilities become an index map of 8 bits.
-        path: where to; folders are made.
+        given: its file's data type is kept if it holds an index map. A soft label or class probabilities become an
+            index map of 8 bits, or of as many as the values want.
+        path: where to, atomically; folders are made.
     """
-    save_like(index, given.file, path, None if given.is_index_map else np.uint8)
+    voxels = index if given.values is None else to_values(index, given.values)
+    dtype = None if given.is_index_map else np.promote_types(np.uint8, np.min_scalar_type(int(voxels.max(initial=0))))
+    given.file.write(voxels, path, dtype)

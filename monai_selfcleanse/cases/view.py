@@ -18,11 +18,12 @@ from monai.transforms import SpatialResample
 
 from ..core.case_id import case_of, images_of
 from ..core.cleansing import cleanse_label
-from .label_file import GivenLabel, read_label
-from .nifti import image_channels
+from .grid import same_grid, turn_onto
+from .image_file import open_image
+from .label_file import GivenLabel, label_of
 from .store import SeenCase
 
-__all__ = ["CaseView", "ScreenTurn", "grey_levels", "view_case"]
+__all__ = ["CaseView", "ScreenTurn", "grey_levels", "position_of", "view_case"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class CaseView:
     Attributes:
         data: the case's dictionary (:mod:`monai_selfcleanse.cases.case`).
         label: the given label with its file.
+        affine: voxel to world, ``(4, 4)``: the label's, or the image's where the label says no position.
         predicted: most probable class, int64; 0 outside of what the network has seen.
         confidence: its probability in [0, 1], float32; 0 outside of what the network has seen.
         redrawn: the structures that the cleansed label has redrawn.
@@ -42,6 +44,7 @@ class CaseView:
 
     data: Mapping[str, Any]
     label: GivenLabel
+    affine: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
     redrawn: tuple[int, ...]
@@ -60,7 +63,7 @@ class CaseView:
     @property
     def spacing(self) -> np.ndarray:
         """Voxel size in mm, one number an axis of the label."""
-        return nib.affines.voxel_sizes(self.label.file.affine)[: self.given.ndim]
+        return nib.affines.voxel_sizes(self.affine)[: self.given.ndim]
 
     @cached_property
     def cleansed(self) -> np.ndarray:
@@ -68,16 +71,14 @@ class CaseView:
         return cleanse_label(self.given, self.predicted, self.confidence, self.redrawn, self.min_confidence)[0]
 
     def read_image(self) -> np.ndarray:
-        """The first channel of the image, of the label's shape.
+        """The first channel of the image, turned to lie as the label, of its shape.
 
         Raises:
-            ValueError: the image's shape is another.
-            OSError: the file cannot be read (nibabel raises errors of its own as well).
+            ValueError: the file cannot be read, or lies on another grid.
         """
-        image = image_channels(images_of(self.data), self.given.ndim)[0]
-        if image.shape != self.given.shape:
-            raise ValueError(f"{self.data['image']}: has shape {image.shape}, its label {self.given.shape}")
-        return np.asanyarray(image.dataobj)
+        file = open_image(images_of(self.data)[0])
+        turn = turn_onto(file, self.label.file, self.given.ndim)
+        return turn(file.stack(self.given.ndim)[..., 0], self.given.ndim)
 
 
 def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = ()) -> CaseView:
@@ -88,22 +89,52 @@ def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = 
         seen: what the network saw, on the network's grid.
         redrawn: the structures that the cleansed label has redrawn.
     """
-    label = read_label(data["label"])
-    predicted, confidence = _on_grid(seen, label.index.shape, label.file.affine)
-    return CaseView(data, label, predicted, confidence, tuple(redrawn), seen.min_confidence)
+    label = label_of(data)
+    affine = position_of(data, label)
+    predicted, confidence = _on_grid(seen, label.index.shape, affine)
+    return CaseView(data, label, affine, predicted, confidence, tuple(redrawn), seen.min_confidence)
+
+
+def position_of(data: Mapping[str, Any], label: GivenLabel) -> np.ndarray:
+    """Affine of a case's label; where the label says no position and the image does, the image's.
+
+    Args:
+        data: the case's dictionary.
+        label: its given label.
+    """
+    if label.file.has_position or "image" not in data:
+        return label.file.affine
+    try:
+        image = open_image(images_of(data)[0])
+        turn_onto(image, label.file, label.index.ndim)
+    except ValueError:  # said where the image is wanted
+        return label.file.affine
+    return image.affine if image.has_position else label.file.affine
 
 
 def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Prediction and confidence on another grid; outside the seen volume, background with confidence 0."""
-    if seen.given.shape == shape and np.allclose(seen.affine, affine, atol=1e-4):
+    if seen.given.shape == shape and same_grid(seen.affine, affine, shape):
         return seen.predicted.astype(np.int64), seen.confidence
-    n_classes = int(seen.predicted.max()) + 1
-    one_hot = torch.nn.functional.one_hot(torch.as_tensor(seen.predicted.astype(np.int64)), n_classes).movedim(-1, 0)
-    stacked = torch.cat([one_hot.float(), torch.as_tensor(seen.confidence)[None]])
-    resample = SpatialResample(mode="bilinear", padding_mode="zeros")
-    moved = resample(MetaTensor(stacked, affine=torch.as_tensor(seen.affine)), torch.as_tensor(affine), shape)
-    array = moved.numpy()
-    return array[:-1].argmax(0), array[-1]
+    moved = _Mover(seen.affine, affine, shape)
+    predicted, highest = np.zeros(shape, dtype=np.int64), moved(seen.predicted == 0)
+    for k in np.unique(seen.predicted[seen.predicted > 0]):  # one by one: a hundred volumes would not fit
+        share = moved(seen.predicted == k)
+        predicted[share > highest] = k
+        np.maximum(highest, share, out=highest)
+    return predicted, moved(seen.confidence)
+
+
+class _Mover:
+    """Brings a volume onto another grid, by linear interpolation; 0 outside."""
+
+    def __init__(self, affine: np.ndarray, target: np.ndarray, shape: tuple[int, ...]) -> None:
+        self.affine, self.target, self.shape = torch.as_tensor(affine), torch.as_tensor(target), shape
+        self.resample = SpatialResample(mode="bilinear", padding_mode="zeros")
+
+    def __call__(self, volume: np.ndarray) -> np.ndarray:
+        moved = MetaTensor(torch.as_tensor(volume)[None].float(), affine=self.affine)
+        return self.resample(moved, self.target, self.shape).numpy()[0]
 
 
 _OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENDINGS", "case_of", "ending_of", "images_of", "patient_of", "split_channel", "strip_nifti"]
-
+__all__ = [
+    "ENDINGS",
+    "as_compared",
+    "case_of",
+    "ending_as_written",
+    "ending_of",
+    "images_of",
+    "name_of",
+    "patient_of",
+    "split_channel",
+    "strip_ending",
+]
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
 """Endings of the files that are read, in lower case; capitals do as well."""
@@ -19,13 +30,26 @@ def ending_of(name: str) -> str:
     return next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
 
 
-def strip_nifti(name: str) -> str:
-    """File name without folder and without ``.nii`` or ``.nii.gz`` (any other ending loses its last part)."""
+def ending_as_written(name: str) -> str:
+    """The same with its capitals."""
+    return name[len(name) - len(ending_of(name)) :]
+
+
+def strip_ending(name: str) -> str:
+    """File name without folder and without its one of :data:`ENDINGS`; any other name loses its last suffix."""
     base = os.path.basename(name)
-    for ending in (".nii.gz", ".nii"):
-        if base.endswith(ending):
-            return base[: -len(ending)]
-    return os.path.splitext(base)[0]
+    ending = ending_of(base)
+    return base[: -len(ending)] if ending else os.path.splitext(base)[0]
+
+
+def as_compared(text: str) -> str:
+    """A name in the form in which names are compared: Unicode's NFC. A Mac may write ``Ä`` as two characters."""
+    return unicodedata.normalize("NFC", text)
+
+
+def name_of(path: str) -> str:
+    """The name that files of one case share: without folder and ending, :func:`as_compared`."""
+    return as_compared(strip_ending(path))
 
 
 def split_channel(name: str) -> tuple[str, str | None]:
@@ -46,19 +70,21 @@ def images_of(data: Mapping[Any, Any]) -> list[Any]:
 def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
     """The case's id: ``data["case"]``, else the name of the image's file (before loading or, by its metadata, after).
 
+    A ``case`` of None is as none.
+
     Raises:
         KeyError: neither is there; the message says what to add.
     """
-    if "case" in data:
+    if data.get("case") is not None:
         return str(data["case"])
     image = data.get(image_key)
     if isinstance(image, (str, os.PathLike)):
-        return strip_nifti(os.fspath(image))
+        return name_of(os.fspath(image))
     name = getattr(image, "meta", {}).get("filename_or_obj")
     if isinstance(name, (list, tuple)) and len(name) == 1:
         name = name[0]
     if isinstance(name, (str, os.PathLike)):
-        return strip_nifti(os.fspath(name))
+        return name_of(os.fspath(name))
     raise KeyError(
         f"the case has no id: add a 'case' key to the datalist, or load {image_key!r} with its metadata "
         f"(found keys: {sorted(map(str, data))})"
@@ -66,5 +92,6 @@ def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
 
 
 def patient_of(item: Mapping[str, Any]) -> str:
-    """The case's patient; without one the case is its own."""
-    return str(item.get("patient", case_of(item)))
+    """The case's patient; without one, or with None, the case is its own."""
+    patient = item.get("patient")
+    return case_of(item) if patient is None else str(patient)

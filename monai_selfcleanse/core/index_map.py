@@ -19,12 +19,14 @@ to 1 (structures that overlap, or no channel for the background), NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_data_type
 
-__all__ = ["as_index_map", "index_map", "read_index_map"]
+__all__ = ["as_index_map", "index_map", "read_index_map", "to_indices", "to_values"]
 
 _WHOLE, _SUM = 1e-3, 1e-2
 """How far a value may be off a whole number, and the sum of a voxel's probabilities off 1."""
@@ -57,6 +59,39 @@ def index_map(label: NdarrayOrTensor, name: str = "label") -> np.ndarray:
     if whole is None:
         raise ValueError(f"{name}: expected whole numbers (structure indices), got soft or NaN values")
     return _not_negative(whole, name)
+
+
+def to_indices(labels: np.ndarray, values: Sequence[int], name: str = "label") -> np.ndarray:
+    """Index map ``0 ... K`` of a label whose structures have any values, such as 255, or 1, 2 and 4.
+
+    Args:
+        labels: whole numbers of at least 0.
+        values: the ``K`` structures' values, in order; the first becomes 1.
+        name: of the label, for messages.
+
+    Raises:
+        ValueError: the label holds another value than these and 0; the message names up to five.
+    """
+    present = np.unique(labels)
+    known = {0: 0} | {int(value): i for i, value in enumerate(values, 1)}
+    if extra := [int(value) for value in present if int(value) not in known][:5]:
+        raise ValueError(f"{name}: holds the values {extra}, which are none of the known structures {sorted(known)}")
+    dtype = np.min_scalar_type(len(values))
+    if all(known[int(value)] == value for value in present):
+        return labels.astype(dtype, copy=False) if labels.dtype.itemsize > dtype.itemsize else labels
+    if present[-1] < 1 << 16:
+        table = np.zeros(int(present[-1]) + 1, dtype=dtype)
+        table[present] = [known[int(value)] for value in present]
+        return table[labels]
+    out = np.zeros(labels.shape, dtype=dtype)
+    for value in present[present > 0]:
+        out[labels == value] = known[int(value)]
+    return out
+
+
+def to_values(index: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    """The label with the structures' own values, of an index map ``0 ... K``: what :func:`to_indices` undoes."""
+    return np.array([0, *values])[index]
 
 
 def _as_array(label: NdarrayOrTensor) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class Judgement:
 
     Attributes:
         cases: ids of the cases, in the data set's order.
-        structures: the structures judged.
+        structures: the structures judged, as class indices.
         names: a name for each structure.
         evidence: arrays ``(n, K)`` by name; see :func:`monai_selfcleanse.core.evidence.structure_evidence`.
         clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
@@ -76,6 +76,7 @@ class Judgement:
         partial_labels: whether a structure that a given label lacks was taken as not annotated there.
         redraw_margin: see :attr:`redrawn`, in Dice, at least 0; infinite where predictions do not say how sure they
             are.
+        values: the structures' numbers in reports and label files; empty where these are the class indices.
     """
 
     cases: tuple[str, ...]
@@ -87,6 +88,7 @@ class Judgement:
     decisions: tuple[FilterDecision, ...]
     partial_labels: bool
     redraw_margin: float
+    values: tuple[int, ...] = field(default=(), kw_only=True)
 
     @property
     def n_judged(self) -> int:
@@ -122,17 +124,25 @@ class Judgement:
         """The structures judged and their names."""
         return dict(zip(self.structures, self.names, strict=True))
 
+    @property
+    def numbers(self) -> dict[int, int]:
+        """The structures' numbers in reports and label files, by class index."""
+        return dict(zip(self.structures, self.values or self.structures, strict=True))
+
     def rows(self) -> list[Row]:
         """One row a case and structure, most suspect first, with :data:`REPORT_COLUMNS` as keys.
+
+        Structures have the numbers of the label files there.
 
         A label that is not suspected has no reason; one that was not judged since a partial label lacks the structure
         has :data:`UNANNOTATED`.
         """
-        out, redrawn, names = [], self.redrawn, self.by_name
+        out, redrawn, names, number = [], self.redrawn, self.by_name, self.numbers
         for i, case in enumerate(self.cases):
             for j, (structure, name) in enumerate(names.items()):
                 values = {key: float(self.evidence[key][i, j]) for key in EVIDENCE}
                 reason = reason_for(values, names) if self.suspected[i, j] else ""
+                values["swapped_with"] = float(number.get(int(values["swapped_with"]), values["swapped_with"]))
                 if self.partial_labels and math.isnan(values["score"]):
                     reason = UNANNOTATED
                 marks = {
@@ -140,7 +150,7 @@ class Judgement:
                     "suspected": int(self.suspected[i, j]),
                     "redrawn": int(redrawn[i, j]),
                 }
-                row = {"case": case, "structure": structure, "structure_name": name, **marks, "reason": reason}
+                row = {"case": case, "structure": number[structure], "structure_name": name, **marks, "reason": reason}
                 out.append(row | values)
         return sorted(out, key=lambda row: (row["clean_probability"], -np.nan_to_num(row["score"]), row["case"]))
 
@@ -159,6 +169,7 @@ class LabelJudge:
 
     Args:
         structures: the foreground classes to judge, ``{index: name}`` or indices.
+        values: their numbers in label files, for reports, in the same order; None where these are the indices.
         threshold, min_separation, max_share, min_cases, random_state: see
             :func:`monai_selfcleanse.core.mixture.filter_labels`.
         partial_labels: a structure that a given label lacks was not annotated there, rather than missed. It is neither
@@ -180,6 +191,7 @@ class LabelJudge:
         min_cases: int = 12,
         random_state: int = 0,
         partial_labels: bool = False,
+        values: Sequence[int] | None = None,
     ) -> None:
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
@@ -195,6 +207,9 @@ class LabelJudge:
                 f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}"
             )
         self.names = {int(k): str(name) for k, name in named.items()}
+        if values is not None and len(values) != len(self.names):
+            raise ValueError(f"values must be a number for each of the {len(self.names)} structures, got {values}")
+        self.values = tuple(int(value) for value in values or ())
         self.partial_labels = partial_labels
         self.filter_options: dict[str, Any] = {
             "threshold": threshold,
@@ -240,6 +255,7 @@ class LabelJudge:
             decisions,
             self.partial_labels,
             REDRAW_MARGIN,
+            values=self.values,
         )
 
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from ..cases.case import check_unique_cases
-from ..cases.label_file import GivenLabel, read_label
-from ..cases.nifti import load_nifti
+from ..cases.grid import Notes, log_notes, notes_of, turn_onto
+from ..cases.image_file import open_image
+from ..cases.label_file import GivenLabel, label_of
 from ..core.case_id import images_of
 
-__all__ = ["DatasetError", "check_case", "check_cases", "check_values", "same_grid"]
+__all__ = [
+    "CaseCheck",
+    "DatasetError",
+    "check_case",
+    "check_cases",
+    "check_values",
+    "look_into",
+    "warn_of_other_slices",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -24,90 +33,113 @@ class DatasetError(ValueError):
     """A data set that cannot be trained on; the message names every broken case and what to do."""
 
 
+@dataclass
+class CaseCheck:
+    """What was found of one case's files.
+
+    Attributes:
+        problems: what is wrong, a line each.
+        notes: what was tolerated.
+        structures: the structures that the label has.
+        n_channels: number of the image's channels.
+        spacing: voxel size of the label in mm.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    notes: Notes = field(default_factory=dict)
+    structures: set[int] = field(default_factory=set)
+    n_channels: int = 0
+    spacing: tuple[float, ...] = ()
+
+
 def check_case(
-    image: str | Sequence[str], label: str, structures: Sequence[int], ndim: int | None = None, channels: int = 1
+    image: str | Sequence[str],
+    label: str,
+    structures: Sequence[int],
+    ndim: int | None = None,
+    channels: int = 1,
+    values: Sequence[int] | None = None,
 ) -> list[str]:
     """What is wrong with one image and its label; an empty list if nothing is.
 
-    Checked are: all files can be read to the end; the label is in one of the forms of
-    :mod:`monai_selfcleanse.cases.label_file` and holds nothing but 0 and ``structures``; both have ``ndim`` axes (None:
-    2 or 3) beside that of channels, the image as many ``channels`` as the network; shapes agree, and affines so far
-    that no corner of the volume is off by more than a tenth of a voxel; the image is finite and no channel constant. An
-    empty label is in order: all structures may have been missed.
+    Checked are: all files can be read to their ends; the label is in one of the forms of
+    :mod:`monai_selfcleanse.core.index_map` and holds nothing but 0 and the structures; image and label lie on one grid
+    (:mod:`monai_selfcleanse.cases.grid`); the image has as many ``channels`` as the network; its values are finite, as
+    32-bit floats, too, and no channel is constant. An empty label is in order: all structures may have been missed.
 
     Args:
         image: its file, or a list of files, one a channel.
         label: its file.
-        structures: known foreground values.
-        ndim: number of spatial axes.
+        structures: the known structures.
+        ndim: number of spatial axes, 2 or 3; axes of length 1 come and go. None for the label's.
         channels: number of the network's input channels.
+        values: the structures' values in the label's file, where these are not 1, 2, ... (then ``structures`` are).
     """
-    images = [str(path) for path in images_of({"image": image})]
-    problems, _, found = _check_case(images, str(label), structures, ndim)
-    return problems or _compare_channels({found: [images[0]]}, channels)
+    case = {"image": image, "label": label} | ({} if values is None else {"values": values})
+    return look_into(case, structures, ndim, channels).problems
 
 
-def _check_case(
-    images: Sequence[str], label: str, structures: Sequence[int], ndim: int | None
-) -> tuple[list[str], set[int], int]:
-    """What is wrong, the values that the label holds, and the number of the image's channels."""
+def look_into(
+    case: Mapping[str, Any], structures: Sequence[int], ndim: int | None = None, channels: int | None = None
+) -> CaseCheck:
+    """Read a case's files to their ends, and say what is wrong with them and what was tolerated.
+
+    Args:
+        case: its dictionary, see :mod:`monai_selfcleanse.cases.case`.
+        structures, ndim, channels: see :func:`check_case`; None as ``channels`` takes any number.
+    """
+    out = CaseCheck()
     try:
-        return _check_files(images, label, structures, (2, 3) if ndim is None else (ndim,))
+        _look_into(case, structures, ndim, out)
     except Exception as error:  # whatever a file does to us is this case's problem, not the run's
-        return [f"{images[0]} or its label: cannot be checked ({type(error).__name__}: {error})"], set(), 0
+        out.problems.append(f"{images_of(case)[0]} or its label: cannot be checked ({type(error).__name__}: {error})")
+    if channels is not None and not out.problems:
+        out.problems += _compare_channels({out.n_channels: [str(images_of(case)[0])]}, channels)
+    return out
 
 
-def _check_files(
-    images: Sequence[str], label: str, structures: Sequence[int], axes: tuple[int, ...]
-) -> tuple[list[str], set[int], int]:
-    problems: list[str] = []
+def _look_into(case: Mapping[str, Any], structures: Sequence[int], ndim: int | None, out: CaseCheck) -> None:
     given = None
     try:
-        given = read_label(label)
+        given = label_of(case, ndim)
+        out.spacing = tuple(map(float, given.file.spacing(given.index.ndim)))
+        out.problems += check_values(given, structures)
+        out.structures = {int(v) for v in np.unique(given.index)}
     except ValueError as error:
-        problems.append(str(error))
-    n_channels, grid = 0, None
-    for path in images:
+        out.problems.append(str(error))
+    ndim = ndim or (3 if given is None else given.index.ndim)
+    onto = None if given is None else given.file
+    files = []
+    for path in map(str, images_of(case)):
         try:
-            file = load_nifti(path)
-            voxels = np.asanyarray(file.dataobj)
-        except Exception as error:  # any reader's failure is this file's problem, not the run's
-            problems.append(f"{path}: cannot be read ({type(error).__name__}: {error}); it may be truncated")
-            continue
-        spatial = max(axes) if given is None else given.index.ndim
-        stack = voxels if voxels.ndim == spatial + 1 else voxels[..., None]
-        n_channels += stack.shape[-1]
-        problems += _check_voxels(path, stack, axes)
-        grid = file.affine if grid is None else grid
-        if not np.allclose(file.affine, grid):  # MONAI's loader stacks nothing else
-            problems.append(f"{path}: its affine is not that of {images[0]}; write both on one grid")
-        if given is not None and stack.shape[:-1] != given.index.shape:
-            problems.append(f"{label}: has shape {given.index.shape}, its image {stack.shape[:-1]}")
-        elif given is not None:
-            problems += _compare_affines(label, file.affine, given.file.affine, given.index.shape)
-    if given is None:
-        return problems, set(), n_channels
-    problems += check_values(given, label, structures)
-    return problems, {int(v) for v in np.unique(given.index)}, n_channels
+            file = open_image(path)
+            stack = file.stack(ndim)
+            out.n_channels += stack.shape[-1]
+            out.problems += _check_voxels(path, stack)
+            onto = onto or file
+            out.notes |= turn_onto(file, onto, ndim).notes
+            files.append(file)
+        except ValueError as error:
+            out.problems.append(str(error))
+    out.notes |= notes_of(*([] if given is None else [given.file]), *files)
 
 
-def check_values(given: GivenLabel, label: str, structures: Sequence[int]) -> list[str]:
+def check_values(given: GivenLabel, structures: Sequence[int]) -> list[str]:
     """What is wrong with a label's values, as :func:`check_case` says it.
 
     Args:
         given: the label.
-        label: its file.
-        structures: known foreground values.
+        structures: the known structures.
     """
     known = [0, *structures]
     if given.form == "soft label" and list(structures) != [1]:
         return [
-            f"{label}: is a soft label, fractions in [0, 1] of one structure, but {known[1:]} are the known "
+            f"{given.file.path}: is a soft label, fractions in [0, 1] of one structure, but there are {len(known) - 1} "
             "structures; give indices, or the probability of each class along a fourth axis; if there is but one "
             "structure, name it with --structures \"{'1': 'NAME'}\""
         ]
     if extra := [int(v) for v in np.unique(given.index) if v not in known][:5]:
-        return [f"{label}: holds the values {extra}, which are none of the known structures {known}"]
+        return [f"{given.file.path}: holds the values {extra}, which are none of the known structures {known}"]
     return []
 
 
@@ -127,63 +159,33 @@ def _compare_channels(found: Mapping[int, Sequence[str]], channels: int) -> list
     ]
 
 
-def _check_voxels(path: str, stack: np.ndarray, axes: tuple[int, ...]) -> list[str]:
+def _check_voxels(path: str, stack: np.ndarray) -> list[str]:
     """What is wrong with an image's voxels, channels last."""
-    if stack.ndim - 1 not in axes:
-        expected = " or ".join(f"{n}-D" for n in axes)
-        return [f"{path}: has {stack.ndim - 1} axes, expected a {expected} image"]
-    if not stack.size:
-        return [f"{path}: is empty"]
-    if not np.isfinite(stack).all():
-        return [f"{path}: has {int((~np.isfinite(stack)).sum())} NaN or infinite voxels"]
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(stack) if stack.dtype.itemsize <= 4 else np.isfinite(stack.astype(np.float32))
+    if not finite.all():
+        n = int(np.count_nonzero(~finite))
+        return [f"{path}: has {n} voxels that are NaN, infinite, or too large for 32-bit floats: give them a value"]
     constant = [i for i in range(stack.shape[-1]) if stack[..., i].min() == stack[..., i].max()]
     if constant:
         return [f"{path}: is constant" + (f" in channel {constant[0]}" if stack.shape[-1] > 1 else "")]
     return []
 
 
-def _compare_affines(label: str, image_affine: np.ndarray, label_affine: np.ndarray, shape: tuple) -> list[str]:
-    for affine in (image_affine, label_affine):
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            return [f"{label}: it or its image has an affine that is not invertible:\n{affine}"]
-    if not same_grid(label_affine, image_affine, shape):
-        off = _offset(label_affine, image_affine, shape)
-        return [f"{label}: its affine differs from its image's, by up to {off:.3g} mm; resample one to the other"]
-    return []
-
-
-def same_grid(affine: np.ndarray, target: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether no corner of a volume is off by more than a tenth of the target's smallest voxel size."""
-    return _offset(affine, target, shape) <= 0.1 * float(nib.affines.voxel_sizes(target).min())
-
-
-def _offset(affine: np.ndarray, target: np.ndarray, shape: tuple[int, ...]) -> float:
-    """How far a corner of a volume is off at most, along an axis, in mm."""
-    corners = np.array(np.meshgrid(*([0, n] for n in (*shape, 1)[:3]), 1, indexing="ij")).reshape(4, -1)
-    return float(np.abs((affine - target) @ corners).max())
-
-
-def warn_of_other_slices(labels: Sequence[str]) -> None:
+def warn_of_other_slices(spacings: Mapping[str, Sequence[float]]) -> None:
     """Warn of volumes whose slices seem to lie along another axis than the last, along which this package counts them.
 
     A volume counts if its voxels are more than twice as large along one axis as along the last, and along the third are
     not: so the slices of a thin-slice CT, whose pixels are larger than that, do not.
 
     Args:
-        labels: files, of which those that cannot be read are passed over.
+        spacings: voxel sizes in mm by label file; those of two axes are passed over.
     """
-    odd = []
-    for path in labels:
-        try:
-            sizes = [float(size) for size in load_nifti(path).header.get_zooms()[:3]]
-        except Exception:  # said where the file is checked
-            continue
-        if len(sizes) == 3 and max(sizes[:2]) > 2 * sizes[2] >= min(sizes[:2]):
-            odd.append((path, sizes))
+    odd = [(path, s) for path, s in spacings.items() if len(s) == 3 and max(s[:2]) > 2 * s[2] >= min(s[:2])]
     if odd:
         (path, sizes), n = odd[0], len(odd)
         logger.warning(
-            f"{n} of {len(labels)} labels have far larger voxels along another axis than the last, such as {path} "
+            f"{n} of {len(spacings)} labels have far larger voxels along another axis than the last, such as {path} "
             f"({' x '.join(f'{size:.3g}' for size in sizes)} mm): slices are taken along the last axis, so a 2-D "
             "network sees other sections than the scanner made; store images and labels with that axis last"
         )
@@ -200,8 +202,8 @@ def check_cases(
     """Check all cases and report once; warn of a structure that no label has.
 
     Args:
-        cases: dictionaries with ``image``, a path or a list of them, and ``label``, a path.
-        structures: known foreground values.
+        cases: their dictionaries, see :mod:`monai_selfcleanse.cases.case`.
+        structures: the known structures, 1, 2, ... where cases say their ``values``.
         problems: what was found wrong before, to be reported together.
         ndim, channels: see :func:`check_case`.
         threads: files are read by this many threads.
@@ -213,23 +215,22 @@ def check_cases(
         check_unique_cases(cases)
     logger.info(f"checking {len(cases)} cases")
     with ThreadPoolExecutor(threads) as pool:
-        found = list(
-            pool.map(lambda c: _check_case([str(p) for p in images_of(c)], str(c["label"]), structures, ndim), cases)
-        )
+        found = list(pool.map(lambda case: look_into(case, structures, ndim), cases))
     by_channels: dict[int, list[str]] = {}
-    for case, (wrong, _, n) in zip(cases, found, strict=True):
-        if not wrong:
-            by_channels.setdefault(n, []).append(str(images_of(case)[0]))
-    everything = [*problems, *(line for wrong, *_ in found for line in wrong)]
+    for case, one in zip(cases, found, strict=True):
+        if not one.problems:
+            by_channels.setdefault(one.n_channels, []).append(str(images_of(case)[0]))
+    everything = [*problems, *(line for one in found for line in one.problems)]
     everything += _compare_channels(by_channels, channels)
     if not everything:
-        present = set().union(*(values for _, values, _ in found))
+        log_notes((one.notes for one in found), len(cases))
+        present = set().union(*(one.structures for one in found))
         if absent := [k for k in structures if k not in present]:
             logger.warning(
                 f"no label has the structures {absent} of {list(structures)}: are these the right data and "
                 "configuration (its 'structures')? The network cannot learn what no label shows"
             )
-        warn_of_other_slices([str(case["label"]) for case in cases])
+        warn_of_other_slices({str(case["label"]): one.spacing for case, one in zip(cases, found, strict=True)})
         return
     shown = "\n  ".join(everything[:20]) + (f"\n  ... and {len(everything) - 20} more" if len(everything) > 20 else "")
     count = "1 problem" if len(everything) == 1 else f"{len(everything)} problems"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from ..cases.case import with_values
 from ..core.seeding import case_generator
 from ..distributed import on_rank_zero
 from ..files import check_writable, hold_folder, only_process
@@ -144,7 +145,8 @@ class Cohort:
         _check_share(self.validation_share)
         check_writable(self.folder)
         cases, problems = self._find_files()
-        check_cases(cases, list(self.structures), problems, ndim=3, channels=self.in_channels)
+        classes = range(1, len(self.structures) + 1)
+        check_cases(cases, classes, problems, ndim=3, channels=self.in_channels)
         train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if c["patient"] in set(train_patients)]
         return train, [c for c in cases if c["patient"] not in set(train_patients)]
@@ -152,7 +154,8 @@ class Cohort:
     def _find_files(self) -> tuple[list[dict[str, Any]], list[str]]:
         if self.dataset_dir is None:
             with only_process(self.folder):
-                return find_cases(write_phantom(self.folder.phantom, seed=self.seed))
-        found = find_cases(self.dataset_dir)
-        check_structures(self.dataset_dir, self.structures)
-        return found
+                cases, problems = find_cases(write_phantom(self.folder.phantom, seed=self.seed))
+        else:
+            cases, problems = find_cases(self.dataset_dir)
+            check_structures(self.dataset_dir, self.structures)
+        return with_values(cases, self.structures), problems

@@ -7,22 +7,36 @@
      "labels": {"1": "liver"}}
 
 or the list alone. Paths are relative to the file's folder, and may lead out of it. ``image`` is one file or a list, one
-a channel. Optional keys of an entry are ``case``, ``patient`` and ``file`` of :mod:`monai_selfcleanse.cases.case`; all
-else, ``"validation"`` and ``"test"`` as well, is passed over.
+a channel. An image that is not there, while ``NAME_0000.nii.gz`` is, stands for the channels that nnU-Net has made of
+it. Optional keys of an entry are ``case``, ``patient`` and ``file`` of :mod:`monai_selfcleanse.cases.case`; all else,
+``"validation"`` and ``"test"`` as well, is passed over. ``null``, and a text without letters, say that something is not
+given.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..core.case_id import split_channel, strip_nifti
-from .nnunet import structures_of_json
+from ..core.case_id import ENDINGS, as_compared, ending_as_written, ending_of, name_of, split_channel, strip_ending
+from .decathlon import decathlon_folders
+from .json_file import read_json
+from .listing import Locator
+from .nnunet import structures_of_json, wrong_number_of_channels
 
 __all__ = ["datalist_structures", "find_datalist_cases"]
+
+
+class _Files(NamedTuple):
+    """Files of an entry, the name that it goes by where it has no ``case``, and whether nnU-Net has split its image."""
+
+    entry: Mapping[str, Any]
+    images: list[str]
+    label: str
+    name: str
+    is_split: bool
 
 
 def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
@@ -44,69 +58,53 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
     Raises:
         ValueError: the file is no JSON, or holds no list of cases; the message says what was expected.
     """
-    entries = _entries(path)
+    content = read_json(path)
     folder = os.path.dirname(os.path.abspath(path))
-
-    def resolved(file: str) -> str:
-        return os.path.normpath(os.path.join(folder, file))
-
-    found: list[tuple[dict[str, Any], list[str], str]] = []
+    found: list[_Files] = []
     problems: list[str] = []
-    for i, entry in enumerate(entries):
-        if wrong := _wrong(entry):
-            problems.append(f"{path}, entry {i}: {wrong}")
-            continue
-        given = entry["image"]
-        images, label = [resolved(p) for p in (given if isinstance(given, list) else [given])], resolved(entry["label"])
-        absent = [p for p in [*images, label] if not os.path.isfile(p)]
-        problems += [f"{path}, entry {i}: {p} is not there" for p in absent]
-        if not absent:
-            found.append((entry, images, label))
-    names = [
-        strip_nifti(images[0]) if len(images) == 1 else split_channel(strip_nifti(images[0]))[0]
-        for _, images, _ in found
-    ]
+    locator = Locator()
+    dataset = content if isinstance(content, dict) else {}
+    for i, given in enumerate(_entries(path, content)):
+        entry = {key: v for key, v in given.items() if not _is_nothing(v)} if isinstance(given, dict) else given
+        try:
+            if wrong := _wrong(entry):
+                raise ValueError(wrong)
+            files = _files_of(entry, folder, locator)
+            if files.is_split and (wrong := wrong_number_of_channels(files.images, dataset)):
+                raise ValueError(wrong)
+        except ValueError as error:
+            problems.append(f"{path}, entry {i}: {error}")
+        else:
+            found.append(files)
+    names = [files.name for files in found]
     if len(set(names)) < len(names):
-        firsts = _relative([images[0] for _, images, _ in found], folder)
-        names = [(first.parent / strip_nifti(first.name)).as_posix() for first in firsts]
-    files = _relative([label for *_, label in found], folder)
-    cases = []
-    for (entry, images, label), name, file in zip(found, names, files, strict=True):
-        case = str(entry.get("case", name))
-        cases.append(
-            {
-                "case": case,
-                "patient": str(entry.get("patient", case)),
-                "image": images if len(images) > 1 else images[0],
-                "label": label,
-                "file": str(entry.get("file", file)),
-            }
-        )
-    return cases, problems
+        firsts = _relative([files.images[0] for files in found], folder)
+        names = [as_compared((first.parent / strip_ending(first.name)).as_posix()) for first in firsts]
+    own_files = _relative([files.label for files in found], folder)
+    return [_case(*both) for both in zip(found, names, own_files, strict=True)], problems
 
 
 def datalist_structures(path: str | os.PathLike) -> dict[int, str] | None:
     """Structures that a datalist's ``labels`` name, by value; None where it has none."""
-    content = _content(path)
+    content = read_json(path)
     return structures_of_json(content, path) if isinstance(content, dict) else None
 
 
-def _content(path: str | os.PathLike) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"dataset_dir {str(path)!r} is no JSON file: {error}") from error
-
-
-def _entries(path: str | os.PathLike) -> list[Any]:
-    content = _content(path)
+def _entries(path: str | os.PathLike, content: Any) -> list[Any]:
     entries = content.get("training") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
+        beside = decathlon_folders(Path(path).parent)
         raise ValueError(
             f"dataset_dir {str(path)!r} holds no list of cases: expected "
             '{"training": [{"image": "a.nii.gz", "label": "a_seg.nii.gz"}, ...]}, or the list alone'
+            + (f"; or give the folder {str(Path(path).parent)!r} instead" if beside else "")
         )
     return entries
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether a value says that something is not given."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _wrong(entry: Any) -> str:
@@ -116,11 +114,73 @@ def _wrong(entry: Any) -> str:
     image, label = entry.get("image"), entry.get("label")
     if not (isinstance(image, str) or (isinstance(image, list) and image and all(isinstance(p, str) for p in image))):
         return f"'image' must be a path, or a list of them, got {image!r}"
-    if not isinstance(label, str):
+    if label is None:
+        return f"{image!r} has no 'label'; a case without one cannot be judged: give it a label, or leave it out"
+    if isinstance(label, list) and len(label) > 1:
+        return f"'label' must be one file that holds all structures, got {label!r}: put these files into one"
+    if not isinstance(_only(label), str):
         return f"'label' must be a path, got {label!r}"
-    if not str(entry.get("file", label)).endswith((".nii", ".nii.gz")):
-        return f"labels must be .nii or .nii.gz files, got {entry.get('file', label)!r}"
+    for key in ("case", "patient", "file"):
+        value = entry.get(key, "")
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            return f"{key!r} must be a text or a number, got {value!r}"
+    ending, own = ending_of(_only(label)), ending_of(str(entry.get("file", _only(label))))
+    if not ending:
+        return f"labels must end in {', '.join(ENDINGS)}, got {_only(label)!r}"
+    if own != ending and {own, ending} != {".nii", ".nii.gz"}:
+        return f"'file' must end in {ending}, as the label does, got {entry['file']!r}"
     return ""
+
+
+def _only(value: Any) -> Any:
+    """What a list of one holds; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _files_of(entry: Mapping[str, Any], folder: str, locator: Locator) -> _Files:
+    """An entry's files as they are on the disk.
+
+    Raises:
+        ValueError: one is not there, or is of two kinds.
+    """
+    image, label = _only(entry["image"]), os.path.normpath(os.path.join(folder, _only(entry["label"])))
+    wanted = [os.path.normpath(os.path.join(folder, p)) for p in (image if isinstance(image, list) else [image])]
+    images = [locator(path) for path in wanted]
+    name = name_of(wanted[0]) if len(wanted) == 1 else split_channel(name_of(wanted[0]))[0]
+    channels = _channels_of(wanted[0], locator) if images == [None] else []
+    images = list(channels) or images
+    found = locator(label)
+    absent = [path for path, file in zip([*wanted, label], [*images, found], strict=False) if file is None]
+    if absent or found is None:
+        raise ValueError(" and ".join(absent) + (" are" if len(absent) > 1 else " is") + " not there")
+    if found in images:
+        raise ValueError(f"{found} is named as image and as label: one of them must be another file")
+    return _Files(entry, [str(file) for file in images], str(found), name, bool(channels))
+
+
+def _channels_of(path: str, locator: Locator) -> list[Path]:
+    """Files of the channels that nnU-Net makes of an image, ``NAME_0000.nii.gz``, ..., in order."""
+    head, ending = os.path.dirname(path), ending_as_written(path)
+    out: list[Path] = []
+    while ending and (file := locator(os.path.join(head, f"{strip_ending(path)}_{len(out):04d}{ending}"))):
+        out.append(file)
+    return out
+
+
+def _case(files: _Files, name: str, own_file: Path) -> dict[str, Any]:
+    case = _text(files.entry.get("case", name))
+    return {
+        "case": case,
+        "patient": _text(files.entry.get("patient", case)),
+        "image": files.images if len(files.images) > 1 else files.images[0],
+        "label": files.label,
+        "file": str(files.entry.get("file", own_file)),
+    }
+
+
+def _text(value: str | float) -> str:
+    """A name as text; 7.0, as pandas writes a column with gaps, is 7."""
+    return as_compared(str(int(value) if isinstance(value, float) and value.is_integer() else value))
 
 
 def _relative(paths: Sequence[str], folder: str) -> list[Path]:

@@ -9,17 +9,19 @@
 
 (Antonelli et al., Nature Communications 13, 2022.) nnU-Net's raw data have the same folders; the number of the channel
 that ends its images' names, ``imagesTr/hippocampus_001_0000.nii.gz``, is no part of the case's, and several channels of
-a case are a list of images. ``.nii`` is read as well as ``.nii.gz``. Files whose names begin with a dot are passed
-over: the official archives hold a ``._NAME.nii.gz`` beside each file.
+a case are a list of images. Files may have any of the endings :data:`monai_selfcleanse.core.case_id.ENDINGS`;
+:mod:`.listing` says which are passed over, such as the ``._NAME.nii.gz`` of the official archives.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from ..core.case_id import split_channel, strip_nifti
+from ..core.case_id import split_channel
+from .listing import image_files, unread_images, warn_of_unread
 
 __all__ = ["decathlon_folders", "find_decathlon_cases"]
 
@@ -27,9 +29,19 @@ _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 
 
 def decathlon_folders(directory: str | os.PathLike) -> tuple[Path, Path] | None:
-    """The folders of images and of labels, the official ones first; None where there are none that belong together."""
-    pairs = [(Path(directory) / images, Path(directory) / labels) for images, labels in _FOLDERS]
-    return next(((images, labels) for images, labels in pairs if images.is_dir() and labels.is_dir()), None)
+    """The folders of images and of labels, the official ones first; None where there are none that belong together.
+
+    Raises:
+        ValueError: one of them is a link that leads nowhere.
+    """
+    for pair in _FOLDERS:
+        images, labels = (Path(directory) / name for name in pair)
+        if os.path.isdir(images) and os.path.isdir(labels):
+            return images, labels
+        for folder in (images, labels):
+            if os.path.islink(folder) and not os.path.exists(folder):
+                raise ValueError(f"{folder}: is a link that leads nowhere: mend it, or take it away")
+    return None
 
 
 def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
@@ -41,37 +53,45 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
     Returns:
         Dictionaries with ``case``, ``patient``, ``image``, ``label`` and ``file`` (see
         :mod:`monai_selfcleanse.cases.case`), each case its own patient, and one line for each image without a label,
-        label without an image, second file of one name, or case that lacks a channel.
+        label without an image, second file of one name, or case that lacks a channel. Such files are of no case.
 
     Raises:
-        ValueError: the two folders are missing or hold no image and no label; the message says what was expected.
+        ValueError: the two folders are missing, cannot be read, or hold no image and no label; the message says what
+            was expected.
     """
     root = Path(directory)
-    folders = decathlon_folders(root)
+    folders = decathlon_folders(root) or ()
     problems: list[str] = []
-    images, labels = (_by_name(folder, problems) for folder in folders) if folders else ({}, {})
-    if not images and not labels:
+    listed = [image_files(folder, problems) for folder in folders]
+    (images, lost_images), (labels, lost) = listed or [({}, set()), ({}, set())]
+    if not images and not labels and not problems:
+        unread = unread_images(folders)
         raise ValueError(
             f"dataset_dir {str(directory)!r} holds no image and no label in the Decathlon's layout: expected files "
             f"such as {root / 'imagesTr' / 'NAME.nii.gz'} and {root / 'labelsTr' / 'NAME.nii.gz'}"
+            + (f" ({unread})" if unread else "")
         )
+    warn_of_unread(folders)
     channels: dict[str, dict[str, Path]] = {}
-    for name, image in images.items():
-        stem, channel = split_channel(name)
-        if name in labels:
-            channels.setdefault(name, {})[""] = image
-        elif channel is not None and stem in labels:
-            channels.setdefault(stem, {})[channel] = image
+    for name in sorted({*images, *lost_images}):
+        case, channel = _case_and_channel(name, {*labels, *lost})
+        if name in lost_images:
+            lost.add(case)
+        elif case not in labels and case not in lost:
+            problems.append(f"{images[name]}: has no label of that name")
         else:
-            problems.append(f"{image}: has no label of that name")
-    problems += [f"{label}: has no image of that name" for name, label in labels.items() if name not in channels]
+            channels.setdefault(case, {})[channel] = images[name]
     cases = []
     for case, label in labels.items():
         own = channels.get(case, {})
-        if len(own) > 1 and list(own) != [f"{i:04d}" for i in range(len(own))]:
+        if case in lost:
+            continue
+        if not own:
+            problems.append(f"{label}: has no image of that name")
+        elif len(own) > 1 and list(own) != [f"{i:04d}" for i in range(len(own))]:
             found = ", ".join(path.name for path in own.values())
             problems.append(f"{label}: its image must be one file, or {case}_0000, {case}_0001, ..., got {found}")
-        elif own:
+        else:
             paths = [str(path) for path in own.values()]
             cases.append(
                 {
@@ -85,14 +105,7 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
     return cases, problems
 
 
-def _by_name(folder: Path, problems: list[str]) -> dict[str, Path]:
-    """NIfTI files of a folder by their names without ending, sorted; of two of one name the second is a problem."""
-    out: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
-            name = strip_nifti(path.name)
-            if name in out:
-                problems.append(f"{path}: is of the same name as {out[name].name}; keep one of them")
-            else:
-                out[name] = path
-    return dict(sorted(out.items()))
+def _case_and_channel(name: str, labels: Container[str]) -> tuple[str, str]:
+    """Whose image it is by its name, and the number of the channel, empty where there is none."""
+    stem, channel = split_channel(name)
+    return (stem, channel) if channel is not None and name not in labels and stem in labels else (name, "")

@@ -23,7 +23,8 @@ def find_cases(dataset: str | os.PathLike) -> tuple[list[dict[str, Any]], list[s
     (:mod:`.acdc`).
 
     Raises:
-        ValueError: there is no such folder or file, or it has none of the layouts; the message says what was expected.
+        ValueError: there is no such folder or file, it has none of the layouts, or its ``dataset.json`` is broken; the
+            message says what was expected.
     """
     if os.path.isfile(dataset):
         return find_datalist_cases(dataset)

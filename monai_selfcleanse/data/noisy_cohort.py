@@ -121,7 +121,7 @@ def _write_noisy(
         if case_of(item) in noisy_cases:
             label = read_label(item["label"])
             truth = label.index
-            spacing = [float(s) for s in label.file.header.get_zooms()[: truth.ndim]]
+            spacing = [float(s) for s in label.file.spacing(truth.ndim)]
             noisy, records = corrupt(item, truth, spacing)
             if records:
                 path = directory / label_file_of(item)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.case_id import strip_nifti
+from ..core.case_id import as_compared, ending_of, name_of
 from ..files import atomic_folder
 from ..noise.presets import make_annotator
 from ..progress import progress
 from .acdc import find_acdc_cases
+from .listing import image_file, image_files, is_passed_over, warn_of_unread
 from .noisy_cohort import choose_patients, corrupt_cohort, replay_manifest
 
 __all__ = ["copy_with_noise", "find_labels"]
@@ -31,31 +33,63 @@ def find_labels(source: str | Path, pattern: str | None = None) -> list[dict[str
         ValueError: no label is found; the message says where was looked.
     """
     source = Path(source)
-    if not source.is_dir():
+    if not os.path.isdir(source):
         raise ValueError(f"{source} is not a folder: give the one that holds the data set")
-    if pattern is not None and Path(pattern).is_absolute():
+    if pattern is not None:
+        return _labels_by_pattern(source, pattern)
+    folders = [folder for folder in _LABEL_FOLDERS if os.path.isdir(source / folder)]
+    if len(folders) > 1:
+        raise ValueError(f"{source} has {' and '.join(folders)}: say which with --labels '{folders[0]}/*'")
+    if not folders:
+        cases, problems = find_acdc_cases(source)
+        _refuse(problems)
+        return [case | {"file": str(Path(case["label"]).relative_to(source))} for case in cases]
+    problems = []
+    files, _ = image_files(source / folders[0], problems)
+    _refuse(problems)
+    warn_of_unread([source / folders[0]])
+    if not files:
+        raise ValueError(f"{source / folders[0]} holds no label: say where the labels are with --labels")
+    return [
+        {"case": name, "patient": name, "label": str(path), "file": str(path.relative_to(source))}
+        for name, path in files.items()
+    ]
+
+
+def _labels_by_pattern(source: Path, pattern: str) -> list[dict[str, Any]]:
+    if Path(pattern).is_absolute():
         raise ValueError(f"--labels {pattern!r} must be relative to {source}")
-    if pattern is None:
-        folders = [folder for folder in _LABEL_FOLDERS if (source / folder).is_dir()]
-        if len(folders) > 1:
-            raise ValueError(f"{source} has {' and '.join(folders)}: say which with --labels '{folders[0]}/*.nii*'")
-        pattern = f"{folders[0]}/*.nii*" if folders else None
-        if pattern is None:
-            cases, problems = find_acdc_cases(source)
-            if problems:
-                raise ValueError(f"{len(problems)} files are broken:\n  " + "\n  ".join(problems[:20]))
-            return [case | {"file": str(Path(case["label"]).relative_to(source))} for case in cases]
-    paths = [p for p in sorted(source.glob(pattern)) if p.is_file() and not p.name.startswith(".")]
+    paths = [
+        path
+        for path in sorted(source.glob(pattern))
+        if ending_of(path.name) and not any(map(is_passed_over, path.relative_to(source).parts))
+    ]
     if not paths:
         raise ValueError(f"no label matches {pattern!r} in {source}: say where the labels are with --labels")
-    several = len({p.parent for p in paths}) > 1
-    out = []
+    several = len({path.parent for path in paths}) > 1
+    found: dict[str, dict[str, Any]] = {}
+    problems = []
     for path in paths:
-        relative = path.relative_to(source)
-        case = (relative.parent / strip_nifti(path.name)).as_posix() if several else strip_nifti(path.name)
-        patient = relative.parent.as_posix() if several else case
-        out.append({"case": case, "patient": patient, "label": str(path), "file": str(relative)})
-    return out
+        folder = as_compared(path.parent.relative_to(source).as_posix())
+        case = f"{folder}/{name_of(path.name)}" if several and folder != "." else name_of(path.name)
+        if case in found:
+            problems.append(f"{path}: is of the same case as {found[case]['label']}; keep one of them")
+            continue
+        try:
+            file = image_file(path)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        patient = folder if several else case
+        found[case] = {"case": case, "patient": patient, "label": str(file), "file": str(file.relative_to(source))}
+    _refuse(problems)
+    return list(found.values())
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ValueError(f"{count} with the files' names:\n  " + "\n  ".join(problems[:20]))
 
 
 def copy_with_noise(
@@ -111,10 +145,14 @@ def _files_below(source: Path) -> list[Path]:
     """All files, also those in linked folders, sorted.
 
     Raises:
-        ValueError: a link leads nowhere, or to a folder above it.
+        ValueError: a link leads nowhere, or to a folder above it; a folder cannot be read.
     """
+
+    def refuse(error: OSError) -> None:
+        raise ValueError(f"{error.filename}: the folder cannot be read ({error.strerror}); see to its rights")
+
     out = []
-    for folder, names, files in os.walk(source, followlinks=True):
+    for folder, names, files in os.walk(source, onerror=refuse, followlinks=True):
         here = Path(folder)
         for name in names:
             if here.resolve().is_relative_to((here / name).resolve()):

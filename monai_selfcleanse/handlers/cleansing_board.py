@@ -64,7 +64,11 @@ class CleansingBoard:
         if worst:
             index = {case_of(item): i for i, item in enumerate(self.cases.data)}
             redrawn = result.by_case(result.redrawn)
-            pictures = [self._picture(index[r["case"]], r["structure"], redrawn.get(r["case"], [])) for r in worst]
+            structure = {number: k for k, number in result.numbers.items()}
+            pictures = [
+                self._picture(index[row["case"]], structure[row["structure"]], redrawn.get(row["case"], []))
+                for row in worst
+            ]
             self.writer.add_image("suspects", _side_by_side(pictures), result.epoch, dataformats="HWC")
             lines = [
                 f"{i}. {row['case']}, {row['structure_name']}: {row['reason']} ({row['clean_probability']:.2g})"

@@ -67,7 +67,7 @@ class LabelFilter:
         threshold, min_separation, max_share, min_cases: see :func:`monai_selfcleanse.core.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
-        partial_labels: see :class:`monai_selfcleanse.core.judgement.LabelJudge`.
+        partial_labels, values: see :class:`monai_selfcleanse.core.judgement.LabelJudge`.
 
     Raises:
         TypeError: the evaluator is not a ``monai.engines.Evaluator``.
@@ -89,13 +89,14 @@ class LabelFilter:
         pred_key: str = CommonKeys.PRED,
         random_state: int = 0,
         partial_labels: bool = False,
+        values: Sequence[int] | None = None,
     ) -> None:
         if not isinstance(evaluator, Evaluator):
             raise TypeError(f"evaluator must be a monai.engines.Evaluator, got {type(evaluator).__name__}")
         if warmup_epochs < 1 or interval < 1:
             raise ValueError(f"warmup_epochs and interval must be at least 1, got {warmup_epochs} and {interval}")
         self.judge = LabelJudge(
-            structures, threshold, min_separation, max_share, min_cases, random_state, partial_labels
+            structures, threshold, min_separation, max_share, min_cases, random_state, partial_labels, values
         )
         self.evaluator = evaluator
         self.store = CaseStore.at(store)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cases.case import label_file_of
-from ..cases.label_file import read_label, save_index_map
+from ..cases.label_file import label_of, save_index_map
 from ..cases.store import CaseStore, SeenCase
 from ..cases.view import view_case
 from ..core.case_id import case_of
@@ -49,7 +49,7 @@ def write_cleansed_labels(
             structures = redrawn.get(case_of(item), [])
             if structures:
                 cleanse_file(item, store.read_seen(case_of(item)), structures, target)
-            elif (label := read_label(item["label"])).is_index_map:
+            elif (label := label_of(item)).is_index_map:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(item["label"], target)
             else:

@@ -16,6 +16,7 @@ import gzip
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ import nibabel as nib
 import numpy as np
 
 from ..cases.case import check_unique_cases
-from ..cases.label_file import read_label
-from ..cases.nifti import image_channels
+from ..cases.grid import Turn, turn_onto
+from ..cases.image_file import ImageFile, open_image
+from ..cases.label_file import label_of
 from ..cases.store import CaseStore
-from ..cases.view import view_case
-from ..core.case_id import case_of, images_of, split_channel
+from ..cases.view import position_of, view_case
+from ..core.case_id import case_of, ending_of, images_of, split_channel
 from ..core.cleansing import untrusted_voxels
 from ..core.judgement import Judgement
 from ..files import atomic_folder
@@ -73,7 +75,6 @@ def write_nnunet_dataset(
     if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9_-]+", directory.name):
         raise ValueError(f"{directory.name!r} is no nnU-Net data set: name the folder DatasetNNN_Name, Dataset501_Mine")
     check_unique_cases(data)
-    value = {k: i for i, k in enumerate(judgement.structures, 1)}
     labels = _labels(judgement.names, ignore)
     suspected, redrawn = (judgement.by_case(mark) for mark in (judgement.suspected, judgement.redrawn))
     ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
@@ -84,12 +85,13 @@ def write_nnunet_dataset(
             (part / folder).mkdir()
         for item in data:
             case = case_of(item)
-            index = _cleansed(item, suspected.get(case, []), redrawn.get(case, []), store, value, labels.get("ignore"))
-            channels = image_channels(images_of(item), index.ndim)
+            label, affine = _cleansed(item, suspected.get(case, []), redrawn.get(case, []), store, judgement.structures)
+            index = _numbered(label, judgement.structures, labels.get("ignore"))
+            channels = _channels_of(item, index.ndim)
             n_channels = n_channels or len(channels)
             if len(channels) != n_channels:
                 raise ValueError(f"case {case!r}: its image has {len(channels)} channels, those before it {n_channels}")
-            _write_case(case, channels, index, part, known[case], ending)
+            _write_case(channels, index, affine, part, known[case], ending)
         channel_names = channel_names or [f"channel {i}" for i in range(n_channels)]
         if len(channel_names) != n_channels:
             raise ValueError(f"{len(channel_names)} channel names for {n_channels} channels: {list(channel_names)}")
@@ -104,22 +106,52 @@ def write_nnunet_dataset(
         write_json(provenance(source) | origin, part / PROVENANCE_FILE)
 
 
-def _write_case(
-    case: str, channels: Sequence[nib.Nifti1Image], label: np.ndarray, directory: Path, name: str, ending: str
-) -> None:
-    """One case's images, and its label in their geometry: nnU-Net wants one for both, and affines differ by rounding.
+@dataclass(frozen=True)
+class _Channel:
+    """One channel of an image: which of a file's, and how it is turned to lie as the label."""
+
+    file: ImageFile
+    index: int
+    turn: Turn
+
+    def is_plain(self, shape: tuple[int, ...]) -> bool:
+        """Whether its file can stand for it as it is, beside a label of that shape."""
+        is_nifti = ending_of(self.file.path.name) in (".nii", ".nii.gz")
+        return is_nifti and self.file.shape == shape and self.turn.orientation is None and not self.turn.note
+
+    def voxels(self, ndim: int) -> np.ndarray:
+        """Its voxels, on the label's grid."""
+        return self.turn(self.file.stack(ndim)[..., self.index], ndim)
+
+
+def _channels_of(item: Mapping[str, Any], ndim: int) -> list[_Channel]:
+    """An image's channels, file by file.
 
     Raises:
-        ValueError: an image has another shape than the label.
+        ValueError: a file cannot be read, or lies on another grid than the label.
     """
-    if wrong := [channel.shape for channel in channels if channel.shape != label.shape]:
-        raise ValueError(f"case {case!r}: its image has the shape {wrong[0]}, its label {label.shape}")
-    for i, channel in enumerate(channels):
-        _write_image(channel, directory / "imagesTr" / f"{name}_{i:04d}{ending}")
-    file = nib.Nifti1Image(label, channels[0].affine)
-    file.set_qform(*channels[0].get_qform(coded=True))
-    file.set_sform(*channels[0].get_sform(coded=True))
-    nib.save(file, directory / "labelsTr" / f"{name}{ending}")
+    label, out = open_image(item["label"]), []
+    for file in map(open_image, images_of(item)):
+        turn = turn_onto(file, label, ndim)
+        out += [_Channel(file, i, turn) for i in range(file.n_channels(ndim))]
+    return out
+
+
+def _write_case(
+    channels: Sequence[_Channel], label: np.ndarray, affine: np.ndarray, directory: Path, name: str, ending: str
+) -> None:
+    """One case's images, and its label in their geometry, for nnU-Net wants one for both."""
+    target = directory / "labelsTr" / f"{name}{ending}"
+    paths = [directory / "imagesTr" / f"{name}_{i:04d}{ending}" for i in range(len(channels))]
+    if all(channel.is_plain(label.shape) for channel in channels):
+        for channel, path in zip(channels, paths, strict=True):
+            _copy(channel.file.path, path)
+        channels[0].file.write(label, target, np.uint8)
+        return
+    for channel, path in zip(channels, paths, strict=True):
+        voxels = channel.voxels(label.ndim)
+        nib.save(nib.Nifti1Image(voxels if voxels.dtype != bool else voxels.astype(np.uint8), affine), path)
+    nib.save(nib.Nifti1Image(label, affine), target)
 
 
 def _labels(names: Sequence[str], ignore: bool) -> dict[str, int]:
@@ -158,19 +190,20 @@ def _without_channel(name: str) -> str | None:
 
 
 def _all_end_plain(item: Mapping[str, Any]) -> bool:
-    return all(str(path).endswith(".nii") for path in [*images_of(item), item["label"]])
+    return all(str(path).lower().endswith(".nii") for path in [*images_of(item), item["label"]])
 
 
-def _write_image(channel: nib.Nifti1Image, target: Path) -> None:
-    """One channel as a file: copied or packed as it is; with another ending or more axes, saved anew."""
-    path = channel.get_filename()
-    if path is None or not str(path).endswith((".nii", ".nii.gz")):
-        nib.save(channel, target)
-    elif str(path).endswith(".nii.gz") == target.name.endswith(".nii.gz"):
-        shutil.copyfile(path, target)
-    else:
-        with open(path, "rb") as plain, gzip.open(target, "wb") as packed:
-            shutil.copyfileobj(plain, packed)
+def _copy(source: Path, target: Path) -> None:
+    """Copy a NIfTI file; with another ending, packed or unpacked."""
+    packed = ending_of(source.name) == ".nii.gz"
+    if packed == target.name.endswith(".nii.gz"):
+        shutil.copyfile(source, target)
+        return
+    with (gzip.open if packed else open)(source, "rb") as file, (open if packed else gzip.open)(target, "wb") as copy:
+        shutil.copyfileobj(file, copy)
+
+
+_UNTRUSTED = -1  # in place of a structure
 
 
 def _cleansed(
@@ -178,25 +211,35 @@ def _cleansed(
     suspected: Sequence[int],
     redrawn: Sequence[int],
     store: CaseStore,
-    value: Mapping[int, int],
-    ignore: int | None,
-) -> np.ndarray:
-    """A case's cleansed label, uint8, in nnU-Net's numbers."""
-    if suspected:
-        view = view_case(item, store.read_seen(case_of(item)), redrawn)
-        label = view.cleansed
-    else:
-        label = read_label(item["label"]).index
-    unknown = np.setdiff1d(label, [0, *value])
+    structures: Sequence[int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """A case's cleansed label in class indices, :data:`_UNTRUSTED` where nobody can be trusted, and where it lies."""
+    if not suspected:
+        label = label_of(item)
+        return _known(label.index.astype(np.int16), structures, item), position_of(item, label)
+    view = view_case(item, store.read_seen(case_of(item)), redrawn)
+    out = _known(view.cleansed.astype(np.int16), structures, item)
+    untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, redrawn, view.min_confidence)
+    # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
+    left, never = [k for k in suspected if k not in redrawn], np.full(view.given.shape, -1.0)
+    untrusted |= untrusted_voxels(view.given, view.predicted, never, left, view.min_confidence)
+    kept = untrusted & (view.cleansed == view.given)
+    return np.where(kept, _UNTRUSTED - out, out), view.affine
+
+
+def _known(label: np.ndarray, structures: Sequence[int], item: Mapping[str, Any]) -> np.ndarray:
+    unknown = np.setdiff1d(label, [0, *structures])
     if unknown.size:
-        raise ValueError(f"{item['label']}: holds the values {unknown[:5].tolist()}, which are none of {[0, *value]}")
+        raise ValueError(f"{item['label']}: holds the values {unknown[:5].tolist()}, none of {[0, *structures]}")
+    return label
+
+
+def _numbered(label: np.ndarray, structures: Sequence[int], ignore: int | None) -> np.ndarray:
+    """The label in nnU-Net's numbers, uint8: structures from 1 on without a gap, ``ignore`` for what is untrusted."""
+    known = np.where(label < 0, _UNTRUSTED - label, label)
     out = np.zeros(label.shape, dtype=np.uint8)
-    for structure, number in value.items():
-        out[label == structure] = number
-    if ignore is not None and suspected:
-        untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, redrawn, view.min_confidence)
-        # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
-        left, never = [k for k in suspected if k not in redrawn], np.full(view.given.shape, -1.0)
-        untrusted |= untrusted_voxels(view.given, view.predicted, never, left, view.min_confidence)
-        out[untrusted & (label == view.given)] = ignore
+    for number, structure in enumerate(structures, 1):
+        out[known == structure] = number
+    if ignore is not None:
+        out[label < 0] = ignore
     return out

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cases.label_file import read_label
+from ..cases.label_file import label_of
 from ..core.case_id import case_of
 from ..core.judgement import Judgement
 from ..core.masks import dice
@@ -54,9 +54,9 @@ def compare_raters(judgement: Judgement, data: Sequence[Mapping[str, Any]]) -> l
         by_case.setdefault(case_of(item).removeprefix(f"{item['rater']}/"), {})[item["rater"]] = item
     rows = []
     for case, items in by_case.items():
-        labels = [read_label(item["label"]).index for item in items.values()]
+        labels = [label_of(item).index for item in items.values()]
         for j, (structure, name) in enumerate(zip(judgement.structures, judgement.names, strict=True)):
-            row: dict[str, Any] = {"case": case, "structure": structure, "structure_name": name}
+            row: dict[str, Any] = {"case": case, "structure": judgement.numbers[structure], "structure_name": name}
             own = {rater: at[case_of(item)] for rater, item in items.items()}
             # a partial label that lacks the structure says nothing; else agreement on absence is agreement
             silent = np.isnan(judgement.evidence["score"][:, j]) & judgement.partial_labels

@@ -28,13 +28,14 @@ SLICE_COLUMNS = (
 """Columns of ``slices.csv``; see :func:`slice_rows`."""
 
 
-def slice_rows(view: CaseView, structure: int, name: str) -> list[dict[str, Any]]:
+def slice_rows(view: CaseView, structure: int, name: str, number: int | None = None) -> list[dict[str, Any]]:
     """One row a slice in which given label and prediction of a structure differ, worst first.
 
     Args:
         view: the case.
-        structure: the structure.
+        structure: the structure's class index.
         name: its name.
+        number: its number in reports; None for the class index.
 
     Returns:
         Dictionaries with :data:`SLICE_COLUMNS` as keys:
@@ -61,7 +62,7 @@ def slice_rows(view: CaseView, structure: int, name: str) -> list[dict[str, Any]
     return [
         {
             "case": view.case,
-            "structure": structure,
+            "structure": structure if number is None else number,
             "structure_name": name,
             "slice": int(z),
             "given_mm2": float(n_has[z] * area),

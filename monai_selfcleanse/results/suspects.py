@@ -25,7 +25,7 @@ class Suspect:
     """A suspected label: one structure of one case.
 
     Attributes:
-        case, structure: which.
+        case, structure: which; the structure has its number in reports.
         file: the label's path within the data set.
         slices: rows of :func:`monai_selfcleanse.results.slice_rows`, worst first.
         pictures: of the worst slices; empty for a suspect that is not pictured.
@@ -65,6 +65,7 @@ def illustrate_suspects(
     suspects = judgement.suspects()
     pictured = {(row["case"], row["structure"]) for row in suspects[:n_pictured]}
     redrawn = judgement.by_case(judgement.redrawn)
+    index = {number: k for k, number in judgement.numbers.items()}
     for case, rows in rows_by_case(suspects).items():
         if case not in by_case:
             raise KeyError(f"case {case!r} of the report is not in the data list")
@@ -73,10 +74,10 @@ def illustrate_suspects(
         image, note = _read_image(view) if any((case, row["structure"]) in pictured for row in rows) else (None, "")
         for row in rows:
             k = row["structure"]
-            slices = slice_rows(view, k, row["structure_name"])
+            slices = slice_rows(view, index[k], row["structure_name"], k)
             if (case, k) in pictured:
                 worst = [line["slice"] for line in slices[:_SLICES_PICTURED]]
-                yield Suspect(case, k, file, slices, draw_slices(view, k, worst, image), note)
+                yield Suspect(case, k, file, slices, draw_slices(view, index[k], worst, image), note)
             else:
                 yield Suspect(case, k, file, slices)
 

@@ -79,7 +79,7 @@ def compare_with_truth(
     for i, case in enumerate(judgement.cases):
         item = by_case[case]
         paths = item["truth"], item["label"], Path(cleansed_labels) / label_file_of(item)
-        truth, given, cleansed = (read_label(path).index for path in paths)
+        truth, given, cleansed = (read_label(path, item.get("values")).index for path in paths)
         for j, k in enumerate(judgement.structures):
             given_dice[i, j] = dice(given == k, truth == k)
             cleansed_dice[i, j] = dice(cleansed == k, truth == k)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
-from monai_selfcleanse.core.case_id import case_of, images_of, patient_of, split_channel, strip_nifti
+from monai_selfcleanse.core.case_id import (
+    ENDINGS,
+    as_compared,
+    case_of,
+    ending_as_written,
+    ending_of,
+    images_of,
+    name_of,
+    patient_of,
+    split_channel,
+    strip_ending,
+)
 
 
 def test_ids_come_from_the_key_the_file_or_the_metadata() -> None:
     assert case_of({"case": 7}) == "7"
+    assert case_of({"case": None, "image": "/x/a.nrrd"}) == "a"
     assert case_of({"image": "/x/scan.1.nii.gz"}) == "scan.1"
     assert case_of({"image": MetaTensor(torch.zeros(1), meta={"filename_or_obj": "/x/b.nii"})}) == "b"
     with pytest.raises(KeyError, match="add a 'case' key"):
@@ -43,8 +57,22 @@ def test_what_is_no_channel_stays_in_the_name(name: str) -> None:
     ("path", "name"),
     [("/x/scan.1.nii.gz", "scan.1"), ("scan.nii", "scan"), ("scan.nii.bz2", "scan.nii"), ("a.b/scan", "scan")],
 )
-def test_a_nifti_ending_is_stripped_as_a_whole(path: str, name: str) -> None:
-    assert strip_nifti(path) == name
+def test_an_ending_is_stripped_as_a_whole(path: str, name: str) -> None:
+    assert strip_ending(path) == name
+
+
+@given(name=NAMES, ending=st.sampled_from(ENDINGS), capitals=st.booleans())
+def test_every_ending_is_known_and_stripped_in_capitals_as_well(name: str, ending: str, capitals: bool) -> None:
+    file = name + (ending.upper() if capitals else ending)
+    assert (strip_ending(f"folder.nii/{file}"), ending_of(file)) == (name, ending)
+    assert name + ending_as_written(file) == file
+
+
+def test_names_are_compared_in_one_form_of_unicode() -> None:
+    one, other = (unicodedata.normalize(form, "Ärzte") for form in ("NFC", "NFD"))
+    assert one != other
+    assert name_of(f"{other}/{other}.NII.gz") == name_of(f"{one}.png") == case_of({"image": f"{other}.nii"}) == one
+    assert as_compared(other) == one
 
 
 def test_an_image_is_one_path_or_one_a_channel() -> None:
@@ -54,4 +82,5 @@ def test_an_image_is_one_path_or_one_a_channel() -> None:
 
 def test_a_case_without_a_patient_is_its_own() -> None:
     assert patient_of({"image": "x/scan.nii"}) == "scan"
+    assert patient_of({"case": "a", "patient": None}) == "a"
     assert patient_of({"case": "a", "patient": 7}) == "7"

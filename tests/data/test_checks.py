@@ -36,17 +36,24 @@ def moved(by: float) -> np.ndarray:
 
 
 DAMAGE: dict[str, tuple[Break, str]] = {
-    "other shape": (lambda _, label: write_nifti(label, tiny_label()[:, :-1]), "has shape (12, 11, 4), its image (12,"),
-    "other affine": (lambda _, label: write_nifti(label, tiny_label(), moved(2.0)), "affine differs"),
+    "other shape": (lambda _, label: write_nifti(label, tiny_label()[:, :-1]), "has shape 12 x 12 x 4, "),
+    "other affine": (lambda _, label: write_nifti(label, tiny_label(), moved(2.0)), "a corner is off by 1.33 voxels"),
     "affine of NaN": (lambda _, label: write_nifti(label, tiny_label(), moved(np.nan)), "affine"),
-    "truncated image": (lambda image, _: truncate(image), "cannot be read"),
-    "truncated label": (lambda _, label: truncate(label), "cannot be read"),
-    "missing label": (lambda _, label: label.unlink(), "cannot be read (FileNotFoundError"),
-    "no NIfTI": (lambda image, _: image.write_bytes(b"no image at all"), "cannot be read"),
-    "NaN": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.nan)), "has 1 NaN or infinite voxels"),
-    "infinity": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.inf)), "has 1 NaN or infinite voxels"),
+    "truncated image": (lambda image, _: truncate(image), "damaged"),
+    "truncated label": (lambda _, label: truncate(label), "damaged"),
+    "missing label": (lambda _, label: label.unlink(), "cannot be opened (No such file or directory)"),
+    "no NIfTI": (lambda image, _: image.write_bytes(b"no image at all"), "is an unpacked file, though"),
+    "NaN": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.nan)), "has 1 voxels that are NaN"),
+    "infinity": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.inf)), "has 1 voxels that are NaN"),
+    "too large": (
+        lambda image, _: write_nifti(image, with_voxel(tiny_image(), 0).astype(np.float64) + 1e300),
+        "too large for 32-bit floats",
+    ),
     "constant image": (lambda image, _: write_nifti(image, 0 * tiny_image() + 7), "is constant"),
-    "5-D image": (lambda image, _: write_nifti(image, tiny_image()[..., None, None].repeat(3, -1)), "has 5 axes"),
+    "5-D image": (
+        lambda image, _: write_nifti(image, tiny_image()[..., None, None].repeat(3, -1).repeat(2, -2)),
+        "expected 3 spatial axes, and one more for channels",
+    ),
     "several channels": (
         lambda image, _: write_nifti(image, tiny_image()[..., None].repeat(3, -1)),
         "has 3 channels, the network takes 1; set in_channels (--in_channels 3)",
@@ -65,7 +72,7 @@ DAMAGE: dict[str, tuple[Break, str]] = {
     ),
     "soft label among several structures": (
         lambda _, label: write_nifti(label, tiny_label().astype(np.float32) / 4),
-        "is a soft label, fractions in [0, 1] of one structure, but [1, 2, 3] are the known structures",
+        "is a soft label, fractions in [0, 1] of one structure, but there are 3 structures",
     ),
     "channels that overlap": (
         lambda _, label: write_nifti(label, np.ones((12, 12, 4, 3), np.float32)),
@@ -137,11 +144,11 @@ def test_every_channel_is_looked_at(tmp_path: Path) -> None:
     image, label = good_case(tmp_path)
     flat = write_nifti(tmp_path / "flat.nii.gz", np.stack([tiny_image(), 0 * tiny_image() + 7], -1))
     small = write_nifti(tmp_path / "small.nii.gz", tiny_image()[:-1])
-    off = write_nifti(tmp_path / "off.nii.gz", tiny_image(1), moved(1e-3))
+    off = write_nifti(tmp_path / "off.nii.gz", tiny_image(1), moved(1.0))
     for other, message in (
         (flat, "flat.nii.gz: is constant in channel 1"),
-        (small, "has shape (12, 12, 4), its image (11, 12, 4)"),
-        (off, f"off.nii.gz: its affine is not that of {image}"),
+        (small, "has shape 11 x 12 x 4, "),
+        (off, f"off.nii.gz: lies elsewhere than {label}"),
     ):
         assert any(message in p for p in check_case([str(image), str(other)], str(label), [1, 2, 3], channels=2))
 
@@ -172,7 +179,7 @@ def test_many_problems_are_counted_and_twenty_shown(tmp_path: Path) -> None:
         Path(case["label"]).unlink()
     with pytest.raises(DatasetError, match="23 problems in the data set") as caught:
         check_cases(cases, [1, 2, 3])
-    assert str(caught.value).count("cannot be read") == 20
+    assert str(caught.value).count("cannot be opened") == 20
     assert "... and 3 more" in str(caught.value)
 
 
@@ -182,8 +189,31 @@ def test_earlier_problems_are_reported_along(tmp_path: Path) -> None:
 
 
 def test_case_ids_must_be_unique(tmp_path: Path) -> None:
-    cases = write_cases(tmp_path, 1) * 2
+    cases = write_cases(tmp_path, 2)
     with pytest.raises(ValueError, match=r"1 case ids occur more than once \(case00\)"):
+        check_cases([cases[0], cases[1] | {"case": "case00"}], [1, 2, 3])
+    with pytest.raises(ValueError, match=r"more than one case|occur more than once"):
+        check_cases(cases[:1] * 2, [1, 2, 3])
+
+
+def test_rounding_between_channels_is_passed_over(tmp_path: Path) -> None:
+    image, label = good_case(tmp_path)
+    other = write_nifti(tmp_path / "b.nii.gz", tiny_image(1), moved(1e-3))
+    assert check_case([str(image), str(other)], str(label), [1, 2, 3], channels=2) == []
+
+
+def test_what_is_tolerated_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cases = write_cases(tmp_path, 4)
+    for case in cases[:3]:
+        write_nifti(Path(case["label"]), tiny_label(), np.eye(4))
+    check_cases(cases, [1, 2, 3])
+    (warning,) = [record.getMessage() for record in caplog.records if "position" in record.getMessage()]
+    assert warning.startswith("3 of 4 cases say no position, and are taken as they lie, such as ")
+
+
+def test_case_ids_must_be_unique_in_their_own_right(tmp_path: Path) -> None:
+    cases = [case | {"case": "one"} for case in write_cases(tmp_path, 2)]
+    with pytest.raises(ValueError, match="1 case ids"):
         check_cases(cases, [1, 2, 3])
 
 

@@ -11,6 +11,7 @@ import pytest
 from helpers import NAMES, read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti
 
 from monai_selfcleanse.cases.case import check_unique_cases
+from monai_selfcleanse.core.case_id import ENDINGS
 from monai_selfcleanse.data import Cohort, check_structures, find_cases
 
 
@@ -104,17 +105,36 @@ def test_broken_entries_are_named_and_the_others_read(tmp_path: Path) -> None:
         {"label": "a_seg.nii.gz", "image": []},
         good | {"label": "gone.nii.gz"},
         "a.nii.gz",
-        good | {"label": "a_seg.nrrd"},
+        good | {"label": "a_seg.mgz"},
+        good | {"label": None},
+        good | {"label": ["a_seg.nii.gz", "b_seg.nii.gz"]},
+        good | {"label": 3},
+        good | {"patient": ["p"]},
+        good | {"case": True},
+        good | {"file": "a_seg.nrrd"},
+        good | {"label": "a.nii.gz"},
+        None,
+        good | {"image": ["gone_1.nii", "gone_2.nii"]},
     ]
     path = write_list(tmp_path / "list.json", entries)
     cases, problems = find_cases(path)
     assert [case["case"] for case in cases] == ["a"]
     messages = [
-        "'label' must be a path, got None",
+        "'a.nii.gz' has no 'label'; a case without one cannot be judged: give it a label, or leave it out",
         "'image' must be a path, or a list of them, got []",
         f"{tmp_path / 'gone.nii.gz'} is not there",
         "expected {'image': ..., 'label': ...}, got 'a.nii.gz'",
-        "labels must be .nii or .nii.gz files, got 'a_seg.nrrd'",
+        f"labels must end in {', '.join(ENDINGS)}, got 'a_seg.mgz'",
+        "'a.nii.gz' has no 'label'; a case without one cannot be judged: give it a label, or leave it out",
+        "'label' must be one file that holds all structures, got ['a_seg.nii.gz', 'b_seg.nii.gz']: put these "
+        "files into one",
+        "'label' must be a path, got 3",
+        "'patient' must be a text or a number, got ['p']",
+        "'case' must be a text or a number, got True",
+        "'file' must end in .nii.gz, as the label does, got 'a_seg.nrrd'",
+        f"{tmp_path / 'a.nii.gz'} is named as image and as label: one of them must be another file",
+        "expected {'image': ..., 'label': ...}, got None",
+        f"{tmp_path / 'gone_1.nii'} and {tmp_path / 'gone_2.nii'} are not there",
     ]
     assert problems == [f"{path}, entry {i}: {message}" for i, message in enumerate(messages, 1)]
 
@@ -122,7 +142,7 @@ def test_broken_entries_are_named_and_the_others_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no JSON file: "),
+        ("{", r"list\.json, line 1, column 2: is no JSON "),
         ("{}", r'holds no list of cases: expected \{"training": '),
         ("[]", "holds no list of cases"),
         ('{"training": 3}', "holds no list of cases"),
@@ -132,6 +152,69 @@ def test_files_that_are_no_datalist_are_refused(text: str, message: str, tmp_pat
     (tmp_path / "list.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         find_cases(tmp_path / "list.json")
+
+
+@pytest.mark.parametrize("nothing", ["null", "NaN", '""', '" "'])
+@pytest.mark.parametrize("key", ["patient", "case", "file", "fold"])
+def test_what_is_null_is_not_given(tmp_path: Path, key: str, nothing: str) -> None:
+    entries = [write_pair(tmp_path, f"i/{name}.nii.gz", f"l/{name}.nii.gz") for name in "abcd"]
+    plain, _ = find_cases(write_list(tmp_path / "list.json", entries))
+    text = json.dumps([entry | {key: "HERE"} for entry in entries]).replace('"HERE"', nothing)
+    (tmp_path / "null.json").write_text(text)
+    assert find_cases(tmp_path / "null.json") == (plain, [])
+
+
+def test_names_of_cases_and_patients_are_texts_in_one_form(tmp_path: Path) -> None:
+    entries = [write_pair(tmp_path, f"{i}.nii.gz", f"{i}_seg.nii.gz") for i in range(4)]
+    for entry, patient in zip(entries, (7, 7.0, "A\u0308", "\u00c4"), strict=True):
+        entry["patient"] = patient
+    cases, _ = find_cases(write_list(tmp_path / "list.json", entries))
+    assert [case["patient"] for case in cases] == ["7", "7", "\u00c4", "\u00c4"]
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".NII.GZ"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_images_that_nnunet_has_split_are_found(tmp_path: Path, channels: int, ending: str) -> None:
+    entries = []
+    for name in ("a", "b_0003"):
+        for channel in range(channels):
+            write_pair(tmp_path, f"imagesTr/{name}_{channel:04d}.nii.gz", f"labelsTr/{name}.nii.gz")
+        for path in tmp_path.glob("*/*.nii.gz"):
+            path.rename(str(path).replace(".nii.gz", ending))
+        entries.append({"image": f"./imagesTr/{name}{ending}", "label": f"./labelsTr/{name}{ending}"})
+    content = {"modality": {str(i): "MR" for i in range(channels)}, "training": entries}
+    path = write_list(tmp_path / "dataset.json", content)
+    cases, problems = find_cases(path)
+    assert problems == []
+    assert [case["case"] for case in cases] == ["a", "b_0003"]
+    wanted = [str(tmp_path / "imagesTr" / f"a_{channel:04d}{ending}") for channel in range(channels)]
+    assert cases[0]["image"] == (wanted if channels > 1 else wanted[0])
+    _, problems = find_cases(write_list(path, content | {"modality": {"0": "T1", "1": "T2", "2": "T3"}}))
+    assert len(problems) == 2
+    assert f"{wanted[0]}: its case has {channels} of the 3 channels" in problems[0]
+
+
+def test_nnunets_second_dataset_json_is_told_to_be_given_as_a_folder(tmp_path: Path) -> None:
+    data = write_decathlon(tmp_path, 1)
+    path = write_list(data / "dataset.json", {"labels": {"background": 0}, "file_ending": ".nii.gz"})
+    with pytest.raises(ValueError, match=r"holds no list of cases: .*; or give the folder '.*' instead"):
+        find_cases(path)
+
+
+@pytest.mark.parametrize("change", [{}, {"case": "c"}, {"case": "c", "file": "c.nii.gz"}])
+def test_two_entries_of_one_image_are_refused_however_it_is_written(tmp_path: Path, change: dict[str, str]) -> None:
+    entry = write_pair(tmp_path, "some/a.nii.gz", "others/a.nii.gz")
+    again = {"image": "./some//a.nii.gz", "label": "others/../others/a.nii.gz"}
+    cases, problems = find_cases(write_list(tmp_path / "list.json", [entry, again | change]))
+    assert problems == []
+    with pytest.raises(ValueError, match=r"1 images are those of more than one case \(.*some.a\.nii\.gz\)"):
+        check_unique_cases(cases)
+
+
+def test_two_formats_of_one_image_are_refused(tmp_path: Path) -> None:
+    entries = [write_pair(tmp_path, f"a{ending}", f"a_seg{ending}") for ending in (".nii", ".nii.gz")]
+    with pytest.raises(ValueError, match=r"1 case ids occur more than once \(a\)"):
+        check_unique_cases(find_cases(write_list(tmp_path / "list.json", entries))[0])
 
 
 def test_the_same_label_twice_is_refused(tmp_path: Path) -> None:

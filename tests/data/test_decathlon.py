@@ -59,10 +59,10 @@ def test_missing_partners_and_second_files_are_problems(tmp_path: Path) -> None:
     (tmp_path / "imagesTr" / "case_2.nii.gz").unlink()
     write_nifti(tmp_path / "labelsTr" / "case_1.nii", tiny_label())
     cases, problems = find_decathlon_cases(tmp_path)
-    assert [case["case"] for case in cases] == ["case_1"]
+    assert cases == []
     assert len(problems) == 3
     for path, wrong in (
-        ("labelsTr/case_1.nii.gz", "is of the same name as case_1.nii"),
+        ("labelsTr/case_1.nii.gz", "is of the same case as case_1.nii; keep one of them"),
         ("imagesTr/case_0.nii.gz", "has no label"),
         ("labelsTr/case_2.nii.gz", "has no image"),
     ):

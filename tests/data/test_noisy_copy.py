@@ -95,6 +95,41 @@ def test_pattern_finds_any_layout_and_folders_are_patients(tmp_path: Path) -> No
     assert {c["file"] for c in cases} == {f"{p}/visit{v}/seg.nii.gz" for p in "ab" for v in "12"}
 
 
+def test_a_pattern_passes_over_what_is_no_image_and_names_what_cannot_be_taken(tmp_path: Path) -> None:
+    data = tmp_path / "st[1]udy"
+    for name in ("p1/seg.nrrd", "p2/seg.NII.GZ", "p3/seg.nii/W39_Segm.nii", "p1/seg.json", "__MACOSX/p1/seg.nii"):
+        path = data / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"?")
+    (data / "p2" / "._seg.nii.gz").write_bytes(b"?")
+    cases = find_labels(data, "**/seg*")
+    assert [(case["case"], case["patient"], case["file"]) for case in cases] == [
+        ("p1/seg", "p1", "p1/seg.nrrd"),
+        ("p2/seg", "p2", "p2/seg.NII.GZ"),
+        ("p3/seg", "p3", "p3/seg.nii/W39_Segm.nii"),
+    ]
+    (data / "p3" / "seg.nii" / "W40_Segm.nii").write_bytes(b"?")
+    (data / "p1" / "seg.png").write_bytes(b"?")
+    with pytest.raises(ValueError, match=r"2 problems .*\n.*is of the same case as .*seg\.nrrd; .*\n.*is a folder"):
+        find_labels(data, "**/seg*")
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = decathlon(tmp_path / "source", 2)
+    (source / "notes").mkdir()
+    scandir = os.scandir
+
+    def forbid(path: str | int) -> object:
+        if str(path) == str(source / "notes"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbid)
+    with pytest.raises(ValueError, match=r"notes: the folder cannot be read \(Permission denied\)"):
+        copy_with_noise(source, tmp_path / "copy", rate=0.0)
+    assert not (tmp_path / "copy").exists()
+
+
 def test_same_noise_as_in_training(acdc: Path, tmp_path: Path) -> None:
     copy_with_noise(acdc, tmp_path / "copy", rate=1.0, preset="boundary", seed=3)
     cohort = Cohort(acdc, tmp_path / "out", seed=3, noise_rate=1.0, noise_preset="boundary", structures=ACDC_STRUCTURES)
@@ -172,18 +207,18 @@ def test_broken_label_leaves_no_half_copy(acdc: Path, tmp_path: Path) -> None:
     assert files_below(tmp_path) == sorted(["acdc", *(f"acdc/{f}" for f in files_below(acdc))])
 
 
-@pytest.mark.parametrize("content", [b"no image", b""])
+@pytest.mark.parametrize("content", [b"no image", b"\x1f\x8b", b""])
 def test_unreadable_label_is_named(tmp_path: Path, content: bytes) -> None:
     source = decathlon(tmp_path / "source", 2)
     (source / "labelsTr" / "case_1.nii.gz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"case_1\.nii\.gz: cannot be read"):
+    with pytest.raises(ValueError, match=r"case_1\.nii\.gz: (cannot be read|is )"):
         copy_with_noise(source, tmp_path / "copy", rate=1.0)
 
 
 def test_two_label_folders_or_files_of_one_name_are_refused(tmp_path: Path) -> None:
     source = decathlon(tmp_path / "source", 2)
     write_nifti(source / "labelsTr" / "case_1.nii", tiny_label())
-    with pytest.raises(ValueError, match="occur more than once"):
+    with pytest.raises(ValueError, match=r"case_1\.nii\.gz: is of the same case as case_1\.nii; keep one of them"):
         copy_with_noise(source, tmp_path / "copy")
     (source / "labels").mkdir()
     with pytest.raises(ValueError, match="has labelsTr and labels: say which with --labels"):

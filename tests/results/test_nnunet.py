@@ -154,16 +154,6 @@ def test_images_are_copies_and_packed_where_endings_differ(tmp_path: Path) -> No
     assert original.read_bytes() == before
 
 
-def test_an_image_packed_otherwise_can_be_read_in_the_export(tmp_path: Path) -> None:
-    judged = judged_cohort(tmp_path / "data")
-    image = nib.load(judged.data[0]["image"])
-    judged.data[0]["image"] = judged.data[0]["image"].replace(".nii.gz", ".nii.bz2")
-    nib.save(image, judged.data[0]["image"])
-    export(judged, tmp_path / "Dataset501_Packed")
-    copy = nib.load(tmp_path / "Dataset501_Packed" / "imagesTr" / "a_0000.nii.gz")
-    np.testing.assert_array_equal(np.asarray(copy.dataobj), np.asarray(image.dataobj))
-
-
 def test_names_are_legal_unique_and_never_a_channel_of_another() -> None:
     cases = ["BRATS_0001", "BRATS", "A b", "A_b", "a_B", "a.b", "../x", "é", "", "plain-name_2", "x_0001", "x"]
     names = nnunet_names(cases)
@@ -199,7 +189,7 @@ def test_what_nnunet_would_not_take_is_refused(
 def test_an_image_of_another_shape_is_named(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
     write_nifti(Path(judged.data[2]["image"]), np.zeros((5, 6, 7), np.int16))
-    with pytest.raises(ValueError, match=r"case 'c': its image has the shape \(5, 6, 7\), its label \(12, 12, 4\)"):
+    with pytest.raises(ValueError, match=r"2\.nii\.gz: has shape 5 x 6 x 7, .*2\.nii\.gz 12 x 12 x 4"):
         export(judged, tmp_path / "Dataset501_Mine")
 
 

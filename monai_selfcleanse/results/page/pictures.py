@@ -58,7 +58,7 @@ def draw_slices(view: CaseView, structure: int, slices: Sequence[int], image: np
     masks = [label == structure for label in (view.given, view.predicted, view.cleansed)]
     volumes = [v if v.ndim == 3 else v[..., None] for v in masks]
     box = _around((volumes[0] | volumes[1]).any(2), view.spacing)
-    turn = ScreenTurn(view.label.file.affine)
+    turn = ScreenTurn(view.affine)
     windows: list[np.ndarray] = []
     if image is not None and slices:
         grey = (image if image.ndim == 3 else image[..., None])[box][..., list(slices)]

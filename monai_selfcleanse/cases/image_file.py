@@ -1,0 +1,364 @@
+"""What a file of an image or a label is: its format, its axes, where it lies, and how one is written back.
+
+Everything that reads or writes voxels goes through :func:`open_image`. So network, checks, pictures, cleansed labels
+and exports agree on where a voxel lies.
+
+====================== ================================================= ==========================
+format                 endings (capitals do as well)                     read and written by
+====================== ================================================= ==========================
+NIfTI 1 and 2          ``.nii``, ``.nii.gz``                             nibabel
+NRRD, MetaImage        ``.nrrd``, ``.mha``, ``.mhd``                     SimpleITK (the extra ``itk``)
+PNG, TIFF, BMP (2-D)   ``.png``, ``.tif``, ``.tiff``, ``.bmp``           Pillow (the extra ``itk``)
+====================== ================================================= ==========================
+
+**Position.** A NIfTI file holds up to two positions, qform and sform, and the voxel size. Where these disagree, MONAI's
+rule decides (``monai.data.utils.correct_nifti_header_if_necessary``): the form goes first whose voxel size is that of
+the header. Two forms that differ by more than scale say two things about left and right, or up and down: such a file is
+refused. A file may say no position at all: both codes are 0, or its affine is the identity.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from monai.data.utils import correct_nifti_header_if_necessary
+from monai.utils import optional_import
+
+from ..core.case_id import ENDINGS, ending_of
+from ..files import atomic_path
+
+__all__ = ["ImageFile", "open_image"]
+
+_MAX_ANGLE = np.deg2rad(1)
+"""Angle between an axis by qform and by sform from which on they say two things."""
+
+_DEFLATE = 1032
+"""How many bytes one packed byte can stand for at most (zlib's documentation)."""
+
+
+class ImageFile(ABC):
+    """One file; its voxels are read when they are asked for.
+
+    Attributes:
+        path: the file.
+        shape: its axes, as the file has them.
+        dtype: its data type, scaling not counted.
+        affines: where it may be said to lie, voxel to world (RAS, mm), ``(4, 4)``; the one that counts is the first.
+        has_position: whether the file says where it lies; else the affine holds the voxel size alone.
+        disagreement: how its positions disagree, in words; empty where they do not.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    affines: tuple[np.ndarray, ...]
+    has_position: bool
+    disagreement: str = ""
+
+    @property
+    def affine(self) -> np.ndarray:
+        """The affine that counts."""
+        return self.affines[0]
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes, 2 or 3: those after the third are not, and of an image with two there is no third."""
+        return min(len(self.shape), 3)
+
+    def spacing(self, ndim: int | None = None) -> np.ndarray:
+        """Voxel size in mm, one number an axis."""
+        return nib.affines.voxel_sizes(self.affine)[: ndim or self.ndim]
+
+    def n_channels(self, ndim: int | None = None) -> int:
+        """Number of channels, of an image with that many spatial axes."""
+        return max(1, *self.shape[ndim or self.ndim :], 1)
+
+    def stack(self, ndim: int | None = None) -> np.ndarray:
+        """The voxels as ``(*spatial, channels)`` with that many spatial axes; axes of length 1 come and go.
+
+        Raises:
+            ValueError: the file has more axes that are longer than 1, or cannot be read.
+        """
+        voxels, ndim = self.voxels(), ndim or self.ndim
+        spatial = (*voxels.shape, 1, 1, 1)[:ndim]
+        more = [n for n in voxels.shape[ndim:] if n > 1]
+        if len(more) > 1:
+            raise ValueError(
+                f"{self.path}: has axes of the lengths {voxels.shape}: expected {ndim} spatial axes, and one more for "
+                "channels"
+            )
+        return voxels.reshape(*spatial, *(more or [1]))
+
+    @abstractmethod
+    def voxels(self) -> np.ndarray:
+        """All voxels with the file's own axes, scaled; the file is read to its end.
+
+        Raises:
+            ValueError: it is damaged; the message names it.
+        """
+
+    def write(self, voxels: np.ndarray, path: str | os.PathLike, dtype: Any = None) -> None:
+        """Write voxels as a file of the same format, position and header, atomically.
+
+        Args:
+            voxels: of this file's spatial axes, or of its shape. Axes of length 1 are as in this file.
+            path: where to; folders are made.
+            dtype: data type; None for this file's. Whole numbers are rounded to.
+        """
+        dtype = np.dtype(self.dtype if dtype is None else dtype)
+        if voxels.size == int(np.prod(self.shape)):
+            voxels = voxels.reshape(self.shape)
+        if np.issubdtype(dtype, np.integer):  # a file with a scale factor is read as 0.99999, which a cast would make 0
+            voxels = np.rint(voxels)
+        with atomic_path(path) as part:
+            self._write(voxels.astype(dtype, copy=False), part)
+
+    @abstractmethod
+    def _write(self, voxels: np.ndarray, path: Path) -> None:
+        """Write voxels in their own data type."""
+
+
+def open_image(path: str | os.PathLike) -> ImageFile:
+    """Look at a file's beginning.
+
+    Raises:
+        ValueError: it is none of the formats, damaged, or says two things about where it lies; the message names the
+            file, what was found, and the remedy.
+    """
+    path = Path(path)
+    ending = ending_of(path.name)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, though it is named like an image; take the file out of it")
+    if ending not in ENDINGS:
+        raise ValueError(f"{path}: is of no known format; these are read: {', '.join(ENDINGS)}")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be opened ({error.strerror or error})") from error
+    if not start:
+        raise ValueError(f"{path}: is empty")
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path}: is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`")
+    if ending in (".nii", ".nii.gz"):
+        return NiftiFile(path, start, ending)
+    if ending in (".nrrd", ".mha", ".mhd"):
+        return ItkFile(path)
+    return FlatFile(path)
+
+
+class NiftiFile(ImageFile):
+    """A NIfTI file, version 1 or 2."""
+
+    def __init__(self, path: Path, start: bytes, ending: str) -> None:
+        self.path = path
+        packed = start.startswith(b"\x1f\x8b")
+        if packed != (ending == ".nii.gz"):
+            right = ".nii.gz" if packed else ".nii"
+            raise ValueError(
+                f"{path}: is {'a packed' if packed else 'an unpacked'} file, though its name ends in {ending}: rename "
+                f"it so that it ends in {right}"
+            )
+        try:
+            loaded = nib.load(path)
+        except Exception as error:  # nibabel raises much
+            raise ValueError(f"{path}: is no NIfTI file, or damaged ({type(error).__name__}: {error})") from error
+        if not isinstance(loaded, nib.Nifti1Image):
+            raise ValueError(f"{path}: expected a NIfTI file, got {type(loaded).__name__}")
+        self._file = loaded
+        self.shape, self.dtype = tuple(int(n) for n in self._file.shape), self._file.get_data_dtype()
+        _check_kind(path, self.dtype)
+        self._check_size(packed)
+        self.affines, self.has_position, self.disagreement = _positions(path, self._file)
+
+    def _check_size(self, packed: bool) -> None:
+        """See that the file can hold what its header claims, before memory is asked for it."""
+        claimed = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        held = self.path.stat().st_size * (_DEFLATE if packed else 1)
+        if not self.shape or min(self.shape) < 1 or claimed > held:
+            size = " x ".join(map(str, self.shape)) or "no"
+            raise ValueError(
+                f"{self.path}: its header claims {size} voxels, more than the file can hold: it is damaged"
+            )
+
+    def voxels(self) -> np.ndarray:
+        try:
+            whole = gzip.decompress(self.path.read_bytes()) if ending_of(self.path.name) == ".nii.gz" else None
+            file = self._file if whole is None else type(self._file).from_bytes(whole)
+            return np.asanyarray(file.dataobj)
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise ValueError(
+                f"{self.path}: is damaged, for it cannot be read to its end ({type(error).__name__}: {error}): fetch it "
+                "anew"
+            ) from error
+
+    def _write(self, voxels: np.ndarray, path: Path) -> None:
+        header = self._file.header.copy()
+        header.set_data_dtype(voxels.dtype)
+        header.set_slope_inter(1, 0)
+        # nibabel's own affine, with which it leaves both forms of the header as they are
+        nib.save(type(self._file)(voxels, self._file.affine, header), path)
+
+
+def _check_kind(path: Path, dtype: np.dtype) -> None:
+    """See that voxels are numbers."""
+    if dtype.fields is not None:
+        raise ValueError(
+            f"{path}: holds colours (RGB), not one number a voxel: save it as an index map, or as channels"
+        )
+    if np.issubdtype(dtype, np.complexfloating):
+        raise ValueError(f"{path}: holds complex numbers: save the magnitude")
+
+
+def _positions(path: Path, file: nib.Nifti1Image) -> tuple[tuple[np.ndarray, ...], bool, str]:
+    """The affines of a NIfTI file, the one that counts first; whether it says a position; how they disagree.
+
+    Raises:
+        ValueError: the one that counts is not finite or not invertible, or qform and sform differ by more than scale.
+    """
+    try:
+        rectified = correct_nifti_header_if_necessary(type(file)(file.dataobj, file.affine, file.header.copy()))
+        affine = np.asarray(rectified.affine, dtype=np.float64)
+        forms = [f for f, code in (file.get_sform(coded=True), file.get_qform(coded=True)) if code > 0]
+    except Exception as error:  # a quaternion that is none, say
+        raise ValueError(f"{path}: its header says no valid position ({type(error).__name__})") from error
+    _check_affine(path, affine)
+    others = [form for form in forms if np.isfinite(form).all() and not np.allclose(form, affine, atol=0, rtol=1e-6)]
+    has_position = bool(forms) and not np.allclose(affine, np.eye(4), atol=1e-6)
+    disagreement = ""
+    if len(forms) == 2 and (angle := _angle(*forms)) > _MAX_ANGLE:
+        raise ValueError(
+            f"{path}: its qform and its sform differ by {np.rad2deg(angle):.3g} degrees in the direction of an axis. "
+            "Nobody can tell where it lies: set both to the right one (nibabel's set_qform and set_sform)"
+        )
+    if not np.allclose(affine, file.affine, rtol=1e-4, atol=1e-6) or (len(forms) == 2 and others):
+        sizes = [" x ".join(f"{size:.4g}" for size in nib.affines.voxel_sizes(form)) for form in (affine, *others)]
+        disagreement = f"{sizes[0]} mm is taken" + (f", another form says {sizes[1]} mm" if len(sizes) > 1 else "")
+    return (affine, *others), has_position, disagreement
+
+
+def _check_affine(path: Path, affine: np.ndarray) -> None:
+    sizes = nib.affines.voxel_sizes(affine)
+    if not np.isfinite(affine).all() or not sizes.all() or abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
+        raise ValueError(f"{path}: its affine is not finite or not invertible: {affine[:3].tolist()}")
+
+
+def _angle(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest angle between an axis by one affine and by another."""
+    a, b = (form[:3, :3] / np.maximum(nib.affines.voxel_sizes(form), 1e-30) for form in (one, other))
+    return float(np.arccos(np.clip((a * b).sum(0), -1, 1)).max())
+
+
+class ItkFile(ImageFile):
+    """A NRRD file or a MetaImage, by SimpleITK."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._itk = _needed("SimpleITK", path, "simpleitk")
+        reader = self._itk.ImageFileReader()
+        reader.SetFileName(os.fspath(path))
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            raise ValueError(f"{path}: cannot be read ({_last_line(error)})") from error
+        ndim, channels = reader.GetDimension(), reader.GetNumberOfComponents()
+        self.shape = (*reader.GetSize(), *([channels] if channels > 1 else []))
+        self.dtype = np.dtype(_itk_dtype(self._itk, reader.GetPixelID()))
+        _check_kind(path, self.dtype)
+        if ndim > 3:
+            raise ValueError(f"{path}: has {ndim} axes; 2 or 3 are read")
+        affine = np.eye(4)
+        direction = np.reshape(reader.GetDirection(), (ndim, ndim))
+        affine[:ndim, :ndim] = direction * np.asarray(reader.GetSpacing())
+        affine[:ndim, 3] = reader.GetOrigin()
+        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's world runs to the left and to posterior
+        _check_affine(path, affine)
+        self.affines, self.has_position = (affine,), True
+
+    def voxels(self) -> np.ndarray:
+        try:
+            array = self._itk.GetArrayFromImage(self._itk.ReadImage(os.fspath(self.path)))
+        except RuntimeError as error:
+            raise ValueError(f"{self.path}: is damaged ({_last_line(error)}); fetch it anew") from error
+        ndim = len(self.shape) if array.ndim == len(self.shape) and self.shape == array.shape[::-1] else array.ndim - 1
+        return array.transpose(*range(ndim - 1, -1, -1), *range(ndim, array.ndim))
+
+    def _write(self, voxels: np.ndarray, path: Path) -> None:
+        like = self._itk.ReadImage(os.fspath(self.path))
+        ndim = like.GetDimension()
+        array = voxels.reshape(like.GetSize()).transpose(*range(ndim - 1, -1, -1))
+        image = self._itk.GetImageFromArray(np.ascontiguousarray(array))
+        image.CopyInformation(like)
+        for key in like.GetMetaDataKeys():
+            image.SetMetaData(key, like.GetMetaData(key))
+        self._itk.WriteImage(image, os.fspath(path), useCompression=True)
+
+
+class FlatFile(ImageFile):
+    """A picture in two dimensions, by Pillow: ``(x, y)`` or ``(x, y, channels)``; it says no position."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pil = _needed("PIL.Image", path, "pillow")
+        try:
+            with self._pil.open(path) as image:
+                self._mode, frames = image.mode, getattr(image, "n_frames", 1)
+                size, bands = image.size, len(image.getbands())
+                self._palette = image.getpalette() if image.mode == "P" else None
+        except Exception as error:  # Pillow raises much
+            raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+        if frames > 1:
+            raise ValueError(f"{path}: has {frames} pages; one is read")
+        self.shape = (*size, *([bands] if bands > 1 else []))
+        self.dtype = np.dtype({"1": bool, "I": np.int32, "F": np.float32}.get(self._mode, np.uint8))
+        if self._mode.startswith("I;16"):
+            self.dtype = np.dtype(np.uint16)
+        # Pictures are stored from the top left: to the patient's left and to posterior, as reports show slices.
+        self.affines, self.has_position = (np.diag([-1.0, -1.0, 1.0, 1.0]),), False
+
+    @property
+    def ndim(self) -> int:
+        return 2
+
+    def voxels(self) -> np.ndarray:
+        try:
+            with self._pil.open(self.path) as image:
+                array = np.asarray(image)
+        except Exception as error:
+            raise ValueError(f"{self.path}: is damaged ({type(error).__name__}: {error}); fetch it anew") from error
+        return array.swapaxes(0, 1)
+
+    def _write(self, voxels: np.ndarray, path: Path) -> None:
+        image = self._pil.fromarray(np.ascontiguousarray(voxels.reshape(self.shape[:2]).T))
+        if self._palette is not None and image.mode in ("L", "P"):
+            image.putpalette(self._palette)
+        image.save(path)
+
+
+def _needed(module: str, path: Path, package: str) -> Any:
+    found, there = optional_import(module)
+    if not there:
+        raise ValueError(f"{path}: needs the package {package}: pip install {package}, or monai-selfcleanse[itk]")
+    return found
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+
+
+def _itk_dtype(itk: Any, pixel: int) -> np.dtype:
+    """NumPy's data type of an ITK pixel type; complex for what is no real number."""
+    name = itk.GetPixelIDValueAsString(pixel).removeprefix("vector of ")
+    found = re.fullmatch(r"(\d+)-bit (unsigned integer|signed integer|float)", name)
+    if found is None:
+        return np.dtype(np.complex64)
+    kind = {"unsigned integer": "uint", "signed integer": "int", "float": "float"}[found[2]]
+    return np.dtype(f"{kind}{found[1]}")
