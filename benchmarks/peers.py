@@ -20,8 +20,8 @@ from monai.networks.nets import UNet
 from monai.utils import optional_import
 from torch import nn
 
-from monai_selfcleanse.cases.case import decollated
 from monai_selfcleanse.cases import read_label
+from monai_selfcleanse.cases.case import decollated
 from monai_selfcleanse.core.case_id import case_of, patient_of
 from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.data import split_patients

@@ -1,24 +1,45 @@
 """What ``configs/inference.json`` does besides naming MONAI's components.
 
 The config loads this file by its path. It needs MONAI alone.
+
+An image that cannot be read as it should is passed over and named, and the others are segmented. At the end the program
+names all that were passed over, and ends with exit code 1.
 """
 
 from __future__ import annotations
 
-import glob
+import gzip
+import logging
 import os
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 import torch
 from monai.data import MetaTensor
+from monai.data.image_writer import NibabelWriter
+from monai.engines import SupervisedEvaluator
 from monai.transforms import Orientation
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-__all__ = ["as_stored", "check_inputs", "find_images", "read_weights", "slices_last"]
+__all__ = [
+    "StoredShapeWriter",
+    "as_stored",
+    "check_inputs",
+    "checked",
+    "find_images",
+    "finish",
+    "or_problem",
+    "output_name",
+    "read_weights",
+    "segment_or_note",
+    "slices_last",
+]
 
 LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels")
 """Folders that hold labels."""
@@ -26,11 +47,32 @@ LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels")
 NO_IMAGES = ("_gt", "_4d")
 """Endings of names in ACDC that are no images of one moment: labels, and whole heart cycles."""
 
+NIFTI = (".nii.gz", ".nii")
+"""Endings of images; capitals do as well."""
+
+OTHER_FORMATS = (".nrrd", ".mha", ".mhd")
+"""Endings of images that are not read."""
+
+NAMED = 20
+"""How many images a message names at most."""
+
+LFS = b"version https://git-lfs"
+"""How a file begins that Git LFS has put in the place of another one."""
+
+Problems = MutableMapping[str, str]
+"""What is wrong with an image, and what to do, by its path."""
+
+logger = logging.getLogger("inference")
+
+
+# Finding images.
+
 
 def find_images(dataset_dir: str, output_dir: str) -> list[str]:
     """Find the images in a folder and in the folders below it.
 
-    Labels are left out, and so are segmentations that an earlier run has left in ``output_dir``.
+    Labels are left out, and so are hidden files and folders, ``__MACOSX``, and segmentations that an earlier run has
+    left in ``output_dir``.
 
     Args:
         dataset_dir: the folder. Where it does not exist, nothing is found.
@@ -39,19 +81,45 @@ def find_images(dataset_dir: str, output_dir: str) -> list[str]:
     Returns:
         Paths of all ``.nii`` and ``.nii.gz`` files that are left, sorted.
     """
+    return sorted(path for path in _files(dataset_dir, output_dir) if path.lower().endswith(NIFTI))
+
+
+def _files(dataset_dir: str, output_dir: str) -> Iterator[str]:
+    """All files that may be images, of any format, and links to files that are not there."""
     inputs, outputs = _folder(dataset_dir), _folder(output_dir)
-    output_is_inside = outputs != inputs and outputs.startswith(inputs)
+    skipped = outputs if outputs != inputs and outputs.startswith(inputs) else None
+    above: dict[str, set[str]] = {}  # the real paths of a folder and of those that it lies in
+    for folder, folders, names in os.walk(dataset_dir, followlinks=True):
+        real, place = _folder(folder), os.path.abspath(folder)
+        around = above.get(os.path.dirname(place), set())
+        if real in around or (skipped and real.startswith(skipped)):  # links may lead in circles
+            folders.clear()
+            continue
+        above[place] = around | {real}
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        if os.path.basename(place) in LABEL_FOLDERS:
+            continue
+        for name in names:
+            path = os.path.join(folder, name)
+            is_file = os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
+            if skipped and os.path.realpath(path).startswith(skipped):
+                continue
+            if is_file and not name.startswith(".") and not _stem(name).lower().endswith(NO_IMAGES):
+                yield path
 
-    def is_image(path: str) -> bool:
-        folder, name = os.path.split(path)
-        return (
-            name.endswith((".nii", ".nii.gz"))
-            and not name.split(".nii")[0].endswith(NO_IMAGES)
-            and os.path.basename(folder) not in LABEL_FOLDERS
-            and not (output_is_inside and os.path.realpath(path).startswith(outputs))
-        )
 
-    return sorted(filter(is_image, glob.glob(os.path.join(dataset_dir, "**", "*.nii*"), recursive=True)))
+def _stem(path: str) -> str:
+    """A path without the ending of an image."""
+    ending = next((end for end in NIFTI if path.lower().endswith(end)), "")
+    return path[: len(path) - len(ending)]
+
+
+def output_name(meta: Mapping[str, Any], _: Any = None) -> dict[str, Any]:
+    """How ``SaveImage`` names a segmentation: as its image, whose ending may have capitals."""
+    return {"subject": _stem(str(meta["filename_or_obj"])) + ".nii.gz", "idx": None}
+
+
+# An image's axes.
 
 
 def slices_last(image: MetaTensor) -> torch.Tensor:
@@ -78,14 +146,180 @@ def as_stored(image: MetaTensor) -> torch.Tensor:
     return Orientation(axcodes=nib.aff2axcodes(image.meta["original_affine"]), labels=None)(image)
 
 
+class StoredShapeWriter(NibabelWriter):
+    """Writes a segmentation with as many axes as its image's file has, those of length 1 at the end, too."""
+
+    def set_metadata(self, meta_dict: Mapping | None, resample: bool = True, **options: Any) -> None:
+        """As in MONAI, with three axes at least; then the array gets the image's shape."""
+        dim = np.asarray((meta_dict or {}).get("dim", ())).ravel().astype(int)
+        shape = dim[1 : dim[0] + 1].tolist() if len(dim) else list(np.shape(self.data_obj))
+        self.data_obj = np.reshape(np.asarray(self.data_obj), shape[:3])
+        super().set_metadata(meta_dict, resample, **options)
+        self.data_obj = np.reshape(self.data_obj, shape)
+
+
+# What can be wrong with an image.
+
+
+def checked(image: MetaTensor) -> MetaTensor:
+    """An image that has just been loaded, without further axes of length 1.
+
+    Raises:
+        ValueError: its file is damaged, or holds what is no image of one channel; the message names the file.
+    """
+    path = str(image.meta.get("filename_or_obj", ""))
+    problem = (_header_problem(path) or _stream_problem(path)) if path.lower().endswith(NIFTI) else ""
+    if problem := problem or _value_problem(image):
+        raise ValueError(f"{path}: {problem}")
+    extra = range(4, image.ndim)
+    return image.squeeze(tuple(extra)) if extra else image  # type: ignore[return-value]
+
+
+def _header_problem(path: str) -> str:
+    """What is wrong with an image, as far as its beginning tells, and what to do; or ''."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(LFS))
+    except OSError as error:
+        if os.path.islink(path) and not os.path.exists(path):
+            return (
+                "is a link to a file that is not there; fetch that (where git-annex made the link, with `datalad get`)"
+            )
+        return f"cannot be opened ({error.strerror or error})"
+    if not start:
+        return "is empty; fetch it again"
+    if start == LFS:
+        return "is a Git LFS pointer, not the image itself; fetch it with `git lfs pull`"
+    packed, ending = start.startswith(b"\x1f\x8b"), path.lower()[len(_stem(path)) :]
+    if ending and packed != (ending == ".nii.gz"):
+        kind, right = ("a packed", ".nii.gz") if packed else ("an unpacked", ".nii")
+        if packed or _is_nifti(path):
+            return f"holds {kind} file, though its name ends in {ending}; rename it so that it ends in {right}"
+        return "is no NIfTI file; take it out of the folder, or fetch it again"
+    try:
+        image = nib.load(path)
+        return _kind_problem(tuple(image.shape), image.get_data_dtype())  # type: ignore[attr-defined]
+    except Exception as error:  # nibabel raises much
+        return f"is no NIfTI file, or damaged ({type(error).__name__}); take it out of the folder, or fetch it again"
+
+
+def _is_nifti(path: str) -> bool:
+    """Whether an unpacked file has one of NIfTI's marks."""
+    with open(path, "rb") as file:
+        start = file.read(348)
+    return start[344:347] in (b"n+1", b"ni1") or start[4:7] in (b"n+2", b"ni2")
+
+
+def _kind_problem(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    """Why an image of this shape and data type is no volume of one channel, and what to do; or ''."""
+    if dtype.fields is not None:
+        return "holds colours (RGB), not one number a voxel; save one channel of it"
+    if np.issubdtype(dtype, np.complexfloating):
+        return "holds complex numbers; save their magnitude"
+    if len(shape) < 3 or max(shape[3:], default=1) > 1:
+        return f"has the shape {shape}, but three axes are wanted; split it into volumes, or take it out of the folder"
+    return "" if min(shape) > 0 else f"has the shape {shape}, which is no voxel; take it out of the folder"
+
+
+def _stream_problem(path: str) -> str:
+    """What is wrong with a packed file when it is read to its end, where its checksum is; or ''.
+
+    nibabel stops before.
+    """
+    if not path.lower().endswith(".gz"):
+        return ""
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(1 << 24):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        return f"is damaged: it cannot be unpacked to its end ({type(error).__name__}: {error}); fetch it again"
+    return ""
+
+
+def _value_problem(image: MetaTensor) -> str:
+    """What voxels, or the affine, are no numbers, and what to do; or ''."""
+    voxels, affine = image.as_tensor(), image.affine
+    found = {
+        "are NaN": int(torch.isnan(voxels).sum()),
+        "are infinite, or beyond what 32 bits can hold (3.4e38)": int(torch.isinf(voxels).sum()),
+    }
+    amiss = [f"{n} {what}" for what, n in found.items() if n]
+    if amiss:
+        return f"of {voxels.numel()} voxels, {' and '.join(amiss)}; put numbers in their place"
+    sizes = affine[:3, :3].norm(dim=0)
+    if not torch.isfinite(affine).all() or not sizes.all() or abs(torch.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
+        return "says no valid position: its affine is not finite, or cannot be inverted; correct its header"
+    return ""
+
+
+# Segmenting what can be segmented.
+
+
+def or_problem(preprocessing: Callable) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """A transform that gives an image's path and its problem, where it has one, in the place of an error.
+
+    Args:
+        preprocessing: the transform of the images.
+    """
+
+    def transform(case: Mapping[str, Any]) -> Mapping[str, Any]:
+        path = str(case["image"])
+        try:
+            problem = _header_problem(path)
+            data = {} if problem else preprocessing(case)
+            if not problem and not torch.isfinite(data["image"]).all():
+                problem = "has values too far apart for 32 bits; scale them"
+        except Exception as error:  # whatever an image does to us is its own problem, not the others'
+            logger.debug("cannot be read", exc_info=True)
+            text = _innermost(error)
+            ours = text.removeprefix(f"{path}: ") if text.startswith(f"{path}: ") else ""
+            problem = _stream_problem(path) or ours or f"cannot be read ({text}); fetch it again, or take it out"
+        return {"image": path, "problem": problem} if problem else data
+
+    return transform
+
+
+def _innermost(error: BaseException) -> str:
+    """What the first of several errors says that have raised each other, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def segment_or_note(problems: Problems) -> Callable[[SupervisedEvaluator, Mapping[str, Any]], Any]:
+    """What the evaluator does with an image: it is segmented, or its problem is noted.
+
+    Args:
+        problems: where problems go.
+    """
+
+    def iteration(evaluator: SupervisedEvaluator, batch: Any) -> Any:
+        if "problem" not in batch:
+            return evaluator._iteration(evaluator, batch)
+        for path, problem in zip(batch["image"], batch["problem"], strict=True):
+            _note(problems, path, problem)
+        return {}
+
+    return iteration
+
+
+def _note(problems: Problems, path: str, problem: str) -> None:
+    """Keep a problem, and say it, if it is new."""
+    if path not in problems:
+        problems[path] = problem
+        logger.warning(f"not segmented: {path}: {problem}")
+
+
 def check_inputs(
     ckpt_path: str | None,
     network: torch.nn.Module,
     cases: Sequence[Mapping[str, Any]],
     dataset_dir: str,
     output_dir: str,
+    problems: Problems,
 ) -> None:
-    """End the program with a line a problem, if weights or images have any.
+    """End the program with a line a problem, if weights or folders have any, or all of the images do.
 
     Args:
         ckpt_path: the file of the weights. None if none are to be loaded.
@@ -93,19 +327,59 @@ def check_inputs(
         cases: the images, each under ``image``.
         dataset_dir: the folder that they come from.
         output_dir: the folder that segmentations are to go to.
+        problems: those of single images go here, as far as the files' beginnings tell.
 
     Raises:
         SystemExit: there is a problem; the message names all of them.
     """
     images = [str(case["image"]) for case in cases]
-    problems = [
+    amiss = [
         "" if ckpt_path is None else _weights_amiss(ckpt_path, network),
-        "" if images else _no_images(dataset_dir),
+        "" if images else _no_images(dataset_dir, output_dir),
         _overwriting(images, dataset_dir, output_dir),
-        _no_volumes(images),
+        _same_output(images),
     ]
-    if any(problems):
-        sys.exit("error: " + "\n".join(filter(None, problems)))
+    found = {path: problem for path in images if (problem := _header_problem(path))}
+    if images and len(found) == len(images):
+        lines = [f"{path}: {problem}" for path, problem in list(found.items())[:NAMED]]
+        amiss.append("\n  ".join([f"none of the images ({len(images)}) can be segmented:", *lines]))
+    if any(amiss):
+        sys.exit("error: " + "\n".join(filter(None, amiss)))
+    for path, problem in found.items():
+        _note(problems, path, problem)
+
+
+def finish(cases: Sequence[Mapping[str, Any]], dataset_dir: str, output_dir: str, problems: Problems) -> None:
+    """Say what was done, and what was not.
+
+    Args:
+        cases: the images.
+        dataset_dir: the folder that they come from.
+        output_dir: the folder of the segmentations.
+        problems: of the images that were not segmented.
+
+    Raises:
+        SystemExit: some images were not segmented; the message names them.
+    """
+    passed_over = _passed_over(dataset_dir, output_dir)
+    if problems:
+        named = [f"{path} ({problem})" for path, problem in list(problems.items())[:NAMED]]
+        more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
+        head = f"error: {len(problems)} of {len(cases)} images were not segmented: "
+        sys.exit(head + ", ".join([*named, *more]) + (f"; {passed_over}" if passed_over else ""))
+    line = f"segmented {len(cases)} images, see {output_dir}"
+    logger.log(logging.WARNING if passed_over else logging.INFO, f"{line}; {passed_over}" if passed_over else line)
+
+
+def _passed_over(dataset_dir: str, output_dir: str) -> str:
+    """How many images are of formats that are not read, and what to do; or ''."""
+    count = sum(path.lower().endswith(OTHER_FORMATS) for path in _files(dataset_dir, output_dir))
+    if not count:
+        return ""
+    return f"passed over {count} files of other formats ({', '.join(OTHER_FORMATS)}); convert them to NIfTI"
+
+
+# What ends the program before any work.
 
 
 def read_weights(path: str) -> Any:
@@ -118,18 +392,37 @@ def read_weights(path: str) -> Any:
 def _weights_amiss(path: str, network: torch.nn.Module) -> str:
     """What is wrong with a file of weights, or ''."""
     weights = read_weights(path)
+    if weights is None and _begins_with(path, LFS):
+        return (
+            f"ckpt_path {path!r} is a Git LFS pointer, not the weights themselves: fetch them with `git lfs pull`, or "
+            "give others with --ckpt_path"
+        )
     if weights is None:
         return (
             f"ckpt_path {path!r} is missing, or no state dict that torch.save has written; give another one with "
             "--ckpt_path"
         )
     amiss = sorted({name for name, _ in _shapes(weights).items() ^ _shapes(network.state_dict()).items()})
-    if not amiss:
+    if amiss:
+        return (
+            f"ckpt_path {path!r} does not fit network_def: {len(amiss)} entries are missing, unknown or of another "
+            f"shape, such as {', '.join(amiss[:3])}; give the flat state dict of that network with --ckpt_path"
+        )
+    broken = sorted(name for name, value in weights.items() if not torch.isfinite(value).all())
+    if not broken:
         return ""
     return (
-        f"ckpt_path {path!r} does not fit network_def: {len(amiss)} entries are missing, unknown or of another shape, "
-        f"such as {', '.join(amiss[:3])}; give the flat state dict of that network with --ckpt_path"
+        f"ckpt_path {path!r} holds NaN or infinity in {len(broken)} entries, such as {', '.join(broken[:3])}: the "
+        "training has failed; give other weights with --ckpt_path"
     )
+
+
+def _begins_with(path: str, start: bytes) -> bool:
+    """Whether a file is there and begins with these bytes."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(start)) == start
 
 
 def _shapes(weights: Any) -> dict[str, Any]:
@@ -139,14 +432,17 @@ def _shapes(weights: Any) -> dict[str, Any]:
     return {str(name): getattr(value, "shape", None) for name, value in weights.items()}
 
 
-def _no_images(dataset_dir: str) -> str:
+def _no_images(dataset_dir: str, output_dir: str) -> str:
     """That a folder holds no image."""
-    return f"dataset_dir {dataset_dir!r} holds no image: expected .nii or .nii.gz files in it or in folders below"
+    line = f"dataset_dir {dataset_dir!r} holds no image: expected .nii or .nii.gz files in it or in folders below"
+    passed_over = _passed_over(dataset_dir, output_dir)
+    return f"{line}; {passed_over}" if passed_over else line
 
 
 def _overwriting(images: Sequence[str], dataset_dir: str, output_dir: str) -> str:
     """That segmentations would take the place of images, or ''."""
-    written = {os.path.join(_folder(output_dir), os.path.relpath(path, dataset_dir)) for path in images}
+    relative = [os.path.relpath(path, dataset_dir) for path in images]
+    written = {os.path.join(_folder(output_dir), name) for path in relative for name in (path, _stem(path) + ".nii.gz")}
     if written.isdisjoint(map(os.path.realpath, images)):
         return ""
     return (
@@ -155,21 +451,16 @@ def _overwriting(images: Sequence[str], dataset_dir: str, output_dir: str) -> st
     )
 
 
-def _no_volumes(images: Sequence[str]) -> str:
-    """Which files are no volumes, or ''. The first 20 are named."""
-    shapes = {path: _shape(path) for path in images}
-    amiss = [f"{path}: {shape or 'no NIfTI file'}" for path, shape in shapes.items() if len(shape or ()) != 3]
-    if not amiss:
+def _same_output(images: Sequence[str]) -> str:
+    """Which images would have their segmentations in one file, or ''. The first 20 pairs are named."""
+    outputs = defaultdict(list)
+    for path in images:
+        outputs[_stem(path)].append(path)
+    twice = [" and ".join(paths) for paths in outputs.values() if len(paths) > 1]
+    if not twice:
         return ""
-    head = f"{len(amiss)} images are no 3-D NIfTI volumes; take them out of dataset_dir, or split them:"
-    return "\n  ".join([head, *amiss[:20]])
-
-
-def _shape(path: str) -> tuple[int, ...] | None:
-    """An image's shape. None for a file that is no image."""
-    if any(kind.path_maybe_image(path)[0] for kind in nib.all_image_classes):
-        return tuple(nib.load(path).shape)  # type: ignore[attr-defined]
-    return None
+    head = "images that differ in their endings alone would be segmented into one file; rename one, or take it out:"
+    return "\n  ".join([head, *twice[:NAMED]])
 
 
 def _folder(path: str) -> str:

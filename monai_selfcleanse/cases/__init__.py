@@ -1,6 +1,8 @@
 """One case on disk: its dictionary, its files, what looks saw of it, and what a training takes it for."""
 
-from .case import check_unique_cases, decollated, label_file_of
+from .case import check_unique_cases, decollated, label_file_of, with_values
+from .grid import turn_onto
+from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, read_label, save_index_map
 from .look import score_case
 from .store import CaseStore, SeenCase, StoreLike
@@ -10,13 +12,17 @@ __all__ = [
     "CaseStore",
     "CaseView",
     "GivenLabel",
+    "ImageFile",
     "SeenCase",
     "StoreLike",
     "check_unique_cases",
     "decollated",
     "label_file_of",
+    "open_image",
     "read_label",
     "save_index_map",
     "score_case",
+    "turn_onto",
     "view_case",
+    "with_values",
 ]

@@ -5,7 +5,8 @@ Image and label, label and prediction, the channels of an image: all of them are
 1. Of the same shape, and no corner is off by more than a tenth of a voxel: one grid.
 2. Of the same shape, and one of the two says no position: it is taken as it lies.
 3. Axes in another order or direction, and one grid when they are turned: turned.
-4. Anything else: two grids, an error that says by how much they are off.
+4. Of the same shape, and hardly off for their size (:data:`ROUNDING`): taken as it lies, and said.
+5. Anything else: two grids, an error that says by how much they are off.
 
 A file that holds two positions (:attr:`monai_selfcleanse.cases.image_file.ImageFile.affines`) lies at either.
 """
@@ -30,6 +31,7 @@ Notes = dict[str, str]
 NOTE_KINDS = {
     "headers": "have headers whose positions disagree",
     "position": "say no position, and are taken as they lie",
+    "rounding": "have files whose positions differ a little, and are taken as they lie",
     "probabilities": "have class probabilities that cannot be used, and are judged by their segmentations",
 }
 """What is said of the cases with a note of each kind."""
@@ -38,6 +40,11 @@ logger = logging.getLogger(__name__)
 
 TOLERANCE = 0.1
 """How far a corner of a volume may be off, in voxels along any axis."""
+
+
+ROUNDING = 0.002
+"""Share of a volume's extent by which a corner may be off beyond that, where tools have made an oblique grid's axes
+perpendicular (ITK does). The voxels are taken as they lie, and the distance is said."""
 
 
 def offset(affine: np.ndarray, target: np.ndarray, shape: Sequence[int]) -> float:
@@ -63,15 +70,17 @@ class Turn:
     Attributes:
         orientation: nibabel's, ``(3, 2)``; None for not at all.
         note: what was taken for granted, to be said; empty where nothing was.
+        kind: of the note, one of :data:`NOTE_KINDS`.
     """
 
     orientation: np.ndarray | None = None
     note: str = ""
+    kind: str = "position"
 
     @property
     def notes(self) -> Notes:
         """The note under its kind."""
-        return {"position": self.note} if self.note else {}
+        return {self.kind: self.note} if self.note else {}
 
     def __call__(self, array: np.ndarray, ndim: int) -> np.ndarray:
         """Turn the first ``ndim`` axes of an array."""
@@ -100,9 +109,13 @@ def turn_onto(file: ImageFile, target: ImageFile, ndim: int) -> Turn:
         for affine, onto in pairs:
             if (orientation := _orientation(affine, shape, onto, wanted)) is not None:
                 return Turn(orientation)
+    off = min(offset(*pair, shape) for pair in pairs) if shape == wanted else np.inf
+    if off <= TOLERANCE + ROUNDING * max(shape):
+        distance = off * float(target.spacing().max())
+        note = f"{file.path}: lies up to {distance:.2g} mm from {target.path}"
+        return Turn(note=note, kind="rounding")
     if shape != wanted:
         raise ValueError(f"{file.path}: has shape {_words(shape)}, {target.path} {_words(wanted)}")
-    off = min(offset(*pair, shape) for pair in pairs)
     raise ValueError(
         f"{file.path}: lies elsewhere than {target.path}, a corner is off by {off:.3g} voxels; if the voxels belong "
         "together, give both files the same position, else draw or predict on the image's own grid"

@@ -14,7 +14,7 @@ PNG, TIFF, BMP (2-D)   ``.png``, ``.tif``, ``.tiff``, ``.bmp``           Pillow 
 **Position.** A NIfTI file holds up to two positions, qform and sform, and the voxel size. Where these disagree, MONAI's
 rule decides (``monai.data.utils.correct_nifti_header_if_necessary``): the form goes first whose voxel size is that of
 the header. Two forms that differ by more than scale say two things about left and right, or up and down: such a file is
-refused. A file may say no position at all: both codes are 0, or its affine is the identity.
+refused. A file may say no position at all: both codes are 0, or all that it says is the identity.
 """
 
 from __future__ import annotations
@@ -196,8 +196,7 @@ class NiftiFile(ImageFile):
             return np.asanyarray(file.dataobj)
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise ValueError(
-                f"{self.path}: is damaged, for it cannot be read to its end ({type(error).__name__}: {error}): fetch it "
-                "anew"
+                f"{self.path}: is damaged, and cannot be read whole ({type(error).__name__}: {error}): fetch it anew"
             ) from error
 
     def _write(self, voxels: np.ndarray, path: Path) -> None:
@@ -232,7 +231,7 @@ def _positions(path: Path, file: nib.Nifti1Image) -> tuple[tuple[np.ndarray, ...
         raise ValueError(f"{path}: its header says no valid position ({type(error).__name__})") from error
     _check_affine(path, affine)
     others = [form for form in forms if np.isfinite(form).all() and not np.allclose(form, affine, atol=0, rtol=1e-6)]
-    has_position = bool(forms) and not np.allclose(affine, np.eye(4), atol=1e-6)
+    has_position = not all(np.allclose(form, np.eye(4), atol=1e-6) for form in forms)
     disagreement = ""
     if len(forms) == 2 and (angle := _angle(*forms)) > _MAX_ANGLE:
         raise ValueError(

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.transforms import Activationsd, Invertd, Lambdad, LoadImage, SpatialResample
+from monai.transforms import Activationsd, Invertd, Lambdad
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
@@ -31,9 +30,11 @@ from monailabel.transform.post import Restored
 from monailabel.utils.others.class_utils import module_from_file
 from monailabel.utils.others.generic import file_ext
 
+from ..cases.label_file import read_label, save_index_map
 from ..core.cleansing import cleanse_label
-from ..core.index_map import index_map
-from .review import KEY, TAG, judge_labels, review_queue
+from .review import KEY, TAG, review_queue, score_labels
+from .segments import segment_numbers
+from .submitted import read_submitted
 
 __all__ = ["GivenLabelTask", "LabelCleanserTask", "LabelNoiseScoring", "NoisiestLabelFirst", "SelfCleanseApp"]
 
@@ -87,6 +88,7 @@ class LabelCleanserTask(BundleInferTask):
         label = probabilities.argmax(0)
         if data.get("label"):
             given, _ = _read_label(data["label"], data)
+            given = segment_numbers(data.get("label_info"), self.structures).renumber(given)
             label, _ = cleanse_label(given, label, probabilities.max(0), data.get("suspected", ()))
         data[self.output_label_key] = label.astype(np.uint8)
         return super().writer(data, extension, dtype)
@@ -98,16 +100,15 @@ def _probabilities(data: Mapping[str, Any]) -> np.ndarray:
 
 def _read_label(path: str, data: Mapping[str, Any]) -> tuple[np.ndarray, Sequence[float]]:
     """A label's index map on its image's grid, and the voxel size; ``data``: the image's, after inference."""
-    label = LoadImage(image_only=True, ensure_channel_first=True)(path)
-    shape, affine = data["pred"].shape[1:], torch.as_tensor(data["image"].meta["original_affine"])
-    if label.shape[1:] != shape or not torch.allclose(label.affine, affine.to(label.affine), atol=1e-3):
-        label = SpatialResample(mode="nearest", padding_mode="zeros")(label, affine, shape)
-    assert isinstance(label, MetaTensor)
-    return index_map(label, f"label {path}"), label.pixdim.tolist()
+    meta = data["image"].meta
+    affine = torch.as_tensor(meta["original_affine"]).cpu().numpy()
+    return read_submitted(path, meta["filename_or_obj"], affine, data["pred"].shape[1:])
 
 
 class GivenLabelTask(InferTask):
     """The submitted label as it is, so that a reviewer can look at it, and confirm it by submitting it again.
+
+    Where 3D Slicer has numbered its segments otherwise, they get the network's numbers.
 
     Args:
         labels: names of the structures, and their values.
@@ -129,13 +130,18 @@ class GivenLabelTask(InferTask):
             )
         handle, copy = tempfile.mkstemp(suffix=file_ext(request["label"]))
         os.close(handle)
-        shutil.copyfile(request["label"], copy)
+        numbers = segment_numbers(request.get("label_info"), {k: name for name, k in self.labels.items()})
+        if numbers.changes:
+            given = read_label(request["label"])
+            save_index_map(numbers.renumber(given.index), given, copy)
+        else:
+            shutil.copyfile(request["label"], copy)
         return copy, {"label_names": self.labels}
 
 
 class LabelNoiseScoring(ScoringMethod):
     """Judge every submitted label by the bundle's network
-    (:func:`monai_selfcleanse.monai_label.review.judge_labels`)."""
+    (:func:`monai_selfcleanse.monai_label.review.score_labels`)."""
 
     def __init__(self, task: LabelCleanserTask) -> None:
         super().__init__("Evidence against each submitted label, by the bundle's network")
@@ -145,7 +151,7 @@ class LabelNoiseScoring(ScoringMethod):
         """Bring the evidence up to date, and say what is in doubt."""
         _check_network(self.task)
         model = os.stat(self.task.get_path()).st_mtime
-        done = judge_labels(datastore, self.task.predict, self.task.structures, model)
+        done = score_labels(datastore, self.task.predict, self.task.structures, model)
         queue = review_queue(datastore, self.task.structures)
         logger.info(f"{KEY}: {', '.join(f'{len(ids)} {what}' for what, ids in done.items())}; {queue.summary()}")
         return {
@@ -227,11 +233,13 @@ class SelfCleanseApp(MonaiBundleApp, MONAILabelApp):
         image, task = request.get("image"), self._infers.get(request.get("model"))
         if isinstance(task, (LabelCleanserTask, GivenLabelTask)):
             # Ours replace what a request may say: one that names a file must not be answered with what that holds.
-            request = {**request, "label": None, "suspected": []}
+            request = {**request, "label": None, "label_info": [], "suspected": []}
             if isinstance(image, str):
                 store = datastore or self.datastore()
                 label = store.get_label_by_image_id(image, TAG)
                 doubts = review_queue(store, self.cleanser.structures).waiting.get(image, ())
-                request["label"] = store.get_label_uri(label, TAG) if label else None
+                if label:
+                    request["label"] = store.get_label_uri(label, TAG)
+                    request["label_info"] = store.get_label_info(label, TAG).get("label_info", [])
                 request["suspected"] = [d.structure for d in doubts]
         return super().infer(request, datastore)

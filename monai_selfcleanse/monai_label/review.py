@@ -2,10 +2,12 @@
 
 Knows the datastore by its methods alone, so that nothing here needs MONAI Label.
 
-What is kept, both under the key ``label_noise``: in a label's info its evidence (:func:`judge_labels`), and in its
+What is kept, both under the key ``label_noise``: in a label's info its evidence (:func:`score_labels`), and in its
 image's info that a label of it has been judged. MONAI Label starts a submitted label with an info of its own: a label
 without evidence whose image was judged before has been submitted since then, corrected or as it was, and with that
 reviewed.
+
+A label's segments may be numbered otherwise than the network's structures; :mod:`.segments` puts that right.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ import numpy as np
 
 from ..core.evidence import EVIDENCE_VERSION, reason_for, structure_evidence, surprise
 from ..core.mixture import VERDICTS, FilterDecision, Verdict, filter_labels
+from .segments import SegmentNumbers, segment_numbers
 
-__all__ = ["KEY", "TAG", "Datastore", "Doubt", "Predict", "ReviewQueue", "judge_labels", "review_queue"]
+__all__ = ["KEY", "TAG", "Datastore", "Doubt", "Predict", "ReviewQueue", "score_labels", "review_queue"]
 
 KEY = "label_noise"
 """Key of what is kept in the infos of labels and images; name of the scoring method."""
@@ -59,14 +62,14 @@ class Datastore(Protocol):
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None: ...
 
 
-def judge_labels(
+def score_labels(
     datastore: Datastore, predict: Predict, structures: Mapping[int, str], model: float
 ) -> dict[str, list[str]]:
     """Bring the evidence about every label up to date.
 
     A label's evidence is computed where there is none yet, or where the network or the label's file has changed since.
     It is kept case by case, so that a scoring that is broken off has not worked in vain. A case that cannot be judged
-    is logged and left out.
+    is logged and left out. So is a segment whose name is no structure's; its number decides.
 
     Args:
         datastore: where images and labels are, and where the evidence goes.
@@ -85,12 +88,17 @@ def judge_labels(
             checksum = hashlib.sha256(Path(path).read_bytes()).hexdigest()
             info = deepcopy(datastore.get_label_info(label, TAG))
             record = info.get(KEY)
+            numbers = segment_numbers(info.get("label_info"), structures)
             same = {"model": model, "checksum": checksum, "evidence_version": EVIDENCE_VERSION}
+            if numbers.changes:
+                same["renumbered"] = [list(change) for change in numbers.changes.items()]
             if record and same.items() <= record.items():
                 done["unchanged"].append(image)
                 continue
             reviewed = is_reviewed(datastore, image, label) and not (record and record["checksum"] != checksum)
             given, probabilities, spacing = predict(datastore.get_image_uri(image), path)
+            _say_numbers(image, numbers, given)
+            given = numbers.renumber(given)
             evidence = structure_evidence(given, probabilities, tuple(structures), spacing)
         except Exception as error:  # whatever a file does to us is this case's problem, not the others'
             logger.error(f"{KEY}: cannot judge the label of {image!r} ({type(error).__name__}: {error})")
@@ -111,6 +119,15 @@ def judge_labels(
             datastore.update_image_info(image, {KEY: {"judged": True}})
         done["judged"].append(image)
     return done
+
+
+def _say_numbers(image: str, numbers: SegmentNumbers, given: np.ndarray) -> None:
+    """Log which segments of an image's label are renumbered, and which cannot be matched."""
+    if numbers.changes:
+        changes = [f"{numbers.structures[k]} from {number} to {k}" for number, k in numbers.changes.items()]
+        logger.info(f"{KEY}: {image}: renumbered as label_info names the segments: {', '.join(changes)}")
+    for mismatch in numbers.mismatches(given):
+        logger.warning(f"{KEY}: {image}: {mismatch}")
 
 
 def is_reviewed(datastore: Datastore, image: str, label: str) -> bool:

@@ -33,7 +33,7 @@ from monai.bundle import ConfigParser
         ({"spacing": 1.5}, "spacing must be three numbers, one an axis, got 1.5"),
         ({"patch_size": [64, 64]}, r"patch_size must be three numbers, one an axis, got \[64, 64\]"),
         ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
-        ({"structures": {"205": "left atrium", "500": "left ventricle"}}, "label values up to 255, got 500: renumber"),
+        ({"structures": {str(k): f"s{k}" for k in range(1, 300)}}, "structures must be 255 at most, got 299"),
         ({"structures": {"RV": 1}}, "structures must be label values from 1 on and their names"),
         ({"self_cleanse": "no"}, "self_cleanse must be True or False"),
         ({"partial_labels": 1}, "partial_labels must be True or False"),

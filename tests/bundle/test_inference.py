@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from bundles import BUNDLE, TINY, infer, parser_of, same
-from helpers import read_nifti
+from helpers import read_nifti, write_nifti
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.transforms import Transform
 from scipy.spatial.transform import Rotation
@@ -197,3 +198,108 @@ def test_an_image_leaves_no_trace_in_the_transforms_that_all_requests_share(
         preprocessing({"image": str(tmp_path / f"{name}.nii.gz")})
         seen.append(settings(preprocessing))
     assert seen[1] == seen[2] == seen[0]
+
+
+# Every file that people have: segmented, or named.
+
+
+def spoil(array: np.ndarray, value: float) -> np.ndarray:
+    spoilt = array.astype(np.float64)
+    spoilt[:3, 0, 0] = value
+    return spoilt
+
+
+def colours(array: np.ndarray) -> np.ndarray:
+    rgb = np.zeros(array.shape, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    rgb["G"] = array % 256
+    return rgb
+
+
+BAD_VOXELS: dict[str, Any] = {
+    "nan": lambda x: spoil(x, np.nan),
+    "inf": lambda x: spoil(x, np.inf),
+    "beyond": lambda x: spoil(x, 1e300),
+    "complex": lambda x: x.astype(np.complex64),
+    "colours": colours,
+    "series": lambda x: np.stack([x, x], -1),
+    "slice": lambda x: x[:, :, 0],
+}
+BAD_BYTES: dict[str, Any] = {
+    "empty.nii.gz": lambda whole: b"",
+    "pointer.nii.gz": lambda whole: b"version https://git-lfs.github.com/spec/v1\n",
+    "photo.nii": lambda whole: b"\x89PNG\r\n\x1a\n" * 100,
+    "packed.nii": lambda whole: whole,
+    "unpacked.nii.gz": gzip.decompress,
+    "checksum.nii.gz": lambda whole: whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:],
+    "early.nii.gz": lambda whole: whole[: len(whole) // 2],
+}
+
+
+def test_images_with_problems_are_named_at_the_end_and_the_others_segmented(
+    bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    voxels = np.asarray(frame.dataobj)[:60, :60, 2:4]
+    whole = write_nifti(tmp_path / "in" / "a_good.nii.gz", voxels).read_bytes()
+    write_nifti(tmp_path / "in" / "z_good.nii", voxels)
+    for name, change in BAD_VOXELS.items():
+        write_nifti(tmp_path / "in" / f"{name}.nii.gz", change(voxels))
+    for name, change in BAD_BYTES.items():
+        (tmp_path / "in" / name).write_bytes(change(whole))
+    (tmp_path / "in" / "other.nrrd").touch()
+    with pytest.raises(SystemExit) as caught:
+        infer(bundle, tmp_path / "in", tmp_path / "out")
+    (message,) = str(caught.value).splitlines()
+    bad = [f"{name}.nii.gz" for name in BAD_VOXELS] + list(BAD_BYTES)
+    assert message.startswith(f"error: {len(bad)} of {len(bad) + 2} images were not segmented: ")
+    for name in bad:
+        assert f"{tmp_path}/in/{name} (" in message
+    assert "good" not in message
+    assert message.endswith("passed over 1 files of other formats (.nrrd, .mha, .mhd); convert them to NIfTI")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a_good.nii.gz", "z_good.nii.gz"]
+    np.testing.assert_array_equal(*(read_nifti(p) for p in (tmp_path / "out").iterdir()))
+
+
+@pytest.mark.parametrize("more", [(), (1,), (1, 1)])
+@pytest.mark.parametrize(("slices", "name"), [(2, "a.nii.gz"), (1, "A.NII.GZ"), (2, "a.b.NII")])
+def test_a_segmentation_has_its_images_axes_and_name(
+    slices: int, name: str, more: tuple[int, ...], bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    voxels = np.asarray(frame.dataobj)[:, :, 2 : 2 + slices]
+    lower = write_nifti(tmp_path / "in" / "st[1]udy" / name.lower(), voxels.reshape(*voxels.shape, *more), frame.affine)
+    lower.rename(lower.with_name(name))
+    infer(bundle, tmp_path / "in", tmp_path / "out")
+    (written,) = (tmp_path / "out").rglob("*.*")
+    assert written == tmp_path / "out" / "st[1]udy" / f"{name[: name.lower().index('.nii')]}.nii.gz"
+    assert nib.load(written).shape == (*voxels.shape, *more)
+    assert read_nifti(written).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("structures", "dtype"),
+    [
+        ({"1": "rv", "2": "myo", "3": "lv"}, np.uint8),
+        ({"4": "lv", "1": "rv", "2": "myo"}, np.uint8),
+        ({"85": "rv", "170": "myo", "255": "lv"}, np.uint8),
+        ({"10": "lv", "9": "myo", "8": "rv"}, np.uint8),
+        ({"100": "rv", "205": "myo", "500": "lv"}, np.uint16),
+    ],
+)
+def test_segmentations_have_the_structures_own_values(
+    structures: dict[str, str], dtype: Any, bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    write_nifti(tmp_path / "in" / "a.nii.gz", np.asarray(frame.dataobj), frame.affine)
+    for name, of in (("plain", {}), ("own", {"structures": structures})):
+        infer(bundle, tmp_path / "in", tmp_path / name, **of)
+    plain, own = (read_nifti(tmp_path / name / "a.nii.gz") for name in ("plain", "own"))
+    assert len(np.unique(plain)) > 2
+    values = np.array([0, *sorted(map(int, structures))])
+    np.testing.assert_array_equal(own, values[plain])
+    assert own.dtype == dtype
+
+
+@pytest.mark.parametrize("structures", [{"255": "heart"}, {255: "heart"}, {"1": "a", "2": "b", "4": "c"}])
+def test_a_network_has_a_class_for_each_structure_and_the_background(structures: dict[Any, str]) -> None:
+    for config in ("train.json", "inference.json"):
+        parser = parser_of(BUNDLE, config)
+        parser["structures"] = structures
+        assert parser.get_parsed_content("num_classes") == len(structures) + 1

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import logging
+import os
+import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +20,12 @@ from helpers import write_nifti
 from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import MetaTensor
+from monai.transforms import LoadImage
 
 SCRIPTS: dict[str, Any] = runpy.run_path(str(BUNDLE / "scripts" / "inference.py"))
 find_images, slices_last, as_stored = (SCRIPTS[name] for name in ("find_images", "slices_last", "as_stored"))
-check_inputs, read_weights = SCRIPTS["check_inputs"], SCRIPTS["read_weights"]
+check_inputs, finish, read_weights = (SCRIPTS[name] for name in ("check_inputs", "finish", "read_weights"))
+checked, or_problem, output_name = (SCRIPTS[name] for name in ("checked", "or_problem", "output_name"))
 
 VOXELS = np.zeros((4, 4, 2), dtype=np.int16)
 
@@ -55,6 +62,48 @@ def test_segmentations_of_an_earlier_run_are_no_images_where_their_folder_lies_i
 
 def test_a_folder_that_is_not_there_holds_none(tmp_path: Path) -> None:
     assert find_images(str(tmp_path / "no"), str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", "NII.GZ", "Nii.gz", "nii", "NII", "Nii"])
+def test_endings_may_have_capitals(ending: str, tmp_path: Path) -> None:
+    touch(tmp_path, f"a.{ending}", f"b_gt.{ending}", f"c_GT.{ending}", f"d_4D.{ending}")
+    assert found(tmp_path, tmp_path / "out") == [f"a.{ending}"]
+    assert output_name({"filename_or_obj": f"in.nii/a.b.{ending}"}) == {"subject": "in.nii/a.b.nii.gz", "idx": None}
+
+
+@pytest.mark.parametrize("name", ["._a.nii.gz", ".hidden/a.nii", "__MACOSX/a.nii.gz", "sub/__MACOSX/p/._a.nii"])
+def test_hidden_files_and_what_a_mac_adds_to_archives_are_no_images(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, name, "a.nii")
+    assert found(tmp_path, tmp_path / "out") == ["a.nii"]
+
+
+def test_a_hidden_folder_that_is_asked_for_is_looked_into(tmp_path: Path) -> None:
+    touch(tmp_path, ".cache/a.nii")
+    assert found(tmp_path / ".cache", tmp_path / "out") == ["a.nii"]
+
+
+@pytest.mark.parametrize("name", ["st[1]udy", "a*b", "what?", "[!a]", "a.nii.gz"])
+def test_folders_may_have_any_names(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, f"{name}/sub/a.nii")
+    assert found(tmp_path / name, tmp_path / "out") == ["sub/a.nii"]
+    assert found(tmp_path, tmp_path / "out") == [f"{name}/sub/a.nii"]
+
+
+def test_what_is_no_regular_file_is_passed_over_and_a_link_to_nowhere_is_not(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii")
+    os.mkfifo(tmp_path / "pipe.nii")
+    (tmp_path / "link.nii").symlink_to("a.nii")
+    (tmp_path / "nowhere.nii").symlink_to(".git/annex/objects/a.nii")
+    assert found(tmp_path, tmp_path / "out") == ["a.nii", "link.nii", "nowhere.nii"]
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    touch(tmp_path, "in/one/a.nii", "elsewhere/b.nii")
+    (tmp_path / "in" / "one" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "two").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "three").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "in")
+    assert found(tmp_path / "in", tmp_path / "out") == ["one/a.nii", "three/b.nii", "two/b.nii"]
 
 
 # Orientation.
@@ -100,49 +149,69 @@ def cases(tmp_path: Path) -> list[dict[str, str]]:
     return [{"image": str(write_nifti(tmp_path / "in" / f"{name}.nii.gz", VOXELS))} for name in "ab"]
 
 
+def check(folder: Path, cases: list[dict[str, str]], ckpt_path: Path | None = None, output: str = "out") -> dict:
+    """Run :func:`check_inputs` on images in ``folder/in``, and return the images' problems."""
+    problems: dict[str, str] = {}
+    weights = None if ckpt_path is None else str(ckpt_path)
+    check_inputs(weights, torch.nn.Linear(2, 3), cases, str(folder / "in"), str(folder / output), problems)
+    return problems
+
+
 def test_good_inputs_pass(network: torch.nn.Module, cases: list[dict[str, str]], tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "model.pt")
-    check_inputs(str(tmp_path / "model.pt"), network, cases, str(tmp_path / "in"), str(tmp_path / "out"))
-    check_inputs(None, network, cases, str(tmp_path / "in"), str(tmp_path / "out"))
+    assert check(tmp_path, cases, tmp_path / "model.pt") == {}
+    assert check(tmp_path, cases) == {}
 
 
-def test_all_problems_are_named_at_once(network: torch.nn.Module, tmp_path: Path) -> None:
+def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.nrrd", "in/sub/b.MHA", "in/._c.mha")
     with pytest.raises(SystemExit) as caught:
-        check_inputs(str(tmp_path / "model.pt"), network, [], str(tmp_path / "in"), str(tmp_path / "out"))
+        check(tmp_path, [], tmp_path / "model.pt")
     assert str(caught.value).splitlines() == [
         f"error: ckpt_path '{tmp_path}/model.pt' is missing, or no state dict that torch.save has written; give "
         "another one with --ckpt_path",
-        f"dataset_dir '{tmp_path}/in' holds no image: expected .nii or .nii.gz files in it or in folders below",
+        f"dataset_dir '{tmp_path}/in' holds no image: expected .nii or .nii.gz files in it or in folders below; passed "
+        "over 2 files of other formats (.nrrd, .mha, .mhd); convert them to NIfTI",
     ]
 
 
-def test_entries_of_weights_that_do_not_fit_are_counted_and_named(
-    network: torch.nn.Module, cases: list[dict[str, str]], tmp_path: Path
-) -> None:
+def test_entries_of_weights_that_do_not_fit_are_counted_and_named(cases: list[dict[str, str]], tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3, 3), "other": torch.zeros(1)}, tmp_path / "model.pt")
     with pytest.raises(SystemExit, match="3 entries are missing, unknown or of another shape, such as bias, other, w"):
-        check_inputs(str(tmp_path / "model.pt"), network, cases, str(tmp_path / "in"), str(tmp_path / "out"))
+        check(tmp_path, cases, tmp_path / "model.pt")
 
 
-def test_segmentations_in_the_images_own_place_are_refused(
-    network: torch.nn.Module, cases: list[dict[str, str]], tmp_path: Path
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(
+    value: float, network: torch.nn.Module, cases: list[dict[str, str]], tmp_path: Path
 ) -> None:
+    weights = network.state_dict()
+    weights["bias"][1] = value
+    torch.save(weights, tmp_path / "model.pt")
+    with pytest.raises(SystemExit, match=r"model.pt' holds NaN or infinity in 1 entries, such as bias: .* --ckpt_path"):
+        check(tmp_path, cases, tmp_path / "model.pt")
+
+
+def test_segmentations_in_the_images_own_place_are_refused(cases: list[dict[str, str]], tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "in")
     for output in ("in", "link"):
         with pytest.raises(SystemExit, match="would have images of dataset_dir overwritten"):
-            check_inputs(None, network, cases, str(tmp_path / "in"), str(tmp_path / output))
+            check(tmp_path, cases, output=output)
 
 
-def test_files_that_are_no_volumes_are_named_with_their_shape(network: torch.nn.Module, tmp_path: Path) -> None:
-    flat = write_nifti(tmp_path / "flat.nii.gz", VOXELS[:, :, 0])
-    text = tmp_path / "text.nii"
-    text.write_text("no image")
-    cases = [{"image": str(path)} for path in (flat, text, write_nifti(tmp_path / "good.nii.gz", VOXELS))]
-    with pytest.raises(SystemExit) as caught:
-        check_inputs(None, network, cases, str(tmp_path), str(tmp_path / "out"))
-    head, *lines = str(caught.value).splitlines()
-    assert head.startswith("error: 2 images are no 3-D NIfTI volumes")
-    assert lines == [f"  {flat}: (4, 4)", f"  {text}: no NIfTI file"]
+@pytest.mark.parametrize("other", ["a.nii", "a.NII", "a.NII.GZ"])
+def test_two_images_whose_segmentations_would_have_one_name_are_refused(
+    other: str, cases: list[dict[str, str]], tmp_path: Path
+) -> None:
+    cases.append({"image": str(tmp_path / "in" / other)})
+    with pytest.raises(SystemExit, match=rf"(?s)into one file; rename one.*in/a\.nii\.gz and .*in/{other}$"):
+        check(tmp_path, cases)
+
+
+def test_images_are_read_as_nibabel_reads_them(tmp_path: Path) -> None:
+    """The check does not depend on a file's ending alone: nibabel reads Analyze pairs, too."""
+    nib.save(nib.Nifti1Pair(VOXELS, np.eye(4)), tmp_path / "pair.img")
+    assert check(tmp_path, [{"image": str(tmp_path / "pair.img")}]) == {}
 
 
 def test_only_tensors_are_read_from_weights(network: torch.nn.Module, tmp_path: Path) -> None:
@@ -154,7 +223,146 @@ def test_only_tensors_are_read_from_weights(network: torch.nn.Module, tmp_path: 
     assert read_weights(str(path)).keys() == network.state_dict().keys()
 
 
-def test_images_are_read_as_nibabel_reads_them(tmp_path: Path) -> None:
-    """The check does not depend on a file's ending alone: nibabel reads Analyze pairs, too."""
-    nib.save(nib.Nifti1Pair(VOXELS, np.eye(4)), tmp_path / "pair.img")
-    check_inputs(None, torch.nn.Identity(), [{"image": str(tmp_path / "pair.img")}], str(tmp_path), str(tmp_path / "o"))
+# Images that cannot be segmented.
+
+
+def packed(path: Path) -> bytes:
+    return write_nifti(
+        path.with_name("whole.nii.gz"), np.arange(4096, dtype=np.float64).reshape(16, 16, 16)
+    ).read_bytes()
+
+
+def damaged(path: Path) -> bytes:
+    """Packed whole, but with another checksum at its end."""
+    whole = packed(path)
+    return whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:]
+
+
+COLOURS = np.zeros((4, 4, 2), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+CONTENT: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
+    "empty": ("a.nii.gz", lambda _: b"", "is empty; fetch it again"),
+    "pointer": ("a.nii", lambda _: b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer.*git lfs pull"),
+    "text": ("a.nii", lambda _: b"no image", r"is no NIfTI file.*\(ImageFileError\)"),
+    "packed text": ("a.nii.gz", lambda _: gzip.compress(b"no image"), "is no NIfTI file"),
+    "text in the place of a packed file": ("a.nii.gz", lambda _: b"<html>", "is no NIfTI file"),
+    "packed": ("a.nii", packed, r"holds a packed file, .* ends in \.nii; rename it .* in \.nii\.gz"),
+    "unpacked": ("a.NII.GZ", lambda p: gzip.decompress(packed(p)), r"an unpacked file, .* in \.nii\.gz; .* in \.nii$"),
+}
+VOXELS_OF: dict[str, tuple[np.ndarray, str]] = {
+    "slice": (VOXELS[:, :, 0], r"has the shape \(4, 4\), but three axes are wanted"),
+    "series": (np.stack([VOXELS, VOXELS], -1), r"has the shape \(4, 4, 2, 2\), but three axes"),
+    "colours": (COLOURS, r"holds colours \(RGB\)"),
+    "complex": (VOXELS + np.complex64(1j), "holds complex numbers; save their magnitude"),
+}
+
+
+@pytest.mark.parametrize("kind", [*CONTENT, *VOXELS_OF])
+def test_problems_that_a_files_beginning_tells_are_named_before_any_work(
+    kind: str, cases: list[dict[str, str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if kind in CONTENT:
+        name, content, match = CONTENT[kind]
+        path = tmp_path / "in" / f"bad-{name}"
+        path.write_bytes(content(tmp_path / "whole"))
+    else:
+        voxels, match = VOXELS_OF[kind]
+        path = write_nifti(tmp_path / "in" / "bad.nii.gz", voxels)
+    problems = check(tmp_path, [*cases, {"image": str(path)}])
+    assert list(problems) == [str(path)]
+    assert re.search(match, problems[str(path)])
+    assert f"not segmented: {path}: {problems[str(path)]}" in caplog.text
+    with pytest.raises(SystemExit, match=r"(?s)error: none of the images \(1\) can be segmented:.*bad"):
+        check(tmp_path, [{"image": str(path)}])
+
+
+def test_a_link_to_nowhere_is_named(cases: list[dict[str, str]], tmp_path: Path) -> None:
+    (tmp_path / "in" / "link.nii.gz").symlink_to(".git/annex/objects/a.nii.gz")
+    problems = check(tmp_path, [*cases, {"image": str(tmp_path / "in" / "link.nii.gz")}])
+    assert "a link to a file that is not there" in problems[str(tmp_path / "in" / "link.nii.gz")]
+
+
+def spoilt(value: float) -> np.ndarray:
+    voxels = np.zeros((4, 4, 2))
+    voxels[:3, 0, 0] = value
+    return voxels
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (np.nan, "of 32 voxels, 3 are NaN; put numbers in their place"),
+        (np.inf, "of 32 voxels, 3 are infinite, or beyond what 32 bits can hold"),
+        (-np.inf, "of 32 voxels, 3 are infinite, or beyond what 32 bits can hold"),
+        (1e300, "of 32 voxels, 3 are infinite, or beyond what 32 bits can hold"),
+    ],
+)
+def test_voxels_that_are_no_numbers_are_named(value: float, match: str, tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", spoilt(value))
+    with pytest.raises(ValueError, match=match):
+        checked(LoadImage(ensure_channel_first=True)(path))
+    assert problem_of(path).startswith(match)
+
+
+def problem_of(path: Path) -> str:
+    def preprocessing(case: dict[str, Any]) -> dict[str, Any]:
+        return {"image": checked(LoadImage(ensure_channel_first=True)(case["image"]))}
+
+    return or_problem(preprocessing)({"image": str(path)}).get("problem", "")
+
+
+def test_a_packed_file_is_read_to_its_checksum(tmp_path: Path) -> None:
+    """nibabel reads these voxels without a word."""
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(damaged(tmp_path / "whole"))
+    assert nib.load(path).get_fdata().max() == 4095
+    assert problem_of(path).startswith("is damaged: it cannot be unpacked to its end (BadGzipFile: CRC check failed")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_file_that_ends_early_is_named(share: float, tmp_path: Path) -> None:
+    whole = packed(tmp_path / "whole")
+    (tmp_path / "a.nii.gz").write_bytes(whole[: int(len(whole) * share)])
+    assert "is damaged: it cannot be unpacked to its end" in problem_of(tmp_path / "a.nii.gz")
+    plain = gzip.decompress(whole)
+    (tmp_path / "a.nii").write_bytes(plain[: int(len(plain) * share)])
+    assert re.match(r"cannot be read \(.+\); fetch it again, or take it out", problem_of(tmp_path / "a.nii"))
+
+
+def test_values_too_far_apart_are_named(tmp_path: Path) -> None:
+    path = str(write_nifti(tmp_path / "a.nii.gz", VOXELS))
+    transform = or_problem(lambda case: {"image": torch.tensor([0.0, np.inf])})
+    assert transform({"image": path})["problem"] == "has values too far apart for 32 bits; scale them"
+
+
+def test_a_position_that_is_none_is_named() -> None:
+    image = MetaTensor(torch.zeros(1, 2, 2, 2), affine=torch.diag(torch.tensor([1.0, 0, 1, 1])))
+    with pytest.raises(ValueError, match="says no valid position"):
+        checked(image)
+
+
+@pytest.mark.parametrize("more", [(), (1,), (1, 1)])
+def test_axes_of_length_1_at_the_end_are_passed_over(more: tuple[int, ...], tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", VOXELS.reshape(*VOXELS.shape, *more))
+    assert check(tmp_path, [{"image": str(path)}]) == {}
+    assert checked(LoadImage(ensure_channel_first=True)(path)).shape == (1, *VOXELS.shape)
+
+
+def test_the_closing_line_names_what_was_not_segmented(
+    cases: list[dict[str, str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def closing(problems: dict[str, str]) -> str:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            finish(cases, str(tmp_path / "in"), "out", problems)
+        return caplog.messages[-1]
+
+    assert closing({}) == "segmented 2 images, see out"
+    touch(tmp_path, "in/c.nrrd", "in/d.MHD")
+    assert closing({}) == (
+        "segmented 2 images, see out; passed over 2 files of other formats (.nrrd, .mha, .mhd); convert them to NIfTI"
+    )
+    with pytest.raises(SystemExit) as caught:
+        closing({"a": "is empty", "b": "is damaged"})
+    assert str(caught.value).startswith("error: 2 of 2 images were not segmented: a (is empty), b (is damaged); passed")
+    with pytest.raises(SystemExit, match="z19 \\(is empty\\), and 3 more; passed over"):
+        closing({f"z{i}": "is empty" for i in range(23)})

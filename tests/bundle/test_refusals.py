@@ -34,7 +34,7 @@ def write_weights(path: Path, kind: str, weights: dict[str, torch.Tensor]) -> No
     ("kind", "match"),
     [
         ("missing", r"model\.pt' (is missing|cannot be read as a state dict).*--ckpt_path"),
-        ("text", r"model\.pt' (is missing, or no state dict|cannot be read as a state dict)"),
+        ("text", r"model\.pt' (is a Git LFS pointer|is missing, or no state dict|cannot be read as a state dict)"),
         ("whole network", r"model\.pt' (is missing, or no state dict|cannot be read as a state dict)"),
         ("tensor", r"does not fit network_def: 131 entries are missing, unknown or of another shape"),
         ("nested", r"does not fit network_def: 133 entries .* such as epoch, model, .* flat state dict"),
@@ -95,18 +95,36 @@ def test_labels_and_segmentations_of_an_earlier_run_are_no_images(
     assert found == ["imagesTs/a.nii.gz", "patient_gt.d/c.nii.gz"]
 
 
-def test_files_that_are_no_volumes_are_all_named(bundle: Path, frame: nib.Nifti1Image, tmp_path: Path) -> None:
-    voxels = np.asarray(frame.dataobj)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_before_any_work(
+    value: float, bundle: Path, weights: dict[str, torch.Tensor], small_phantom: Path, tmp_path: Path
+) -> None:
+    spoilt = {name: entry.clone() for name, entry in weights.items()}
+    name = next(name for name in spoilt if spoilt[name].is_floating_point())
+    spoilt[name].view(-1)[0] = value
+    torch.save(spoilt, tmp_path / "model.pt")
+    with pytest.raises(SystemExit, match=rf"model\.pt' holds NaN or infinity in 1 entries, such as {re.escape(name)}"):
+        infer(bundle, small_phantom, tmp_path / "out", ckpt_path=str(tmp_path / "model.pt"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_images_with_one_segmentation_are_refused_before_any_work(
+    bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    for name in ("a.nii", "a.nii.gz", "b.nii"):
+        write_nifti(tmp_path / name, np.asarray(frame.dataobj))
+    with pytest.raises(SystemExit, match=r"(?s)rename one, or take it out:\n  .*/a\.nii and .*/a\.nii\.gz$"):
+        infer(bundle, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_no_image_can_be_segmented_nothing_is_begun(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "photo.nii").write_bytes(b"\x89PNG\r\n\x1a\n" * 100)
-    write_nifti(tmp_path / "cine.nii.gz", np.stack([voxels, voxels], -1))
-    write_nifti(tmp_path / "slice.nii.gz", voxels[:, :, 0])
-    write_nifti(tmp_path / "good.nii.gz", voxels)
+    write_nifti(tmp_path / "slice.nii.gz", np.zeros((4, 4)))
     with pytest.raises(SystemExit) as caught:
         infer(bundle, tmp_path, tmp_path / "out")
-    message = str(caught.value)
-    assert "3 images are no 3-D NIfTI volumes" in message
-    assert re.search(r"cine\.nii\.gz: \(\d+, \d+, \d+, 2\)", message)
-    assert re.search(r"slice\.nii\.gz: \(\d+, \d+\)", message)
-    assert "photo.nii: no NIfTI file" in message
-    assert "good.nii" not in message
+    head, *lines = str(caught.value).splitlines()
+    assert head == "error: none of the images (2) can be segmented:"
+    assert lines[0].startswith(f"  {tmp_path}/photo.nii: is no NIfTI file")
+    assert lines[1].startswith(f"  {tmp_path}/slice.nii.gz: has the shape (4, 4)")
     assert not (tmp_path / "out").exists()

@@ -60,7 +60,7 @@ def test_plain_defaults_pass_their_own_checks() -> None:
         ("output_dir", 5, "output_dir must be a path"),
         ("spacing", [1, 1], "spacing must be three numbers"),
         ("structures", {"0": "x"}, "structures must be label values from 1 on"),
-        ("structures", {"300": "x"}, "structures must have label values up to 255"),
+        ("structures", {str(k): f"s{k}" for k in range(1, 300)}, "structures must be 255 at most, got 299"),
         ("device", "gpu", "device must be cpu, cuda or cuda:N"),
         ("noise_preset", None, "noise_preset must be a name"),
     ],

@@ -13,7 +13,7 @@ import pytest
 
 from monai_selfcleanse.core.mixture import filter_labels
 from monai_selfcleanse.monai_label import review
-from monai_selfcleanse.monai_label.review import KEY, TAG, judge_labels, review_queue
+from monai_selfcleanse.monai_label.review import KEY, TAG, review_queue, score_labels
 
 STRUCTURES = {1: "liver", 2: "tumour"}
 
@@ -26,10 +26,10 @@ class FakeDatastore:
         self.images: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, dict[str, Any]] = {}
 
-    def submit(self, image: str, label: np.ndarray) -> None:
+    def submit(self, image: str, label: np.ndarray, **info: Any) -> None:
         np.save(self.folder / image, label)
         self.images.setdefault(image, {"name": image})
-        self.labels[image] = {"name": image}  # a new info each time
+        self.labels[image] = {"name": image, **info}  # a new info each time
 
     def get_labeled_images(self, label_tag: str | None = None) -> list[str]:
         return list(self.labels)
@@ -99,7 +99,7 @@ def waiting(store: FakeDatastore) -> list[str]:
 def test_suspects_wait_the_most_suspect_first_with_what_is_in_doubt(tmp_path: Path, network: Network) -> None:
     store = cohort(tmp_path, 16, {3: drawn(tumour=False), 7: drawn(shift=3)})
     assert waiting(store) == []
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     queue = review_queue(store, STRUCTURES)
     assert queue.verdicts["tumour"] == "suspects"
     assert set(queue.waiting) == {"case03", "case07"}
@@ -121,12 +121,12 @@ def test_only_new_evidence_is_fitted_again(tmp_path: Path, network: Network, mon
     monkeypatch.setattr(review, "filter_labels", counted)
     review._decide.cache_clear()
     store = cohort(tmp_path, 16, {3: drawn(tumour=False)})
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     queues = [review_queue(store, STRUCTURES) for _ in range(3)]
     assert fits == [16, 16]  # liver and tumour
     assert queues[0] == queues[1] == queues[2]
     store.submit("case16", drawn(tumour=False))
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     assert set(waiting(store)) == {"case03", "case16"}
     assert fits == [16, 16, 17, 17]
 
@@ -134,7 +134,7 @@ def test_only_new_evidence_is_fitted_again(tmp_path: Path, network: Network, mon
 def test_a_label_leaves_the_queue_when_it_is_submitted_again_corrected_or_not(tmp_path: Path, network: Network) -> None:
     bad = {3: drawn(tumour=False), 7: drawn(shift=3)}
     store = cohort(tmp_path, 16, bad)
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     assert set(waiting(store)) == {"case03", "case07"}
     store.submit("case03", drawn())
     assert waiting(store) == ["case07"]
@@ -142,14 +142,14 @@ def test_a_label_leaves_the_queue_when_it_is_submitted_again_corrected_or_not(tm
     assert waiting(store) == []
     # Nor does it come back when it is judged again, by the same network or a new one.
     for model in (1.0, 2.0):
-        judge_labels(store, network, STRUCTURES, model=model)
+        score_labels(store, network, STRUCTURES, model=model)
         queue = review_queue(store, STRUCTURES)
         assert (list(queue.waiting), queue.n_judged, queue.n_reviewed) == ([], 16, 2)
 
 
 def test_approval_in_the_reviewer_takes_a_label_from_the_queue(tmp_path: Path, network: Network) -> None:
     store = cohort(tmp_path, 16, {3: drawn(tumour=False), 7: drawn(shift=3)})
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     store.update_label_info("case07", TAG, {"segmentationMeta": {"status": "flagged"}})
     store.update_label_info("case03", TAG, {"segmentationMeta": {"status": "approved"}})
     assert waiting(store) == ["case07"]
@@ -157,24 +157,24 @@ def test_approval_in_the_reviewer_takes_a_label_from_the_queue(tmp_path: Path, n
 
 def test_only_what_has_changed_is_judged_again(tmp_path: Path, network: Network) -> None:
     store = cohort(tmp_path, 5, {})
-    assert judge_labels(store, network, STRUCTURES, model=1.0)["judged"] == [f"case{i:02d}" for i in range(5)]
+    assert score_labels(store, network, STRUCTURES, model=1.0)["judged"] == [f"case{i:02d}" for i in range(5)]
     network.asked.clear()
-    done = judge_labels(store, network, STRUCTURES, model=1.0)
+    done = score_labels(store, network, STRUCTURES, model=1.0)
     assert network.asked == []
     assert len(done["unchanged"]) == 5
     store.submit("case02", drawn(shift=1))
     np.save(tmp_path / "case04", drawn(shift=2))  # behind MONAI Label's back: no review
-    assert judge_labels(store, network, STRUCTURES, model=1.0)["judged"] == ["case02", "case04"]
+    assert score_labels(store, network, STRUCTURES, model=1.0)["judged"] == ["case02", "case04"]
     assert "case02" not in waiting(store)
     assert waiting(store)[0] == "case04"
     network.asked.clear()
-    judge_labels(store, network, STRUCTURES, model=2.0)
+    score_labels(store, network, STRUCTURES, model=2.0)
     assert len(network.asked) == 5
 
 
 def test_few_labels_all_wait_by_their_score(tmp_path: Path, network: Network) -> None:
     store = cohort(tmp_path, 3, {0: drawn(shift=1), 2: drawn(shift=3)})
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     queue = review_queue(store, STRUCTURES)
     assert set(queue.verdicts.values()) == {"too few"}
     assert list(queue.waiting) == ["case02", "case00", "case01"]
@@ -186,7 +186,7 @@ def test_few_labels_all_wait_by_their_score(tmp_path: Path, network: Network) ->
 def test_clean_labels_leave_nothing_to_review(tmp_path: Path, network: Network) -> None:
     store = cohort(tmp_path, 16, {})
     assert "16 not judged yet" in review_queue(store, STRUCTURES).summary()
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     queue = review_queue(store, STRUCTURES)
     assert queue.waiting == {}
     assert "labels look clean" in queue.summary()
@@ -195,7 +195,7 @@ def test_clean_labels_leave_nothing_to_review(tmp_path: Path, network: Network) 
 def test_a_structure_that_neither_has_is_not_judged_and_the_info_is_json(tmp_path: Path) -> None:
     network = Network(drawn(tumour=False))
     store = cohort(tmp_path, 2, {0: drawn(tumour=False)})
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
     assert list(store.labels["case00"][KEY]["structures"]) == ["1"]
     assert list(store.labels["case01"][KEY]["structures"]) == ["1", "2"]
     assert json.loads(json.dumps(store.labels, allow_nan=False)) == store.labels
@@ -207,7 +207,7 @@ def test_a_label_that_cannot_be_read_is_named_and_the_others_are_judged(
     store = cohort(tmp_path, 3, {})
     (tmp_path / "case01.npy").write_bytes(b"no label")
     with caplog.at_level(logging.ERROR):
-        done = judge_labels(store, network, STRUCTURES, model=1.0)
+        done = score_labels(store, network, STRUCTURES, model=1.0)
     assert done == {"judged": ["case00", "case02"], "unchanged": [], "failed": ["case01"]}
     assert "cannot judge the label of 'case01'" in caplog.text
     assert review_queue(store, STRUCTURES).unjudged == ["case01"]
@@ -217,7 +217,7 @@ def test_a_label_submitted_while_the_network_looks_is_left_to_the_next_scoring(
     tmp_path: Path, network: Network
 ) -> None:
     store = cohort(tmp_path, 3, {1: drawn(shift=3)})
-    judge_labels(store, network, STRUCTURES, model=1.0)
+    score_labels(store, network, STRUCTURES, model=1.0)
 
     def slow(image: str, label: str) -> tuple[np.ndarray, np.ndarray, Sequence[float]]:
         seen = network(image, label)
@@ -225,5 +225,45 @@ def test_a_label_submitted_while_the_network_looks_is_left_to_the_next_scoring(
             store.submit(image, drawn())
         return seen
 
-    assert judge_labels(store, slow, STRUCTURES, model=2.0)["judged"] == ["case00", "case02"]
+    assert score_labels(store, slow, STRUCTURES, model=2.0)["judged"] == ["case00", "case02"]
     assert "case01" not in waiting(store)
+
+
+SWAPPED = [{"name": "Tumour", "idx": 1}, {"name": "LIVER", "idx": 2}]
+
+
+def test_segments_that_slicer_has_numbered_anew_are_judged_by_their_names(
+    tmp_path: Path, network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = cohort(tmp_path, 16, {3: drawn(tumour=False)})
+    store.submit("case07", np.array([0, 2, 1], np.uint8)[drawn()], label_info=SWAPPED)
+    with caplog.at_level(logging.INFO):
+        score_labels(store, network, STRUCTURES, model=1.0)
+    assert waiting(store) == ["case03"]
+    line = "case07: renumbered as label_info names the segments: tumour from 1 to 2, liver from 2 to 1"
+    assert caplog.text.count(line) == 1
+    # Evidence of before label_info was looked at is no longer good; that with it is.
+    assert len(score_labels(store, network, STRUCTURES, model=1.0)["unchanged"]) == 16
+    del store.labels["case07"][KEY]["renumbered"]
+    assert score_labels(store, network, STRUCTURES, model=1.0)["judged"] == ["case07"]
+    assert json.loads(json.dumps(store.labels, allow_nan=False)) == store.labels
+
+
+@pytest.mark.parametrize("name", ["lesion", "", "Segment_1"])
+def test_a_segment_of_no_structures_name_is_logged_once_with_image_and_name(
+    name: str, tmp_path: Path, network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = cohort(tmp_path, 3, {})
+    store.submit("case01", drawn(), label_info=[{"name": "liver", "idx": 1}, {"name": name, "idx": 2}])
+    for _ in range(2):
+        assert "case01" not in score_labels(store, network, STRUCTURES, model=1.0)["failed"]
+    assert caplog.text.count(f"case01: the segment {name!r} (number 2) is none of liver, tumour") == 1
+    assert set(store.labels["case01"][KEY]["structures"]) == {"1", "2"}
+
+
+@pytest.mark.parametrize("info", [{}, {"label_info": SWAPPED}])
+def test_an_empty_label_is_judged_as_missing_everything(info: dict[str, Any], tmp_path: Path, network: Network) -> None:
+    store = cohort(tmp_path, 2, {})
+    store.submit("case01", np.zeros((16, 16, 4), np.uint8), **info)
+    score_labels(store, network, STRUCTURES, model=1.0)
+    assert {r["reason"] for r in store.labels["case01"][KEY]["structures"].values()} == {"missing"}

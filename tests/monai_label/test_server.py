@@ -1,7 +1,7 @@
 """A real MONAI Label server, driven over HTTP as 3D Slicer drives it, without a network connection.
 
-Runs where the environment variable ``MONAI_LABEL_VENV`` names a virtual environment that docs/how-to/monai-label.md's recipe
-has made, with this package in it.
+Runs where the environment variable ``MONAI_LABEL_VENV`` names a virtual environment that the recipe in
+docs/how-to/monai-label.md has made, with this package in it.
 """
 
 from __future__ import annotations
