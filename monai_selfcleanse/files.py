@@ -35,7 +35,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".part-", suffix="-" + target.name, dir=target.parent)
+    # of a long name its end alone: file systems stop at 255 bytes
+    handle, name = tempfile.mkstemp(prefix=".part-", suffix="-" + target.name[-40:], dir=target.parent)
     os.close(handle)
     try:
         yield Path(name)

@@ -210,3 +210,12 @@ def test_a_folder_is_said_to_be_writable_without_being_made(tmp_path: Path) -> N
             ValueError, match=r"table_dir '.*file.*' cannot be written: .*file is a file; give .*--table"
         ):
             check_writable(path, "table_dir")
+
+
+def test_names_as_long_as_file_systems_allow_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 120 + "long.nii.gz")
+    with atomic_path(path) as part:
+        assert part.name.endswith(".nii.gz")
+        part.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]

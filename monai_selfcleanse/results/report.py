@@ -64,6 +64,8 @@ def write_report(
             listed = [dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable]
             with atomic_path(folder.unreadable) as part:
                 write_rows(listed, UNREADABLE_COLUMNS, part)
+        else:
+            folder.unreadable.unlink(missing_ok=True)  # an earlier report's
 
 
 def _through_csv(suspects: Iterable[Suspect], file: TextIO) -> Iterator[Suspect]:

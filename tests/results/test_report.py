@@ -85,3 +85,11 @@ def test_a_suspect_that_is_not_in_the_data_list_is_named(tmp_path: Path) -> None
     judged = judged_cohort(tmp_path / "data")
     with pytest.raises(KeyError, match="'a'"):
         list(illustrate_suspects(judged.judgement, judged.data[1:], judged.store, n_pictured=1))
+
+
+def test_a_report_without_broken_cases_leaves_no_list_of_an_earlier_one(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    write_report(tmp_path / "out", *judged, {}, unreadable=[("x", "is damaged")])
+    assert (tmp_path / "out" / "unreadable.csv").is_file()
+    write_report(tmp_path / "out", *judged, {})
+    assert not (tmp_path / "out" / "unreadable.csv").exists()
