@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -75,8 +76,13 @@ def join_processes(
 
 
 def leave_processes() -> None:
-    """Leave the processes that :func:`join_processes` has joined. Without any there is nothing to do."""
+    """Leave the processes that :func:`join_processes` has joined, all at the same time.
+
+    A process that ends while another one still talks to it may be aborted. Without any there is nothing to do.
+    """
     if dist.is_initialized():
+        with suppress(RuntimeError):  # another process has failed, and is gone
+            dist.barrier()
         dist.destroy_process_group()
 
 

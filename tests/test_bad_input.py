@@ -33,7 +33,11 @@ def test_a_command_ends_with_the_message_alone(
     command: str, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_as(command, monkeypatch)
-    with caplog.at_level(logging.DEBUG), pytest.raises(SystemExit) as stop:
+    # A command that ran in this process before may have set both.
+    monkeypatch.setattr(logging.getLogger("monai_selfcleanse.bad_input"), "disabled", False)
+    monkeypatch.setattr(logging.getLogger("monai_selfcleanse"), "propagate", True)
+    logging.disable(logging.NOTSET)
+    with caplog.at_level(logging.DEBUG, "monai_selfcleanse.bad_input"), pytest.raises(SystemExit) as stop:
         exit_on_bad_input(lambda: raising(error))
     assert stop.value.code == f"error: {error}"
     assert [(record.levelname, record.exc_info and record.exc_info[1]) for record in caplog.records] == [
