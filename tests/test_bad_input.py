@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from monai_selfcleanse import bad_input
 from monai_selfcleanse.bad_input import exit_on_bad_input
 from monai_selfcleanse.distributed import RankZeroError
 
@@ -33,11 +34,12 @@ def test_a_command_ends_with_the_message_alone(
     command: str, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_as(command, monkeypatch)
-    # A command that ran in this process before may have set both.
-    monkeypatch.setattr(logging.getLogger("monai_selfcleanse.bad_input"), "disabled", False)
-    monkeypatch.setattr(logging.getLogger("monai_selfcleanse"), "propagate", True)
+    # A logger of its own: commands that ran in this process before may have switched others off.
     logging.disable(logging.NOTSET)
-    with caplog.at_level(logging.DEBUG, "monai_selfcleanse.bad_input"), pytest.raises(SystemExit) as stop:
+    logger = logging.Logger("of this test", logging.DEBUG)
+    logger.addHandler(caplog.handler)
+    monkeypatch.setattr(bad_input, "logger", logger)
+    with pytest.raises(SystemExit) as stop:
         exit_on_bad_input(lambda: raising(error))
     assert stop.value.code == f"error: {error}"
     assert [(record.levelname, record.exc_info and record.exc_info[1]) for record in caplog.records] == [
