@@ -123,18 +123,18 @@ def on_rank_zero(step: Callable[[], T]) -> T:
     return result  # type: ignore[return-value]
 
 
-def merge_shares(shards: Sequence[Mapping[str, T]]) -> dict[str, T]:
+def merge_shares(shares: Sequence[Mapping[str, T]]) -> dict[str, T]:
     """Put together what was dealt out to the ranks in turn, as ``DistributedSampler(shuffle=False)`` does.
 
     Args:
-        shards: each rank's items by key, in its order.
+        shares: each rank's items by key, in its order.
 
     Returns:
         All items, the first of each rank, then the second of each, ...: the order in which they were dealt. A key that
         several ranks have, from a sampler that pads, counts once.
     """
     merged: dict[str, T] = {}
-    for row in zip_longest(*(shard.items() for shard in shards)):
+    for row in zip_longest(*(share.items() for share in shares)):
         for item in row:
             if item is not None:
                 merged.setdefault(*item)

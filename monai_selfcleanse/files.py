@@ -5,6 +5,7 @@ What is written lies beside its place first, and is moved into it when it is com
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from .core.case_id import ending_as_written
 
 __all__ = [
     "atomic_folder",
@@ -35,8 +38,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # of a long name its end alone: file systems stop at 255 bytes
-    handle, name = tempfile.mkstemp(prefix=".part-", suffix="-" + target.name[-40:], dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=".part-", suffix=_ending(target.name), dir=target.parent)
     os.close(handle)
     try:
         yield Path(name)
@@ -45,6 +47,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _ending(name: str) -> str:
+    """What a writer may go by. The rest of a name may be as long as file systems allow, with no room for more."""
+    ending = ending_as_written(name) or name[name.rfind(".") :] * ("." in name)  # of "...npy", too
+    return ending if len(ending) <= 10 else ""
 
 
 @contextmanager
@@ -72,12 +80,12 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lam
             f"{target} is in the way: it holds something that is not an earlier export; move it, or give another folder"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", suffix="-" + target.name, dir=target.parent))
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
         yield part
         part.chmod(0o777 & ~umask())
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=".old-", suffix="-" + target.name, dir=target.parent))
+            old = Path(tempfile.mkdtemp(prefix=_aside_prefix(target), dir=target.parent))
             target.rename(old / "folder")
             try:
                 part.rename(target)
@@ -96,9 +104,14 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lam
 
 def _moved_aside(target: Path) -> list[Path]:
     """Where :func:`atomic_folder` keeps what was at a path before, ``FOLDER/folder``."""
-    name = re.compile(rf"\.old-\w+-{re.escape(target.name)}")
+    name = re.compile(rf"{re.escape(_aside_prefix(target))}\w+")
     beside = target.parent.iterdir() if target.parent.is_dir() else ()
     return [path for path in beside if name.fullmatch(path.name) and (path / "folder").is_dir()]
+
+
+def _aside_prefix(target: Path) -> str:
+    """What the names of these folders begin with: a path's own, and short however long its name is."""
+    return f".old-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
 
 
 @contextmanager
@@ -169,9 +182,7 @@ def _acquire(lock: FileLock, directory: str | os.PathLike) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise ValueError(
-            f"{directory} is in use by another run: wait for its end, or give another folder with --output_dir"
-        ) from error
+        raise ValueError(f"{directory} is in use by another run: wait for its end, or give another folder") from error
 
 
 def umask() -> int:
@@ -181,8 +192,12 @@ def umask() -> int:
     return mask
 
 
-def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> None:
+def check_writable(directory: str | os.PathLike, name: str = "output_dir") -> None:
     """See that files can be written under a folder that may not exist yet, without making it.
+
+    Args:
+        directory: the folder.
+        name: what the caller's user calls it, for the message.
 
     Raises:
         ValueError: it is a file, or it (or the nearest folder above it) cannot be written to.
@@ -192,7 +207,7 @@ def check_writable(directory: str | os.PathLike, option: str = "output_dir") -> 
         path = path.parent
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         raise ValueError(
-            f"{option} {os.fspath(directory)!r} cannot be written: {path} is "
+            f"{name} {os.fspath(directory)!r} cannot be written: {path} is "
             + ("not writable" if path.is_dir() else "a file")
-            + f"; give another one with --{option}"
+            + "; give another one"
         )

@@ -73,6 +73,10 @@ class WeightedDiceCELoss(nn.Module):
     Shape:
         input: logits ``(B, C, *spatial)``. target: see :func:`split_target`. Returns a scalar. Where all weights are 0
         the cross-entropy term is 0 and the Dice term constant, so that the gradient is 0.
+
+    Raises:
+        ValueError: on call, the logits have one class alone, the target has none of the forms, or the two differ in
+            batch or space.
     """
 
     def __init__(

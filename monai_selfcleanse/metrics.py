@@ -15,10 +15,12 @@ __all__ = ["HausdorffDistanceMm"]
 class HausdorffDistanceMm(HausdorffDistanceMetric):
     """Hausdorff distance in mm of lists of labels, each with its own voxel size.
 
-    MONAI's takes the voxel size from its caller, and its Ignite handler gives none: distances would be in voxels, of
-    which a slice is one. Here it is taken from the label's affine. Arguments are those of
-    ``monai.metrics.HausdorffDistanceMetric``; ``y_pred`` and ``y`` are lists of one-hot ``(C, *spatial)``. Where a
-    structure is missing from either its distance is NaN, which means do not count: look at Dice for those.
+    MONAI's metric takes the voxel size from its caller. MONAI's Ignite handler gives none, so that distances would be
+    in voxels, and the distance of two slices would be 1. Here the voxel size is taken from the label's affine.
+
+    Arguments are those of ``monai.metrics.HausdorffDistanceMetric``. ``y_pred`` and ``y`` are lists of one-hot ``(C,
+    *spatial)``. A structure that is missing from either has a distance of NaN, which does not count; Dice tells of
+    those.
 
     Raises:
         TypeError: on call, where a label is no ``MetaTensor``.

@@ -13,7 +13,8 @@ __all__ = ["PrepareBatchWeighted"]
 
 
 class PrepareBatchWeighted(PrepareBatch):
-    """Hand image and voxel-weighted target to the trainer, in the form :class:`WeightedDiceCELoss` takes.
+    """Hand image and voxel-weighted target to the trainer, in the form that
+    :class:`monai_selfcleanse.losses.WeightedDiceCELoss` takes.
 
     The label ``(B, 1, *spatial)`` of class indices becomes one-hot, followed by the weights: ``(B, C + 1, *spatial)``,
     float32. Without weights in the batch every voxel weighs 1.
@@ -24,6 +25,9 @@ class PrepareBatchWeighted(PrepareBatch):
     Args:
         num_classes: ``C``, background included.
         label_key, weight_key, known_key: keys of the batch.
+
+    Raises:
+        ValueError: on call, a label is not one of the ``C`` classes.
     """
 
     def __init__(

@@ -8,7 +8,7 @@
         unreadable.csv        cases that could not be judged; only where there are some
         raters.csv            raters compared; only where there are several
         cleansed_labels/      every label, redrawn structures in it
-        models/               weights and checkpoint, where no other folder is named
+        models/               ``model.pt`` and ``checkpoint/last.pt``, where no other folder is named
         noisy_labels/         synthetic label noise of a training that was asked for it
         phantom/              the built-in data set
         cases/                what the looks saw, and the targets (:class:`monai_selfcleanse.cases.CaseStore`)
@@ -43,16 +43,6 @@ class RunFolder:
     Attributes:
         path: the same.
     """
-
-    RESULTS: Mapping[str, str] = {
-        "report.html": "suspects, with pictures",
-        "label_report.csv": "suspects, ranked",
-        "slices.csv": "slices to look at",
-        "unreadable.csv": "cases not judged",
-        "raters.csv": "raters compared",
-        "cleansed_labels": "cleansed labels",
-    }
-    """What a judgement leaves here, by name, and how the closing table calls it."""
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
@@ -107,8 +97,20 @@ class RunFolder:
 
     @property
     def models(self) -> Path:
-        """Folder of weights and checkpoint."""
+        """Folder of weights and checkpoint, where no other one is named."""
         return self.path / "models"
+
+    def weights(self, ckpt_dir: str | os.PathLike | None = None) -> Path:
+        """File of the trained weights.
+
+        Args:
+            ckpt_dir: folder of weights and checkpoint; None for :attr:`models`.
+        """
+        return Path(self.models if ckpt_dir is None else ckpt_dir) / "model.pt"
+
+    def checkpoint(self, ckpt_dir: str | os.PathLike | None = None) -> Path:
+        """File with all that an interrupted training needs to go on; its argument is that of :meth:`weights`."""
+        return self.weights(ckpt_dir).parent / "checkpoint" / "last.pt"
 
     @property
     def tensorboard(self) -> Path:
@@ -121,9 +123,16 @@ class RunFolder:
         return self.path / "evaluation"
 
     def results(self) -> list[tuple[str, str]]:
-        """What there is of :attr:`RESULTS`: how it is called, and its path."""
-        paths = {self.path / name: words for name, words in self.RESULTS.items()}
-        return [(words, str(path)) for path, words in paths.items() if path.exists()]
+        """What a judgement has left here: how the closing table calls it, and its path."""
+        known = (
+            ("suspects, with pictures", self.page),
+            ("suspects, ranked", self.label_report),
+            ("slices to look at", self.slices),
+            ("cases not judged", self.unreadable),
+            ("raters compared", self.raters),
+            ("cleansed labels", self.cleansed_labels),
+        )
+        return [(words, str(path)) for words, path in known if path.exists()]
 
     def set_aside(self, *others: str | os.PathLike) -> Path | None:
         """Move the results that an earlier run left here to ``earlier/N``; a user may have worked on them.
@@ -149,24 +158,27 @@ class RunFolder:
                 shutil.copy2(other, aside / other.name)
         return aside
 
-    def check_apart(self, cases: Iterable[Mapping[str, Any]], *folders: Path) -> None:
+    def check_apart(self, data: Iterable[Mapping[str, Any]], *, makes_noise: bool = False) -> None:
         """See that no file of a case lies in a folder here that a run replaces or moves.
 
+        That is :attr:`cleansed_labels`, for each run.
+
         Args:
-            cases: their dictionaries.
-            folders: such as :attr:`cleansed_labels`.
+            data: the cases' dictionaries.
+            makes_noise: whether the run may also replace :attr:`noisy_labels`, as a training does.
 
         Raises:
             ValueError: one does; the message names the first.
         """
+        folders = (self.cleansed_labels, self.noisy_labels) if makes_noise else (self.cleansed_labels,)
         replaced = [folder.resolve() for folder in folders]
-        for case in cases:
+        for case in data:
             for path in (*images_of(case), case["label"]):
                 absolute = Path(os.path.abspath(path))
                 if any(folder in (*absolute.parents, *absolute.resolve().parents) for folder in replaced):
                     raise ValueError(
                         f"{path} lies in a folder of output_dir {str(self.path)!r} that this run would replace: give "
-                        "another one with --output_dir"
+                        "another output_dir"
                     )
 
     def discard_noisy_labels(self) -> None:
@@ -184,7 +196,7 @@ class RunFolder:
         if self.noisy_labels.exists():
             raise ValueError(
                 f"{self.noisy_labels} is not of an earlier training (or of one by an older version), and the labels "
-                "with noise of this one go there: move it, or give another --output_dir"
+                "with noise of this one go there: move it, or give another output_dir"
             )
         hold_folder(self.path)
         with TemporaryDirectory(dir=self.path) as new:  # the mark and the folder come at once

@@ -16,7 +16,7 @@ import torch
 
 from monai_selfcleanse.cases.look import score_case
 from monai_selfcleanse.cases.store import CaseStore
-from monai_selfcleanse.core.evidence import EVIDENCE
+from monai_selfcleanse.core.evidence import EVIDENCE, stack_evidence
 from monai_selfcleanse.core.judgement import Judgement, LabelJudge
 from monai_selfcleanse.core.mixture import FilterDecision
 
@@ -110,7 +110,7 @@ def judged_cohort(root: Path, ids: Sequence[str] = ("a", "b", "c", "d", "e", "f"
     suspects are redrawn.
     """
     judge, data, store = LabelJudge(NAMES, min_cases=4, max_share=0.9), [], CaseStore(root / "store")
-    evidence: dict[str, list[np.ndarray]] = {}
+    evidence: dict[str, dict[str, np.ndarray]] = {}
     for i, case in enumerate(ids):
         truth = tiny_label(i % 8)
         given = truth.copy()
@@ -123,10 +123,9 @@ def judged_cohort(root: Path, ids: Sequence[str] = ("a", "b", "c", "d", "e", "f"
         data.append({"case": case, "image": str(image), "label": str(label), "file": f"labelsTr/{i}.nii.gz"})
         probabilities = np.moveaxis(np.eye(4)[truth], -1, 0) * 0.96 + 0.01
         probabilities[:, 3] = probabilities[:, 3] * 0.5 + 0.125
-        for name, values in score_case(judge, store, case, given, probabilities, AFFINE).items():
-            evidence.setdefault(name, []).append(values)
-    judgement = judge.judge(ids, {name: np.stack(values) for name, values in evidence.items()})
-    return Judged(replace(judgement, redraw_margin=np.inf), data, store)
+        evidence[case] = score_case(judge, store, case, given, probabilities, AFFINE)
+    judgement = judge.judge(ids, stack_evidence(evidence, len(NAMES)), has_probabilities=False)
+    return Judged(judgement, data, store)
 
 
 def judgement_of(

@@ -206,16 +206,34 @@ def test_a_folder_is_said_to_be_writable_without_being_made(tmp_path: Path) -> N
     assert files_below(tmp_path) == []
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(
-            ValueError, match=r"table_dir '.*file.*' cannot be written: .*file is a file; give .*--table"
-        ):
+        with pytest.raises(ValueError, match=r"table_dir '.*file.*' cannot be written: .*file is a file; give another"):
             check_writable(path, "table_dir")
 
 
-def test_names_as_long_as_file_systems_allow_can_be_written(tmp_path: Path) -> None:
-    path = tmp_path / ("é" * 120 + "long.nii.gz")
+LONG = {
+    "two bytes a letter": ("é" * 120 + "long", ".nii.gz"),
+    "250 bytes": ("x" * 243, ".nii.gz"),
+    "255 bytes": ("x" * 251, ".csv"),
+    "dots in front": ("..", ".npy"),
+    "a dot far from the end": ("x." + "y" * 250, ""),
+    "no ending": ("x" * 255, ""),
+}
+
+
+@pytest.mark.parametrize(("stem", "ending"), LONG.values(), ids=LONG.keys())
+def test_names_as_long_as_file_systems_allow_can_be_written(stem: str, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / (stem + ending)
     with atomic_path(path) as part:
-        assert part.name.endswith(".nii.gz")
+        assert part.name.startswith(".part-")
+        assert part.name.endswith(ending)
         part.write_text("whole")
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["é" * 125, "x" * 255])
+def test_folders_of_long_names_are_written_and_replaced(name: str, tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        with atomic_folder(tmp_path / name, lambda folder: True) as part:
+            (part / text).touch()
+        assert files_below(tmp_path) == [name, f"{name}/{text}"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ PACKAGE = "monai_selfcleanse"
 ROOT = Path(monai_selfcleanse.__file__).parent
 
 LEVELS = (
+    {"version"},
     {"core"},
     {"files", "distributed", "progress"},
     {"run_folder", "bad_input"},
@@ -53,7 +57,7 @@ def imported(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[str
         elif isinstance(node, ast.ImportFrom):
             above = around[: len(around) - node.level + 1] if node.level else []
             source = ".".join([*above, *(node.module.split(".") if node.module else [])])
-            # What stands at the top is either a room, or a name that the package gives to all of them.
+            # What stands at the top is either a room, or a name of the package's own, which is on no level.
             found = [f"{PACKAGE}.{name.name}" for name in node.names] if source == PACKAGE else [source]
         else:
             continue
@@ -71,7 +75,7 @@ def upward(tree: ast.AST, module: str, is_package: bool = False) -> list[str]:
     below = NARROWER.get(room, set().union(*LEVELS[:level]))
     out = []
     for name, line in imported(tree, module, is_package):
-        if name != f"{PACKAGE}.__version__" and room_of(name) not in {room, *below}:
+        if room_of(name) not in {room, *below}:
             out.append(f"line {line}: {room} imports {room_of(name) or 'the top of the package'}")
     return out
 
@@ -127,7 +131,8 @@ def test_every_room_has_one_level_and_every_level_only_rooms() -> None:
     [
         ("core.masks", "from ..files import atomic_path", ["line 1: core imports files"]),
         ("core.masks", "from .case_id import case_of", []),
-        ("core.masks", "from .. import __version__", []),
+        ("core.masks", "from .. import __version__", ["line 1: core imports __version__"]),
+        ("core.masks", "from ..version import __version__", []),
         ("core.masks", "from .. import files", ["line 1: core imports files"]),
         ("core.masks", "import numpy as np\nimport monai_selfcleanse.results.page", ["line 2: core imports results"]),
         ("core.masks", "def f():\n    from monai_selfcleanse.data import Cohort", ["line 2: core imports data"]),
@@ -165,3 +170,32 @@ def test_a_long_function_is_found_and_its_docstring_is_not_counted() -> None:
     docstring = '    """Says\n\n    much.\n    """\n'
     assert too_long(ast.parse(f"def f():\n{docstring}{lines}")) == []
     assert too_long(ast.parse(f"class C:\n def f():\n{docstring}{lines}    x = 2\n")) == [("f", LONGEST + 1)]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Rooms that a process has loaded after a statement."""
+    code = f"{statement}\nimport sys\nprint(*(name for name in sys.modules if name.startswith('{PACKAGE}.')))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return {room_of(name) for name in out.split()}
+
+
+@pytest.mark.slow
+def test_a_room_is_loaded_without_those_above_it() -> None:
+    assert loaded_by("import monai_selfcleanse") == {"version"}
+    assert loaded_by("import monai_selfcleanse.core.masks") == {"version", "core"}
+    assert "audit" in loaded_by("from monai_selfcleanse import judge_labels")
+
+
+def test_the_package_has_its_names_and_no_others() -> None:
+    assert set(monai_selfcleanse.__all__) <= set(dir(monai_selfcleanse))
+    assert callable(monai_selfcleanse.judge_labels)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = monai_selfcleanse.nonsense
+
+
+def test_the_package_says_what_its_rooms_are_from_the_bottom_up() -> None:
+    named = re.findall(r":mod:`\.(\w+)`", monai_selfcleanse.__doc__ or "")
+    assert len(named) == len(set(named))
+    level = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
+    assert set(named) == set(level)
+    assert [level[room] for room in named] == sorted(level[room] for room in named)

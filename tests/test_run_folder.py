@@ -24,7 +24,12 @@ def test_every_name_lies_right_in_the_folder_and_nothing_is_made(tmp_path: Path)
     names = ("cleansed_labels", "noisy_labels", "phantom", "cases", "models", "tensorboard", "evaluation")
     assert [getattr(folder, name) for name in names] == [tmp_path / "out" / name for name in names]
     files = {folder.page, folder.label_report, folder.slices, folder.unreadable, folder.raters}
-    assert {path.name for path in files} | {"cleansed_labels"} == set(RunFolder.RESULTS)
+    assert {path.parent for path in files} == {tmp_path / "out"}
+    assert (folder.weights(), folder.checkpoint()) == (
+        tmp_path / "out" / "models" / "model.pt",
+        tmp_path / "out" / "models" / "checkpoint" / "last.pt",
+    )
+    assert (folder.weights("w"), folder.checkpoint("w")) == (Path("w/model.pt"), Path("w/checkpoint/last.pt"))
     assert os.fspath(folder) == str(tmp_path / "out")
     assert RunFolder(folder).path == folder.path
     assert folder.results() == []
@@ -78,10 +83,18 @@ def test_a_case_in_a_folder_that_is_replaced_is_refused(key: str, tmp_path: Path
         bad["image"] = [bad["image"], inside]
     else:
         bad[key] = inside
-    folder.check_apart([good], folder.cleansed_labels, folder.noisy_labels)
-    folder.check_apart([bad], folder.noisy_labels)
-    with pytest.raises(ValueError, match=r"a\.nii\.gz lies in a folder of output_dir .*/out' that this run would repl"):
-        folder.check_apart([good, bad], folder.noisy_labels, folder.cleansed_labels)
+    folder.check_apart([good], makes_noise=True)
+    for makes_noise in (False, True):
+        with pytest.raises(ValueError, match=r"a\.nii\.gz lies in a folder of output_dir .*/out' that this run would"):
+            folder.check_apart([good, bad], makes_noise=makes_noise)
+
+
+def test_noisy_labels_are_replaced_by_a_run_alone_that_makes_noise(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "out")
+    item = case(folder.noisy_labels / "nested")
+    folder.check_apart([item])
+    with pytest.raises(ValueError, match="that this run would replace"):
+        folder.check_apart([item], makes_noise=True)
 
 
 @pytest.mark.parametrize("what", ["data", "output folder", "label"])
@@ -100,7 +113,7 @@ def test_links_do_not_hide_that_a_case_would_be_replaced(what: str, tmp_path: Pa
         (tmp_path / "link").symlink_to(folder.path)
         folder, item = RunFolder(tmp_path / "link"), item | {"label": str(label)}
     with pytest.raises(ValueError, match="that this run would replace"):
-        folder.check_apart([item], folder.cleansed_labels)
+        folder.check_apart([item])
 
 
 def test_a_link_in_what_is_replaced_is_no_file_of_ours_but_goes_with_it(tmp_path: Path) -> None:
@@ -111,7 +124,7 @@ def test_a_link_in_what_is_replaced_is_no_file_of_ours_but_goes_with_it(tmp_path
     (folder.cleansed_labels / "a.nii.gz").symlink_to(own)
     item = {"image": str(own), "label": str(folder.cleansed_labels / "a.nii.gz")}
     with pytest.raises(ValueError, match="that this run would replace"):
-        folder.check_apart([item], folder.cleansed_labels)
+        folder.check_apart([item])
 
 
 def test_noisy_labels_of_a_training_are_deleted_and_anything_else_stays(tmp_path: Path) -> None:

@@ -26,9 +26,8 @@ import numpy as np
 
 from ..cases.look import score_case
 from ..cases.store import CaseStore
-from ..core.border import BorderProbabilities
-from ..core.cleansing import cleanse_label
-from ..core.evidence import ABSENT, EVIDENCE
+from ..core.border import BorderProbabilities, stand_in
+from ..core.evidence import stack_evidence
 from ..core.index_map import to_values
 from ..core.judgement import Judgement, LabelJudge
 from ..files import only_process
@@ -39,7 +38,7 @@ from .array_case import SEGMENTATIONS, ArrayCase, LabelledCase, read_array_case
 __all__ = ["ArrayJudgement", "judge_labels"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrayJudgement(Judgement):
     """A judgement on labels that came as arrays.
 
@@ -67,7 +66,7 @@ class ArrayJudgement(Judgement):
             raise KeyError(f"no case {case!r} was judged")
         seen = self.store.read_seen(case)
         redrawn = self.by_case(self.redrawn).get(case, ())
-        index, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, redrawn, seen.min_confidence)
+        index, _ = seen.cleansed(redrawn)
         return to_values(index, self.values) if self.values else index
 
     def write_report(self, directory: str | os.PathLike) -> Path:
@@ -155,11 +154,10 @@ def judge_labels(
     if not evidence:
         raise ValueError("there is no case to judge")
     judge = judge_of(ordered or _numbered(max(len(one["score"]) for one in evidence.values())))
-    judgement = judge.judge(tuple(evidence), _stacked(list(evidence.values()), len(judge.names)))
-    fields = vars(judgement) | ({"redraw_margin": np.inf} if kind == SEGMENTATIONS else {})
+    judgement = judge.judge(tuple(evidence), stack_evidence(evidence, len(judge.names)), kind != SEGMENTATIONS)
     about = {"predictions": "arrays", "kind": kind}
-    return ArrayJudgement(
-        **fields,
+    return ArrayJudgement.of(
+        judgement,
         data=tuple(keeper.data),
         store=keeper.store,
         about=about,
@@ -170,15 +168,6 @@ def judge_labels(
 
 def _numbered(highest: int) -> dict[int, str]:
     return {k: f"structure {k}" for k in range(1, max(highest, 1) + 1)}
-
-
-def _stacked(evidence: Sequence[Mapping[str, np.ndarray]], n_structures: int) -> dict[str, np.ndarray]:
-    """Evidence ``(n, K)`` by name, of cases each of which knows the structures up to its own highest."""
-    out = {name: np.full((len(evidence), n_structures), ABSENT[name]) for name in EVIDENCE}
-    for i, one in enumerate(evidence):
-        for name, values in one.items():
-            out[name][i, : len(values)] = values
-    return out
 
 
 class _Keeper:
@@ -208,9 +197,8 @@ class _Keeper:
         probabilities: np.ndarray | BorderProbabilities = case.predicted
         confidence = None
         if case.kind == SEGMENTATIONS:
-            spacing = nib.affines.voxel_sizes(case.affine)[: case.given.ndim]
-            probabilities = BorderProbabilities(case.predicted, max(*judge.names, case.highest) + 1, spacing)
-            confidence = np.ones(case.given.shape, dtype=np.float32)
+            n_classes = max(*judge.names, case.highest) + 1
+            probabilities, confidence = stand_in(case.predicted, n_classes, case.affine)
         try:
             found = score_case(judge, self.store, case.name, case.given, probabilities, case.affine, confidence)
         except ValueError as error:

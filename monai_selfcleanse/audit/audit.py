@@ -6,21 +6,19 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from .. import __version__
 from ..cases.case import check_unique_cases, with_values
 from ..cases.grid import Notes, log_notes
 from ..cases.image_file import open_image
 from ..cases.look import score_case
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
-from ..core.evidence import EVIDENCE_VERSION
+from ..core.evidence import EVIDENCE_VERSION, stack_evidence
 from ..core.judgement import Judgement, LabelJudge
 from ..data.checks import warn_of_other_slices
 from ..distributed import check_shared, gathered, on_rank_zero
@@ -28,6 +26,7 @@ from ..files import only_process
 from ..progress import progress
 from ..results.write import closing_table, replace_results, write_results
 from ..run_folder import RunFolder
+from ..version import __version__
 from .source import LoadedCase, PredictionSource, digest
 
 __all__ = ["audit_labels"]
@@ -70,7 +69,7 @@ def audit_labels(
     """
     store, folder, cases = CaseStore.at(store), RunFolder(output_dir), with_values(cases, judge.values or judge.names)
     check_unique_cases(cases)
-    folder.check_apart(cases, folder.cleansed_labels)
+    folder.check_apart(cases)
     if not cases:
         raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
     identity = digest(
@@ -192,11 +191,8 @@ def _conclude(
         raise ValueError(
             f"none of the {len(cases)} cases can be judged; the first, {unreadable[0][0]!r}: {unreadable[0][1]}"
         )
-    names = next(iter(judged.values()))
-    judgement = judge.judge(tuple(judged), {name: np.stack([one[name] for one in judged.values()]) for name in names})
+    judgement = judge.judge(tuple(judged), stack_evidence(judged, len(judge.names)), source.has_probabilities)
     _warn_of_copies(judgement)
-    if not source.has_probabilities:  # its expected Dice tells how large a structure is, no more
-        judgement = replace(judgement, redraw_margin=np.inf)
     data = [case for case in cases if case_of(case) in judged]
     listed = [*unreadable, *(("", problem) for problem in problems)]
     rows = replace_results(folder, lambda part: write_results(part, judgement, data, store, source.about, listed))

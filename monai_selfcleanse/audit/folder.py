@@ -14,13 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from ..cases.grid import Turn, notes_of, turn_onto
 from ..cases.label_file import GivenLabel, label_of, read_label
 from ..cases.view import position_of
-from ..core.border import BORDER, BorderProbabilities
+from ..core.border import BORDER_SCALE, BorderProbabilities, stand_in
 from ..core.case_id import ENDINGS, case_of, ending_of, images_of, name_of, split_channel, strip_ending
 from ..data.checks import check_values
 from .npz import read_probabilities, shape_of_probabilities
@@ -97,7 +96,7 @@ class FolderPredictions:
         taken = [paths[0] for paths in self._files.values() if len(paths) == 1]
         self._say_which_were_taken(taken, found)
         self._look_for_probabilities(taken)
-        return "class probabilities" if self.has_probabilities else f"segmentations, border {BORDER}"
+        return "class probabilities" if self.has_probabilities else f"segmentations, border {BORDER_SCALE}"
 
     def _say_which_were_taken(self, taken: Sequence[Path], found: set[Path]) -> None:
         """Name the folders of the predictions, and those that have others of the same names."""
@@ -171,9 +170,7 @@ class FolderPredictions:
         """The probabilities that were found, or those that stand in for them."""
         if loaded.basis.ndim > loaded.given.ndim:
             return loaded.basis, loaded.basis.max(0)
-        spacing = nib.affines.voxel_sizes(loaded.affine)[: loaded.given.ndim]
-        probabilities = BorderProbabilities(loaded.basis, max(self.structures) + 1, spacing)
-        return probabilities, np.ones(loaded.given.shape, dtype=np.float32)
+        return stand_in(loaded.basis, max(self.structures) + 1, loaded.affine)
 
     def _probabilities(self, path: Path, prediction: GivenLabel, predicted: np.ndarray, turn: Turn) -> np.ndarray:
         stored = read_probabilities(_npz(path), max(self.structures) + 1, prediction.index.shape)

@@ -11,14 +11,14 @@ import numpy as np
 
 from ..core.border import BorderProbabilities
 from ..core.judgement import LabelJudge
-from .store import CaseStore
+from .store import CaseStore, StoreLike
 
 __all__ = ["score_case"]
 
 
 def score_case(
     judge: LabelJudge,
-    store: CaseStore,
+    store: StoreLike,
     case: str,
     given: np.ndarray,
     probabilities: np.ndarray | BorderProbabilities,
@@ -30,7 +30,7 @@ def score_case(
 
     Args:
         judge: the structures, and whether labels are partial.
-        store: where it goes.
+        store: folder or store where it goes.
         case: the case's id.
         given: index map, shape ``spatial`` (2 or 3 axes).
         probabilities: class probabilities ``(C, *spatial)`` in [0, 1], or those that stand in for them.
@@ -47,5 +47,5 @@ def score_case(
     """
     probabilities = judge.in_label_terms(given, probabilities)
     evidence = judge.evidence(given, probabilities, nib.affines.voxel_sizes(affine))
-    store.write_seen(case, given, probabilities, affine, confidence, evidence, fingerprint)
+    CaseStore.at(store).write_seen(case, given, probabilities, affine, confidence, evidence, fingerprint)
     return evidence

@@ -19,16 +19,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 from urllib.parse import quote
 
 import numpy as np
 
 from ..core.border import BorderProbabilities
-from ..core.cleansing import MIN_CONFIDENCE
+from ..core.cleansing import MIN_CONFIDENCE, cleanse_label, untrusted_voxels
 from ..files import atomic_path
 
 __all__ = ["CaseStore", "SeenCase", "StoreLike"]
@@ -37,14 +37,14 @@ _EVIDENCE = "evidence_"
 """What the names of evidence begin with in a file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SeenCase:
-    """One case on the network's grid.
+    """Label and prediction of one case, on one grid: the network's, as a look has seen it, or the label file's.
 
     Attributes:
         given: given label, index map of shape ``spatial``.
         predicted: most probable class, same shape.
-        confidence: its probability in [0, 1], same shape, float32 in steps of 1/255.
+        confidence: its probability in [0, 1], same shape, float32; a store keeps steps of 1/255.
         affine: voxel to world, ``(4, 4)``.
         min_confidence: the store's.
     """
@@ -54,6 +54,21 @@ class SeenCase:
     confidence: np.ndarray
     affine: np.ndarray
     min_confidence: float = MIN_CONFIDENCE
+
+    def cleansed(self, structures: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The label with some structures redrawn, and how much its voxels may count in a training.
+
+        See :func:`monai_selfcleanse.core.cleansing.cleanse_label`. Training, files, pictures and exports all take this
+        way, so that they show one and the same label.
+        """
+        return cleanse_label(self.given, self.predicted, self.confidence, structures, self.min_confidence)
+
+    def untrusted(self, structures: Sequence[int]) -> np.ndarray:
+        """Where neither label nor prediction can be trusted about some structures that are redrawn.
+
+        See :func:`monai_selfcleanse.core.cleansing.untrusted_voxels`.
+        """
+        return untrusted_voxels(self.given, self.predicted, self.confidence, structures, self.min_confidence)
 
 
 class CaseStore:
@@ -75,10 +90,19 @@ class CaseStore:
         self.directory = Path(directory)
         self.min_confidence = min_confidence
 
+    @overload
     @classmethod
-    def at(cls, store: StoreLike) -> CaseStore:
-        """The store itself, or the one in a folder: what every argument ``store`` of this package takes."""
-        return store if isinstance(store, CaseStore) else cls(store)
+    def at(cls, store: StoreLike) -> CaseStore: ...
+
+    @overload
+    @classmethod
+    def at(cls, store: StoreLike | None) -> CaseStore | None: ...
+
+    @classmethod
+    def at(cls, store: StoreLike | None) -> CaseStore | None:
+        """The store itself, or the one in a folder. Every public function and handler passes its ``store`` through
+        here. None stays None, for those that can do without one."""
+        return store if store is None or isinstance(store, CaseStore) else cls(store)
 
     def write_seen(
         self,

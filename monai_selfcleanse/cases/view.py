@@ -17,7 +17,6 @@ from monai.data import MetaTensor
 from monai.transforms import SpatialResample
 
 from ..core.case_id import case_of, images_of
-from ..core.cleansing import cleanse_label
 from .grid import same_grid, turn_onto
 from .image_file import open_image
 from .label_file import GivenLabel, label_of
@@ -26,7 +25,7 @@ from .store import SeenCase
 __all__ = ["CaseView", "ScreenTurn", "grey_levels", "position_of", "view_case"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaseView:
     """One case with what was given, predicted and made of it.
 
@@ -35,20 +34,15 @@ class CaseView:
     Attributes:
         data: the case's dictionary (:mod:`monai_selfcleanse.cases.case`).
         label: the given label with its file.
-        affine: voxel to world, ``(4, 4)``: the label's, or the image's where the label says no position.
-        predicted: most probable class, int64; 0 outside of what the network has seen.
-        confidence: its probability in [0, 1], float32; 0 outside of what the network has seen.
+        seen: given label and prediction on the label's grid. Outside of what the network has seen the prediction is
+            background, with confidence 0. The affine is the label's, or the image's where the label says no position.
         redrawn: the structures that the cleansed label has redrawn.
-        min_confidence: confidence from which on the prediction may redraw the label.
     """
 
     data: Mapping[str, Any]
     label: GivenLabel
-    affine: np.ndarray
-    predicted: np.ndarray
-    confidence: np.ndarray
+    seen: SeenCase
     redrawn: tuple[int, ...]
-    min_confidence: float
 
     @property
     def case(self) -> str:
@@ -58,7 +52,22 @@ class CaseView:
     @property
     def given(self) -> np.ndarray:
         """The given label, an index map."""
-        return self.label.index
+        return self.seen.given
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The most probable class, int64."""
+        return self.seen.predicted
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Its probability in [0, 1], float32."""
+        return self.seen.confidence
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Voxel to world, ``(4, 4)``."""
+        return self.seen.affine
 
     @property
     def spacing(self) -> np.ndarray:
@@ -67,8 +76,8 @@ class CaseView:
 
     @cached_property
     def cleansed(self) -> np.ndarray:
-        """The cleansed label, by the rule of training (:func:`monai_selfcleanse.core.cleansing.cleanse_label`)."""
-        return cleanse_label(self.given, self.predicted, self.confidence, self.redrawn, self.min_confidence)[0]
+        """The cleansed label."""
+        return self.seen.cleansed(self.redrawn)[0]
 
     def read_image(self) -> np.ndarray:
         """The first channel of the image, turned to lie as the label, of its shape.
@@ -92,7 +101,8 @@ def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = 
     label = label_of(data)
     affine = position_of(data, label)
     predicted, confidence = _on_grid(seen, label.index.shape, affine)
-    return CaseView(data, label, affine, predicted, confidence, tuple(redrawn), seen.min_confidence)
+    here = SeenCase(label.index, predicted, confidence, affine, seen.min_confidence)
+    return CaseView(data, label, here, tuple(redrawn))
 
 
 def position_of(data: Mapping[str, Any], label: GivenLabel) -> np.ndarray:

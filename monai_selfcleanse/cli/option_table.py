@@ -30,14 +30,14 @@ class Option:
 
     Attributes:
         meaning: what it does, in Markdown.
-        check: whether a value is of the right kind.
+        check: whether a value is of the right kind; None for one that is looked at where it is used.
         default: words for the default where the config computes it; empty where the config has a plain value.
         commands: which of :data:`COMMANDS` heed it.
         fixed: whether a resumed training must share it with the interrupted one.
     """
 
     meaning: str
-    check: Check
+    check: Check | None
     default: str = ""
     commands: tuple[str, ...] = COMMANDS
     fixed: bool = False
@@ -63,10 +63,14 @@ def _whole_or_none(low: int) -> Check:
     return check
 
 
-def _number(interval: str) -> Check:
+def _share(interval: str) -> Check:
+    """A share in ``[0, 1]`` or ``(0, 1]``."""
+
     def check(name: str, value: Any) -> None:
         if not _is_number(value):
             raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
+        if not 0 <= value <= 1 or (value == 0 and interval.startswith("(")):
+            raise ValueError(f"{name} must lie in {interval}, got {value}")
 
     return check
 
@@ -124,10 +128,6 @@ def _device(name: str, value: Any) -> None:
         raise ValueError(f"{name} {value!r} is not there: {torch.cuda.device_count()} CUDA devices found; use cpu")
 
 
-def _raters(name: str, value: Any) -> None:
-    """Looked at where the folders are read (:func:`monai_selfcleanse.data.cases_of_raters`)."""
-
-
 _TRAINING, _JUDGING = ("training",), ("training", "auditing")
 
 OPTIONS: Mapping[str, Option] = {
@@ -153,7 +153,7 @@ OPTIONS: Mapping[str, Option] = {
         "folder of predictions to judge by in place of a network", _path_or_none, commands=("auditing",)
     ),
     "raters": Option(
-        "folders of labels by the rater's name, `\"{'anna': 'DIR', 'ben': 'DIR'}\"`", _raters, commands=("auditing",)
+        "folders of labels by the rater's name, `\"{'anna': 'DIR', 'ben': 'DIR'}\"`", None, commands=("auditing",)
     ),
     "epochs": Option("length of the training", _whole(1), "60; with the phantom 40", _TRAINING, True),
     "warmup_epochs": Option(
@@ -183,7 +183,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "validation_share": Option(
         "share of the patients that are validated on, and not trained on, in (0, 1]",
-        _number("(0, 1]"),
+        _share("(0, 1]"),
         commands=("training", "evaluating"),
         fixed=True,
     ),
@@ -210,7 +210,7 @@ OPTIONS: Mapping[str, Option] = {
     "noise_rate": Option(
         "share of the training patients that get synthetic label noise, in [0, 1]; the truth is then kept for the "
         "closing table",
-        _number("[0, 1]"),
+        _share("[0, 1]"),
         "0; with the phantom 0.5",
         _TRAINING,
         True,

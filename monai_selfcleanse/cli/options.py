@@ -44,10 +44,7 @@ class TrainingOptions:
     its run.
 
     Args:
-        options: by their names in ``train.json``: ``epochs``, ``warmup_epochs``, ``redraw_epoch``, ``seed``,
-            ``self_cleanse``, ``partial_labels``, ``resume``, ``validation_share``, ``noise_rate``, ``noise_preset``,
-            ``learning_rate``, ``batch_size``, ``spacing``, ``patch_size``, ``dataset_dir``, ``output_dir``,
-            ``ckpt_dir``, ``device``, ``structures``, ``in_channels``, ``num_workers``.
+        options: values by their names in :data:`monai_selfcleanse.cli.option_table.OPTIONS`.
         checkpoint: the file that ``resume`` takes up.
     """
 
@@ -117,12 +114,11 @@ class AuditOptions:
     """Top-level options of ``audit.json``, looked at by :meth:`check` in the first step of ``run``.
 
     Args:
-        options: by their names there and in ``train.json``: ``dataset_dir``, ``output_dir``, ``ckpt_path``,
-            ``predictions_dir``, ``partial_labels``, ``device``, ``structures``, ``in_channels``, ``num_workers``.
+        options: values by their names in :data:`monai_selfcleanse.cli.option_table.OPTIONS`.
     """
 
-    def __init__(self, **options: Any) -> None:
-        self.options = options
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = dict(options)
 
     def check(self) -> None:
         """Look at the options.
@@ -150,4 +146,5 @@ class AuditOptions:
 def _check_kinds(options: Mapping[str, Any]) -> None:
     """See that each option is of the right kind (:data:`monai_selfcleanse.cli.option_table.OPTIONS`)."""
     for name, value in options.items():
-        OPTIONS[name].check(name, value)
+        if (check := OPTIONS[name].check) is not None:
+            check(name, value)

@@ -3,6 +3,7 @@
 Nothing here reads a file or knows an engine, and nothing imports another part of the package.
 """
 
+from .border import BorderProbabilities
 from .cleansing import cleanse_label, untrusted_voxels
 from .evidence import EVIDENCE, reason_for, structure_evidence, surprise
 from .judgement import Judgement, LabelJudge, cases_to_leave_out
@@ -10,6 +11,7 @@ from .mixture import FilterDecision, ScoreMixture, filter_labels, fit_score_mixt
 
 __all__ = [
     "EVIDENCE",
+    "BorderProbabilities",
     "FilterDecision",
     "Judgement",
     "LabelJudge",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy import ndimage
 from scipy.special import expit
 
 from .masks import Box
 
-__all__ = ["BORDER", "BorderProbabilities"]
+__all__ = ["BORDER_SCALE", "BorderProbabilities", "stand_in"]
 
-BORDER = 0.5
+BORDER_SCALE = 0.5
 """Scale of the doubt about a segmentation's border, in sides of a voxel; see :class:`BorderProbabilities`."""
 
 _REACH = 5
@@ -25,14 +26,14 @@ _KEPT_VOLUMES = 4
 class BorderProbabilities:
     r"""Class probabilities that a segmentation may have come from: sure inside, unsure within a voxel of its borders.
 
-    A segmentation does not say how sure its network was. Taken at its word, a hard case would count as a surprise as
-    much as a wrong label. What is assumed instead is the least that any segmentation is unsure of: the probability of a
-    class is logistic in the distance :math:`d` to its border, :math:`1 / (1 + e^{-d / s})` with a scale :math:`s` of
-    half a voxel (:data:`BORDER`), so 0.73 in the outermost voxels, 0.95 in the next. Small and thin structures are thus
-    expected to agree less than large ones.
+    A segmentation does not say how sure its network was. If it were taken at its word, a hard case would be as much of
+    a surprise as a wrong label. So the least is assumed that any segmentation is unsure of, its borders. The
+    probability of a class is logistic in the distance :math:`d` to its border: :math:`1 / (1 + e^{-d / s})`, with a
+    scale :math:`s` of half a voxel (:data:`BORDER_SCALE`). It is 0.73 in the outermost voxels and 0.95 in the next.
+    Thus small and thin structures are expected to agree less than large ones.
 
-    The probabilities add up to 1, and the most probable class is that of the segmentation. They are computed class by
-    class, each in the part of the volume where it is not 0: a hundred structures take the memory of a few volumes.
+    The probabilities add up to 1, and the most probable class is that of the segmentation. Each class is computed by
+    itself, in the part of the volume where it is not 0. So a hundred structures take the memory of a few volumes.
 
     Args:
         segmentation: index map of 2 or 3 axes.
@@ -121,5 +122,21 @@ class BorderProbabilities:
             ndimage.distance_transform_edt(inside, self._sampling) - 0.5,
             0.5 - ndimage.distance_transform_edt(~inside, self._sampling),
         )
-        out[box] = expit(distance / BORDER)
+        out[box] = expit(distance / BORDER_SCALE)
         return out
+
+
+def stand_in(segmentation: np.ndarray, n_classes: int, affine: np.ndarray) -> tuple[BorderProbabilities, np.ndarray]:
+    """What stands in for class probabilities and confidence where there is a segmentation alone.
+
+    Args:
+        segmentation: index map of 2 or 3 axes.
+        n_classes: background included.
+        affine: voxel to world, ``(4, 4)``, mm.
+
+    Returns:
+        Probabilities to judge a label by, and a confidence of 1 everywhere, float32: what is redrawn takes the
+        segmentation at its word.
+    """
+    probabilities = BorderProbabilities(segmentation, n_classes, voxel_sizes(affine)[: segmentation.ndim])
+    return probabilities, np.ones(segmentation.shape, dtype=np.float32)

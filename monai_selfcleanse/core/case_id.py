@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
     "ENDINGS",
     "as_compared",
     "case_of",
+    "channel_name",
     "ending_as_written",
     "ending_of",
     "images_of",
@@ -61,6 +62,11 @@ def split_channel(name: str) -> tuple[str, str | None]:
     return (found[1], found[2]) if found else (name, None)
 
 
+def channel_name(name: str, i: int) -> str:
+    """The name of a case's channel ``i``, from 0, as nnU-Net writes it: what :func:`split_channel` undoes."""
+    return f"{name}_{i:04d}"
+
+
 def images_of(data: Mapping[Any, Any]) -> list[Any]:
     """The images of a case, one a channel or one with all: ``data["image"]`` is one path, or a list of them."""
     image = data["image"]
@@ -70,7 +76,8 @@ def images_of(data: Mapping[Any, Any]) -> list[Any]:
 def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
     """The case's id: ``data["case"]``, else the name of the image's file (before loading or, by its metadata, after).
 
-    A ``case`` of None is as none.
+    A ``case`` of None is as none. Of several files, one a channel, it is the first one's name, without the channel's
+    number where they are numbered from 0 on.
 
     Raises:
         KeyError: neither is there; the message says what to add.
@@ -78,20 +85,25 @@ def case_of(data: Mapping[Any, Any], image_key: str = "image") -> str:
     if data.get("case") is not None:
         return str(data["case"])
     image = data.get(image_key)
-    if isinstance(image, (str, os.PathLike)):
-        return name_of(os.fspath(image))
-    name = getattr(image, "meta", {}).get("filename_or_obj")
-    if isinstance(name, (list, tuple)) and len(name) == 1:
-        name = name[0]
-    if isinstance(name, (str, os.PathLike)):
-        return name_of(os.fspath(name))
+    for value in (image, getattr(image, "meta", {}).get("filename_or_obj")):
+        paths = list(value) if isinstance(value, (list, tuple)) else [value]
+        names = [name_of(os.fspath(path)) for path in paths if isinstance(path, (str, os.PathLike))]
+        if names and len(names) == len(paths):
+            return _name_of_channels(names)
     raise KeyError(
         f"the case has no id: add a 'case' key to the datalist, or load {image_key!r} with its metadata "
         f"(found keys: {sorted(map(str, data))})"
     )
 
 
-def patient_of(item: Mapping[str, Any]) -> str:
+def _name_of_channels(names: Sequence[str]) -> str:
+    """The case that the files of some channels are of, by their names."""
+    stem, channel = split_channel(names[0])
+    numbered = stem and channel and list(names) == [channel_name(stem, i) for i in range(len(names))]
+    return stem if numbered and len(names) > 1 else names[0]
+
+
+def patient_of(item: Mapping[Any, Any]) -> str:
     """The case's patient; without one, or with None, the case is its own."""
     patient = item.get("patient")
     return case_of(item) if patient is None else str(patient)

@@ -17,7 +17,8 @@ MIN_CONFIDENCE = 0.65
 """Confidence from which on a prediction may redraw a label, where nothing else is asked for."""
 
 ONE_SIDED_RATIO = 4
-"""How many times a label's errors to one side, and what it is right about, must outnumber its errors to the other."""
+"""How many times a label's errors to one side, and what it is right about, must outnumber its errors to the other;
+see :func:`cleanse_label`."""
 
 MIN_SHARE_IN_OTHERS = 0.25
 """Share of a predicted structure that must lie in what was given as other ones for it to be drawn into them."""
@@ -35,22 +36,24 @@ def cleanse_label(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Target of one case, its cleansed label, and how much each of its voxels may count.
 
-    Wherever the given label or the prediction speaks of a structure that is to be redrawn, the prediction decides if it
-    is sure enough, except in slices at the structure's ends that are a matter of opinion
-    (:func:`monai_selfcleanse.core.masks.debatable_slices`); everywhere else the given label is kept as it is. So the
-    structure is redrawn, or restored where it is missing. From another structure it takes voxels only if more than
-    :data:`MIN_SHARE_IN_OTHERS` of what the network sees of it lies in others: a tumour that was missed in a liver is
-    restored, a border between neighbours does not move into the other one. What it gives up may become another's; one
-    that is not redrawn as well ends there by its own label, so the network must be sure by
-    :data:`MIN_CONFIDENCE_NEIGHBOUR`.
+    Some voxels belong to a structure that is to be redrawn, by the given label or by the prediction. There the
+    prediction decides, if it is sure enough. So the structure is redrawn, or restored where it is missing. Slices at
+    the structure's ends that are a matter of opinion are left as they are
+    (:func:`monai_selfcleanse.core.masks.debatable_slices`), and so is everything else.
 
-    A label that errs to one side is believed on the other. Where it lacks more than :data:`ONE_SIDED_RATIO` times as
-    many of the prediction's voxels as it has beyond them, and these are less than that part of what the two share
-    (missing slices, drawn too narrow), those that it has stay; in the opposite case (drawn too wide), none are added.
-    Labels in the wrong place, or swapped, share too little for that.
+    A redrawn structure takes voxels from another one only if more than :data:`MIN_SHARE_IN_OTHERS` of what the network
+    sees of it lies in others. A tumour that was missed in a liver is restored; a border between neighbours does not
+    move into the other one. What it gives up may become another structure's. One that is not redrawn as well ends there
+    by its own label, so the network must then be sure by :data:`MIN_CONFIDENCE_NEIGHBOUR`.
 
-    A structure that the network does not see where it may be drawn, or is sure of nowhere there, is not deleted: the
-    network may just not know it. Its given voxels stay and weigh 0 where the network sees something else.
+    A label that errs to one side is believed on the other. *Too small*: it lacks more than :data:`ONE_SIDED_RATIO`
+    times as many voxels as it has too many. Then no voxel is taken away. *Too large*: the reverse. Then none is added.
+    Neither holds where the smaller error is more than a quarter (1 / :data:`ONE_SIDED_RATIO`) of what both share, as in
+    a label that is swapped or in the wrong place.
+
+    The network may not see a structure where it may be drawn, or be sure of it nowhere there. Then the structure is not
+    deleted, for the network may just not know it. Its given voxels stay, and weigh 0 where the network sees something
+    else.
 
     Args:
         given: index map of any shape; slices of a volume are counted along the last axis.
@@ -87,9 +90,9 @@ def untrusted_voxels(
 ) -> np.ndarray:
     """Voxels on which neither the annotator nor the network can be trusted: what an ``ignore`` label is for.
 
-    There the two disagree about a structure that is to be redrawn and the network is too unsure of it, so that
-    :func:`cleanse_label` keeps what was given for want of better; or the given label has such a structure that the
-    network does not see at all, or is sure of nowhere.
+    There the two disagree about a structure that is to be redrawn, and the network is too unsure of it:
+    :func:`cleanse_label` keeps what was given for want of better. Or the given label has such a structure, and the
+    network does not see it at all or is sure of it nowhere.
 
     Args:
         given, predicted, confidence, structures, min_confidence: as for :func:`cleanse_label`.

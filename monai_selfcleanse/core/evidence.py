@@ -22,6 +22,7 @@ __all__ = [
     "EVIDENCE_VERSION",
     "merge_unannotated",
     "reason_for",
+    "stack_evidence",
     "structure_evidence",
     "surprise",
 ]
@@ -199,6 +200,24 @@ def _swap(seen_there: np.ndarray, structure: int) -> dict[str, float]:
     if not counts.any():
         return {"swapped_with": 0.0, "swapped": 0.0}
     return {"swapped_with": float(counts.argmax()), "swapped": counts.max() / len(seen_there)}
+
+
+def stack_evidence(by_case: Mapping[str, Mapping[str, np.ndarray]], n_structures: int) -> dict[str, np.ndarray]:
+    """Evidence about the cases of a cohort, one row a case.
+
+    Args:
+        by_case: arrays by name of each case, as from :func:`structure_evidence`. A case that knows fewer structures
+            than others has none of the last ones (:data:`ABSENT`).
+        n_structures: ``K``.
+
+    Returns:
+        Arrays ``(n, K)``, float64, by name; rows come in the order of ``by_case``.
+    """
+    out = {name: np.full((len(by_case), n_structures), ABSENT[name], dtype=np.float64) for name in EVIDENCE}
+    for i, evidence in enumerate(by_case.values()):
+        for name in EVIDENCE:
+            out[name][i, : len(evidence[name])] = evidence[name]
+    return out
 
 
 def surprise(evidence: Mapping[str, Any]) -> Any:

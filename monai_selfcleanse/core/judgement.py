@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -60,8 +60,10 @@ UNANNOTATED = "not annotated"
 Row = dict[str, Any]
 """One label, by :data:`REPORT_COLUMNS`."""
 
+J = TypeVar("J", bound="Judgement")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Judgement:
     """What is known of every label of a cohort; ``n`` cases, ``K`` structures.
 
@@ -89,6 +91,16 @@ class Judgement:
     partial_labels: bool
     redraw_margin: float
     values: tuple[int, ...] = field(default=(), kw_only=True)
+
+    @classmethod
+    def of(cls: type[J], judgement: Judgement, **more: Any) -> J:
+        """The same judgement as one of this class.
+
+        Args:
+            judgement: any.
+            more: what this class has beyond a :class:`Judgement`.
+        """
+        return cls(**{one.name: getattr(judgement, one.name) for one in fields(Judgement)}, **more)
 
     @property
     def n_judged(self) -> int:
@@ -120,8 +132,8 @@ class Judgement:
         return out
 
     @property
-    def by_name(self) -> dict[int, str]:
-        """The structures judged and their names."""
+    def name_of(self) -> dict[int, str]:
+        """The structures' names, by class index."""
         return dict(zip(self.structures, self.names, strict=True))
 
     @property
@@ -137,7 +149,7 @@ class Judgement:
         A label that is not suspected has no reason; one that was not judged since a partial label lacks the structure
         has :data:`UNANNOTATED`.
         """
-        out, redrawn, names, number = [], self.redrawn, self.by_name, self.numbers
+        out, redrawn, names, number = [], self.redrawn, self.name_of, self.numbers
         for i, case in enumerate(self.cases):
             for j, (structure, name) in enumerate(names.items()):
                 values = {key: float(self.evidence[key][i, j]) for key in EVIDENCE}
@@ -235,12 +247,18 @@ class LabelJudge:
         """Evidence ``(K,)`` by name about one case; see :func:`monai_selfcleanse.core.evidence.structure_evidence`."""
         return structure_evidence(given, probabilities, tuple(self.names), spacing)
 
-    def judge(self, cases: Sequence[str], evidence: Mapping[str, np.ndarray]) -> Judgement:
+    def judge(
+        self, cases: Sequence[str], evidence: Mapping[str, np.ndarray], has_probabilities: bool = True
+    ) -> Judgement:
         """Decide on a cohort.
 
         Args:
             cases: the ``n`` ids, at least one.
-            evidence: arrays ``(n, K)`` by name, one row a case as from :meth:`evidence`.
+            evidence: arrays ``(n, K)`` by name, one row a case as from :meth:`evidence`
+                (:func:`monai_selfcleanse.core.evidence.stack_evidence`).
+            has_probabilities: whether the predictions said how sure they are. Where something stands in for that
+                (:func:`monai_selfcleanse.core.border.stand_in`), the expected Dice tells how large a structure is and
+                no more. Then every suspect beyond doubt that the prediction has is redrawn.
         """
         columns = zip(np.transpose(evidence["score"]), np.transpose(surprise(evidence)), strict=True)
         decisions = tuple(filter_labels(score, surprised, **self.filter_options) for score, surprised in columns)
@@ -254,7 +272,7 @@ class LabelJudge:
             np.stack([d.suspected for d in decisions], 1),
             decisions,
             self.partial_labels,
-            REDRAW_MARGIN,
+            REDRAW_MARGIN if has_probabilities else math.inf,
             values=self.values,
         )
 

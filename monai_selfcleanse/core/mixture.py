@@ -2,25 +2,24 @@
 
 Knows numbers only: no images, no network, no engine.
 
-The scores of one structure over the cohort (``score`` of :mod:`monai_selfcleanse.core.evidence`) come from
-two populations, clean and noisy labels. On a log scale both are close to Gaussian, and a two-component mixture tells
-them apart (as losses in DivideMix, Li et al., ICLR 2020, arXiv 2002.07394). Three choices
-differ from the usual recipe:
+The scores of one structure over the cohort (``score`` of :mod:`monai_selfcleanse.core.evidence`) come from two
+populations, clean and noisy labels. On a log scale both are close to Gaussian. A mixture of two components tells them
+apart, as it does with losses in DivideMix (Li et al., ICLR 2020, arXiv 2002.07394). Three choices differ from the usual
+recipe:
 
-* The components share one variance. The posterior is then a logistic function of the log score: a higher score never
-  looks cleaner, which unequal variances do not promise in the tails.
+* The components share one variance. The posterior is then a logistic function of the log score, and a higher score
+  never looks cleaner. Unequal variances do not promise that in the tails.
 * The fit sees no score far above a clean label's (:data:`SCORE_CEILING`). Labels that lack the structure altogether
-  score far higher than those that lack a part of it, and would be the second group by themselves, the others taken for
-  clean.
-* A mixture always finds two groups, also where all labels are clean: then it sets those cases apart that the network
-  finds hard. So its finding counts only if the labels of one group are worse than those of the other by more than the
-  network's own doubts explain (:func:`filter_labels`). Otherwise the labels look clean.
+  score far higher than those that lack a part of it. They would be the second group by themselves, and the others
+  would be taken for clean.
+* A mixture always finds two groups. Where all labels are clean, the second one is the cases that the network finds
+  hard. So the groups count only if the labels of one are worse than those of the other by more than the network's own
+  doubts explain (:func:`filter_labels`). Otherwise the labels look clean.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +30,6 @@ from sklearn.mixture import GaussianMixture
 __all__ = [
     "SCORE_CEILING",
     "SCORE_FLOOR",
-    "VERDICTS",
     "FilterDecision",
     "ScoreMixture",
     "Verdict",
@@ -51,13 +49,6 @@ structure, or is sure of everything. On real data it stays below 0.1 from the fi
 
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
-
-VERDICTS: Mapping[Verdict, str] = {
-    "clean": "labels look clean",
-    "too few": "too few cases to tell",
-    "not ready": "the network does not know it well enough to judge",
-}
-"""Words for the verdicts without suspects."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +93,7 @@ class ScoreMixture:
         return max(0.0, float(np.exp(min(sum(self.means) / 2 + log_odds / slope, 700.0))) - SCORE_FLOOR)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FilterDecision:
     """What the filter says of one structure over the cohort.
 
@@ -177,10 +168,11 @@ def filter_labels(
 ) -> FilterDecision:
     """Tell clean from noisy labels of one structure over a cohort.
 
-    A mixture of two Gaussians is fitted to the log scores. Cases whose clean probability is below ``threshold`` are
-    suspected if the groups are really apart; otherwise the labels look clean and every probability is lifted to at
-    least ``threshold``, its order kept, so that the ranking stays useful. Where all score alike there is no mixture
-    and one group. The network is not ready where even the labels that are more likely clean surprise by 0.3 on average.
+    A mixture of two Gaussians is fitted to the log scores. If its groups are really apart, the cases whose clean
+    probability is below ``threshold`` are suspected. Otherwise the labels look clean. Every probability is then lifted
+    to at least ``threshold``; their order stays, and with it the ranking. Where all labels score alike, there is one
+    group and no mixture. The network is not ready where even the labels that are more likely clean surprise by 0.3 on
+    average.
 
     Args:
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.

@@ -50,9 +50,7 @@ class CaseDataset(Dataset):
         check_unique_cases(data)
         self.cases = CacheDataset(data, transform, cache_rate=cache_rate, progress=False)
         super().__init__(self.cases, augmentation)  # type: ignore[arg-type]
-        self._substitutes = _Substitutes(
-            [case_of(item) for item in data], None if store is None else CaseStore.at(store)
-        )
+        self._substitutes = _Substitutes([case_of(item) for item in data], CaseStore.at(store))
 
     def _transform(self, index: int) -> Any:
         # CacheDataset copies what it holds only ahead of random transforms of its own. Some of MONAI's work in place.

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..cases.case import with_values
+from ..core.case_id import patient_of
 from ..core.seeding import case_generator
 from ..distributed import on_rank_zero
 from ..files import check_writable, hold_folder, only_process
@@ -16,7 +17,7 @@ from ..run_folder import RunFolder
 from .acdc import ACDC_STRUCTURES
 from .checks import check_cases
 from .layouts import check_structures, find_cases
-from .noisy_cohort import choose_patients, corrupt_cohort
+from .noisy_cohort import check_rate, corrupt_cohort
 from .phantom import write_phantom
 
 __all__ = ["Cohort", "split_patients"]
@@ -107,11 +108,11 @@ class Cohort:
         train, validation = self._split
         if not train:
             raise ValueError(f"validation_share {self.validation_share} leaves no patient to train on")
-        self.folder.check_apart([*train, *validation], self.folder.noisy_labels, self.folder.cleansed_labels)
+        self.folder.check_apart([*train, *validation], makes_noise=True)
         cases = on_rank_zero(lambda: self._with_noise(train))
         n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in cases)
         logger.info(
-            f"{len(cases)} training cases of {len({c['patient'] for c in cases})} patients"
+            f"{len(cases)} training cases of {len({patient_of(c) for c in cases})} patients"
             + (f", {n_noisy} with synthetic label noise ({self.noise_preset})" if self.noise_rate > 0 else "")
         )
         return cases
@@ -130,7 +131,7 @@ class Cohort:
     def validation(self) -> list[dict[str, Any]]:
         """Validation cases, never corrupted by this package."""
         train, validation = self._split
-        chosen, everyone = ({c["patient"] for c in cases} for cases in (validation, [*train, *validation]))
+        chosen, everyone = ({patient_of(c) for c in cases} for cases in (validation, [*train, *validation]))
         logger.info(f"{len(validation)} validation cases of {len(chosen)} of {len(everyone)} patients")
         return validation
 
@@ -140,16 +141,16 @@ class Cohort:
 
     def _split_patients(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         # Everything that can be wrong is looked at before the first file is written.
-        choose_patients([], self.noise_rate, self.seed)
+        check_rate(self.noise_rate, "noise_rate")
         make_annotator(self.noise_preset, self.seed)
         _check_share(self.validation_share)
         check_writable(self.folder)
         cases, problems = self._find_files()
         classes = range(1, len(self.structures) + 1)
         check_cases(cases, classes, problems, ndim=3, channels=self.in_channels)
-        train_patients, _ = split_patients([c["patient"] for c in cases], self.validation_share, self.seed)
-        train = [c for c in cases if c["patient"] in set(train_patients)]
-        return train, [c for c in cases if c["patient"] not in set(train_patients)]
+        train_patients, _ = split_patients([patient_of(c) for c in cases], self.validation_share, self.seed)
+        train = [c for c in cases if patient_of(c) in set(train_patients)]
+        return train, [c for c in cases if patient_of(c) not in set(train_patients)]
 
     def _find_files(self) -> tuple[list[dict[str, Any]], list[str]]:
         if self.dataset_dir is None:

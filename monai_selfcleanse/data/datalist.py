@@ -20,7 +20,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core.case_id import ENDINGS, as_compared, ending_as_written, ending_of, name_of, split_channel, strip_ending
+from ..core.case_id import (
+    ENDINGS,
+    as_compared,
+    channel_name,
+    ending_as_written,
+    ending_of,
+    name_of,
+    split_channel,
+    strip_ending,
+)
 from .decathlon import decathlon_folders
 from .json_file import read_json
 from .listing import Locator
@@ -162,7 +171,7 @@ def _channels_of(path: str, locator: Locator) -> list[Path]:
     """Files of the channels that nnU-Net makes of an image, ``NAME_0000.nii.gz``, ..., in order."""
     head, ending = os.path.dirname(path), ending_as_written(path)
     out: list[Path] = []
-    while ending and (file := locator(os.path.join(head, f"{strip_ending(path)}_{len(out):04d}{ending}"))):
+    while ending and (file := locator(os.path.join(head, f"{channel_name(strip_ending(path), len(out))}{ending}"))):
         out.append(file)
     return out
 

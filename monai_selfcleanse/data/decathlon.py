@@ -20,7 +20,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from ..core.case_id import split_channel
+from ..core.case_id import channel_name, split_channel
 from .listing import image_files, unread_images, warn_of_unread
 
 __all__ = ["decathlon_folders", "find_decathlon_cases"]
@@ -74,13 +74,13 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
     warn_of_unread(folders)
     channels: dict[str, dict[str, Path]] = {}
     for name in sorted({*images, *lost_images}):
-        case, channel = _case_and_channel(name, {*labels, *lost})
+        case = _case_of_image(name, {*labels, *lost})
         if name in lost_images:
             lost.add(case)
         elif case not in labels and case not in lost:
             problems.append(f"{images[name]}: has no label of that name")
         else:
-            channels.setdefault(case, {})[channel] = images[name]
+            channels.setdefault(case, {})[name] = images[name]
     cases = []
     for case, label in labels.items():
         own = channels.get(case, {})
@@ -88,9 +88,10 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
             continue
         if not own:
             problems.append(f"{label}: has no image of that name")
-        elif len(own) > 1 and list(own) != [f"{i:04d}" for i in range(len(own))]:
+        elif len(own) > 1 and list(own) != [channel_name(case, i) for i in range(len(own))]:
             found = ", ".join(path.name for path in own.values())
-            problems.append(f"{label}: its image must be one file, or {case}_0000, {case}_0001, ..., got {found}")
+            wanted = f"{channel_name(case, 0)}, {channel_name(case, 1)}, ..."
+            problems.append(f"{label}: its image must be one file, or {wanted}, got {found}")
         else:
             paths = [str(path) for path in own.values()]
             cases.append(
@@ -105,7 +106,7 @@ def find_decathlon_cases(directory: str | os.PathLike) -> tuple[list[dict[str, A
     return cases, problems
 
 
-def _case_and_channel(name: str, labels: Container[str]) -> tuple[str, str]:
-    """Whose image it is by its name, and the number of the channel, empty where there is none."""
+def _case_of_image(name: str, labels: Container[str]) -> str:
+    """Whose image it is by its name, which may end with the number of a channel."""
     stem, channel = split_channel(name)
-    return (stem, channel) if channel is not None and name not in labels and stem in labels else (name, "")
+    return stem if channel is not None and name not in labels and stem in labels else name

@@ -19,7 +19,7 @@ from ..noise.models import NoiseRecord, replay
 from ..noise.presets import make_annotator
 from ..progress import progress
 
-__all__ = ["choose_patients", "corrupt_cohort", "replay_manifest"]
+__all__ = ["check_rate", "choose_patients", "corrupt_cohort", "replay_manifest"]
 
 
 def choose_patients(patients: Sequence[str], rate: float, seed: int) -> set[str]:
@@ -33,10 +33,23 @@ def choose_patients(patients: Sequence[str], rate: float, seed: int) -> set[str]
     Raises:
         ValueError: the rate is out of range.
     """
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"noise_rate must lie in [0, 1], got {rate}")
+    check_rate(rate)
     ranked = sorted(set(patients), key=lambda patient: case_generator(seed, patient, "noisy?").random())
     return set(ranked[: round(rate * len(ranked))])
+
+
+def check_rate(rate: float, name: str = "rate") -> None:
+    """See that a share of patients is one.
+
+    Args:
+        rate: the share.
+        name: what the caller's user calls it, for the message.
+
+    Raises:
+        ValueError: it is out of range.
+    """
+    if not 0.0 <= rate <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got {rate}")
 
 
 def corrupt_cohort(

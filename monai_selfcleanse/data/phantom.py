@@ -9,7 +9,6 @@ ventricle first, and the outermost slices hold none. All of it follows from a pa
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -17,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.seeding import case_generator
-from ..files import atomic_path
+from ..files import atomic_folder
 
 __all__ = ["phantom_frames", "write_phantom"]
 
@@ -77,33 +76,35 @@ def write_phantom(directory: str | os.PathLike, n_patients: int = 16, seed: int 
 
     Returns:
         The folder.
+
+    Raises:
+        ValueError: the folder holds something else than a phantom.
     """
     root = Path(directory)
     mark = f"phantom of {n_patients} patients, seed {seed}, version 3\n"
-    if (root / "README.txt").is_file() and (root / "README.txt").read_text() == mark:
+    if _mark_of(root) == mark:
         return root
-    if root.exists() and not ((root / "README.txt").is_file() and "phantom of" in (root / "README.txt").read_text()):
-        raise ValueError(f"{root} is in the way: it holds something else than the phantom; choose another output_dir")
-    part = root.with_name(root.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    for i in range(1, n_patients + 1):
-        patient = f"patient{i:03d}"
-        frames, spacing = phantom_frames(patient, seed)
-        affine = np.diag([*spacing, 1.0])
-        numbers = {"ED": 1, "ES": 8 + i % 5}
-        for phase, (image, label) in frames.items():
-            stem = part / patient / f"{patient}_frame{numbers[phase]:02d}"
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            nib.save(nib.Nifti1Image(image, affine), f"{stem}.nii.gz")
-            nib.save(nib.Nifti1Image(label, affine), f"{stem}_gt.nii.gz")
-        info = f"ED: {numbers['ED']}\nES: {numbers['ES']}\nGroup: PHANTOM\nNbFrame: 30\n"
-        with atomic_path(part / patient / "Info.cfg") as file:
-            file.write_text(info)
-    (part / "README.txt").write_text(mark)
-    if root.exists():
-        shutil.rmtree(root)  # an older phantom, see above
-    part.rename(root)
+    with atomic_folder(root, lambda folder: _mark_of(folder).startswith("phantom of")) as part:
+        for i in range(1, n_patients + 1):
+            patient = f"patient{i:03d}"
+            frames, spacing = phantom_frames(patient, seed)
+            affine = np.diag([*spacing, 1.0])
+            numbers = {"ED": 1, "ES": 8 + i % 5}
+            (part / patient).mkdir()
+            for phase, (image, label) in frames.items():
+                stem = part / patient / f"{patient}_frame{numbers[phase]:02d}"
+                nib.save(nib.Nifti1Image(image, affine), f"{stem}.nii.gz")
+                nib.save(nib.Nifti1Image(label, affine), f"{stem}_gt.nii.gz")
+            info = f"ED: {numbers['ED']}\nES: {numbers['ES']}\nGroup: PHANTOM\nNbFrame: 30\n"
+            (part / patient / "Info.cfg").write_text(info)
+        (part / "README.txt").write_text(mark)
     return root
+
+
+def _mark_of(folder: Path) -> str:
+    """What says of a folder that it is a phantom, and which; empty for another one."""
+    readme = folder / "README.txt"
+    return readme.read_text(errors="replace") if readme.is_file() else ""
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...], sigma: list[float], amplitude: float) -> np.ndarray:

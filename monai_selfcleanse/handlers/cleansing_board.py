@@ -11,12 +11,13 @@ from monai.data import Dataset
 from ..cases.store import CaseStore, StoreLike
 from ..cases.view import ScreenTurn
 from ..core.case_id import case_of
-from ..core.cleansing import cleanse_label
 from ..results.tensorboard import draw_outlines
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
 
 __all__ = ["CleansingBoard"]
+
+_LEGEND = "orange: given, blue: cleansed (the prediction, where the suspect stays)"
 
 
 class CleansingBoard:
@@ -24,9 +25,9 @@ class CleansingBoard:
 
     TensorBoard gets, by epoch: a histogram ``clean_probability/STRUCTURE`` and a number ``suspected/STRUCTURE`` a
     structure, and under ``suspects`` a picture of the worst ones side by side, turned as in the report, each in the
-    slice where given and proposed label differ most, with a text that names them in the same order. What is proposed
-    follows the label cleanser's rule (:func:`monai_selfcleanse.core.cleansing.cleanse_label`), as in the cleansed
-    labels on disk; of a suspect that is not redrawn it is the network's prediction, and the text says so.
+    slice where given and cleansed label differ most, with a text that names them in the same order. Cleansed labels are
+    those that the report writes. Of a suspect that is not redrawn the prediction is shown instead, and the text says
+    so.
 
     Attach it last: what all handlers have written by the end of an epoch or of training then reaches the disk.
 
@@ -75,16 +76,14 @@ class CleansingBoard:
                 + ("" if row["redrawn"] else ", not redrawn")
                 for i, row in enumerate(worst, 1)
             ]
-            self.writer.add_text("suspects", "orange: given, blue: proposed\n\n" + "\n".join(lines), result.epoch)
+            self.writer.add_text("suspects", f"{_LEGEND}\n\n" + "\n".join(lines), result.epoch)
 
     def _picture(self, index: int, structure: int, redrawn: list[int]) -> np.ndarray:
         data = self.cases[index]
         seen = self.store.read_seen(case_of(data))
-        proposed = seen.predicted
-        if structure in redrawn:
-            proposed, _ = cleanse_label(seen.given, seen.predicted, seen.confidence, redrawn, seen.min_confidence)
+        drawn = seen.cleansed(redrawn)[0] if structure in redrawn else seen.predicted
         image = np.asarray(data["image"])[0]
-        masks = seen.given == structure, proposed == structure
+        masks = seen.given == structure, drawn == structure
         if image.ndim == 3:
             differing = (masks[0] != masks[1]).sum((0, 1))
             shown = int(np.argmax(differing if differing.any() else (masks[0] | masks[1]).sum((0, 1))))

@@ -86,7 +86,7 @@ class CleansingReport:
 
     def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
-        self.folder.check_apart(self.data, self.folder.cleansed_labels)
+        self.folder.check_apart(self.data)
         weights = () if self.model_file is None else (self.model_file,)
         if (aside := self.folder.set_aside(*weights)) is not None:
             self.logger.info(f"moved the results of an earlier run to {aside}")

@@ -12,7 +12,6 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from ..cases.store import CaseStore, StoreLike
-from ..core.cleansing import cleanse_label
 from ..core.judgement import LEAVE_OUT_SEPARATION, cases_to_leave_out
 from ..distributed import gathered, lagging_ranks, merge_shares, on_rank_zero
 from .events import SelfCleanseEvents, register_self_cleanse_events
@@ -109,9 +108,7 @@ class LabelCleanser:
         changed = {}
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
             seen = self.store.read_seen(case)
-            target, weight = cleanse_label(
-                seen.given, seen.predicted, seen.confidence, redrawn[case], seen.min_confidence
-            )
+            target, weight = seen.cleansed(redrawn[case])
             self.store.write_target(self.version, case, target, weight)
             changed[case] = int(np.count_nonzero(target != seen.given))
         changed = merge_shares(gathered(changed))

@@ -18,17 +18,17 @@ from ..cases.case import decollated
 from ..cases.look import score_case
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
-from ..core.evidence import EVIDENCE
+from ..core.evidence import stack_evidence
 from ..core.index_map import index_map
 from ..core.judgement import Judgement, LabelJudge
-from ..core.mixture import VERDICTS
 from ..distributed import check_shared, gathered, merge_shares
+from ..results.words import VERDICTS
 from .events import SelfCleanseEvents, register_self_cleanse_events
 
 __all__ = ["LabelFilter", "LabelFilterResult"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelFilterResult(Judgement):
     """What the filter knows after one look: its judgement on every label.
 
@@ -144,7 +144,7 @@ class LabelFilter:
             )
         self.cases = self.cases or cases
         self.epochs.append(engine.state.epoch)
-        self.history.append({n: np.stack([scored[c][n] for c in self.cases]) for n in EVIDENCE})
+        self.history.append(stack_evidence({case: scored[case] for case in self.cases}, len(self.judge.names)))
         result = self._show_result(engine)
         assert result is not None
         self.logger.info(summary_line(result))
@@ -155,7 +155,7 @@ class LabelFilter:
         if not self.history:
             return None
         judgement = self.judge.judge(self.cases, self.history[-1])
-        return LabelFilterResult(**vars(judgement), epoch=self.epochs[-1])
+        return LabelFilterResult.of(judgement, epoch=self.epochs[-1])
 
     def state_dict(self) -> dict[str, Any]:
         """Evidence of all looks, of which the last decides, as tensors and plain values (``weights_only=True``)."""

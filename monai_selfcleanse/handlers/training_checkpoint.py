@@ -79,7 +79,7 @@ class TrainingCheckpoint:
         if set(state) != {*self.objects, "trainer"}:
             raise RuntimeError(
                 f"{self.path} holds {sorted(state)}, this training needs {sorted([*self.objects, 'trainer'])}: resume "
-                "with the options of the run that wrote it, or start afresh without --resume"
+                "with the options of the run that wrote it, or start afresh without resume"
             )
         try:
             for name, value in self.objects.items():

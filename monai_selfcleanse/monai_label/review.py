@@ -24,7 +24,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..core.evidence import EVIDENCE_VERSION, reason_for, structure_evidence, surprise
-from ..core.mixture import VERDICTS, FilterDecision, Verdict, filter_labels
+from ..core.mixture import FilterDecision, Verdict, filter_labels
+from ..results.words import VERDICTS
 from .segments import SegmentNumbers, segment_numbers
 
 __all__ = ["KEY", "TAG", "Datastore", "Doubt", "Predict", "ReviewQueue", "score_labels", "review_queue"]

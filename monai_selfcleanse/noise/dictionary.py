@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from ..core.case_id import case_of
+from ..core.case_id import case_of, patient_of
 from . import array
 from .base import LabelNoise
 
@@ -69,7 +69,7 @@ class LabelNoised(MapTransform):
         case = case_of(d)
         if self.record_key is not None:
             d.setdefault(self.record_key, "[]")  # of every case, or a batch could not be collated
-        if self.patients is not None and str(d.get("patient", case)) not in self.patients:
+        if self.patients is not None and patient_of(d) not in self.patients:
             return d
         for key in self.key_iterator(d):
             d[key], records = self.noise.with_records(d[key], case)

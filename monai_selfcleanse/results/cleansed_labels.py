@@ -9,7 +9,7 @@ from typing import Any
 
 from ..cases.case import label_file_of
 from ..cases.label_file import label_of, save_index_map
-from ..cases.store import CaseStore, SeenCase
+from ..cases.store import CaseStore, SeenCase, StoreLike
 from ..cases.view import view_case
 from ..core.case_id import case_of
 from ..core.judgement import Judgement
@@ -23,7 +23,7 @@ def write_cleansed_labels(
     directory: str | Path,
     judgement: Judgement,
     data: Sequence[Mapping[str, Any]],
-    store: CaseStore,
+    store: StoreLike,
     source: Mapping[str, Any],
 ) -> None:
     """Write every case's label, its redrawn structures in it, under its own relative path, and ``provenance.json``.
@@ -36,13 +36,13 @@ def write_cleansed_labels(
         directory: the folder to write.
         judgement: on the labels; its ``redrawn`` structures are redrawn.
         data: the cases' dictionaries, with paths.
-        store: what the last look saw.
+        store: folder or store of what the last look saw.
         source: see :func:`monai_selfcleanse.results.provenance.provenance`.
 
     Raises:
         ValueError: the folder holds something that is not an earlier export.
     """
-    redrawn = judgement.by_case(judgement.redrawn)
+    store, redrawn = CaseStore.at(store), judgement.by_case(judgement.redrawn)
     with atomic_folder(directory, is_export) as part:
         for item in data:
             target = part / label_file_of(item)

@@ -1,4 +1,4 @@
-"""Cases to exclude: for users who would rather drop a doubtful label than redraw it."""
+"""Cases to leave out: for users who would rather train without a suspect than redraw it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import gzip
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,9 @@ from ..cases.case import check_unique_cases
 from ..cases.grid import Turn, turn_onto
 from ..cases.image_file import ImageFile, open_image
 from ..cases.label_file import label_of
-from ..cases.store import CaseStore
+from ..cases.store import CaseStore, StoreLike
 from ..cases.view import position_of, view_case
-from ..core.case_id import case_of, ending_of, images_of, split_channel
-from ..core.cleansing import untrusted_voxels
+from ..core.case_id import case_of, channel_name, ending_of, images_of, split_channel
 from ..core.judgement import Judgement
 from ..files import atomic_folder
 from .provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
@@ -42,7 +41,7 @@ def write_nnunet_dataset(
     directory: str | Path,
     judgement: Judgement,
     data: Sequence[Mapping[str, Any]],
-    store: CaseStore,
+    store: StoreLike,
     source: Mapping[str, Any],
     *,
     channel_names: Sequence[str] | None = None,
@@ -58,7 +57,7 @@ def write_nnunet_dataset(
         judgement: on the labels; its ``redrawn`` structures are redrawn.
         data: the cases' dictionaries; ``image`` may be a list of paths, one a channel, or a file with the channels
             along one more axis than its label has.
-        store: what the last look saw; asked for cases with a suspected structure alone.
+        store: folder or store of what the last look saw; asked for cases with a suspected structure alone.
         source: see :func:`monai_selfcleanse.results.provenance.provenance`.
         channel_names: one a channel. nnU-Net scales a channel named ``CT`` by the intensities of the whole data set,
             any other by its own. None: ``channel 0``, ``channel 1``, ...
@@ -71,7 +70,7 @@ def write_nnunet_dataset(
             structures' names are not unique; a label has other values; an image has another shape
             than its label; cases differ in their number of channels.
     """
-    directory = Path(directory)
+    directory, store = Path(directory), CaseStore.at(store)
     if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9_-]+", directory.name):
         raise ValueError(f"{directory.name!r} is no nnU-Net data set: name the folder DatasetNNN_Name, Dataset501_Mine")
     check_unique_cases(data)
@@ -142,7 +141,7 @@ def _write_case(
 ) -> None:
     """One case's images, and its label in their geometry, for nnU-Net wants one for both."""
     target = directory / "labelsTr" / f"{name}{ending}"
-    paths = [directory / "imagesTr" / f"{name}_{i:04d}{ending}" for i in range(len(channels))]
+    paths = [directory / "imagesTr" / f"{channel_name(name, i)}{ending}" for i in range(len(channels))]
     if all(channel.is_plain(label.shape) for channel in channels):
         for channel, path in zip(channels, paths, strict=True):
             _copy(channel.file.path, path)
@@ -219,10 +218,10 @@ def _cleansed(
         return _known(label.index.astype(np.int16), structures, item), position_of(item, label)
     view = view_case(item, store.read_seen(case_of(item)), redrawn)
     out = _known(view.cleansed.astype(np.int16), structures, item)
-    untrusted = untrusted_voxels(view.given, view.predicted, view.confidence, redrawn, view.min_confidence)
+    untrusted = view.seen.untrusted(redrawn)
     # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
     left, never = [k for k in suspected if k not in redrawn], np.full(view.given.shape, -1.0)
-    untrusted |= untrusted_voxels(view.given, view.predicted, never, left, view.min_confidence)
+    untrusted |= replace(view.seen, confidence=never).untrusted(left)
     kept = untrusted & (view.cleansed == view.given)
     return np.where(kept, _UNTRUSTED - out, out), view.affine
 

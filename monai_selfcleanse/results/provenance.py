@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..core.judgement import Judgement, rows_by_case
+from ..version import __version__
 
 __all__ = ["PROVENANCE_FILE", "is_export", "judgement_by_case", "provenance", "write_json"]
 

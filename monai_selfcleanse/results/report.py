@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TextIO
 
-from ..cases.store import CaseStore
+from ..cases.store import StoreLike
 from ..core.judgement import REPORT_COLUMNS, Judgement
 from ..files import atomic_path
 from ..run_folder import RunFolder
@@ -27,7 +28,7 @@ def write_report(
     directory: str | os.PathLike,
     judgement: Judgement,
     data: Sequence[Mapping[str, Any]],
-    store: CaseStore,
+    store: StoreLike,
     source: Mapping[str, Any],
     n_pictured: int = 200,
     unreadable: Sequence[tuple[str, str]] = (),
@@ -35,13 +36,14 @@ def write_report(
     """Write ``label_report.csv``, ``slices.csv`` and ``report.html``, and ``unreadable.csv`` if need be.
 
     The suspected cases' files are read once, one case at a time. Each file is whole or not there, and none is put in
-    its place before all three are written: a full disk leaves an earlier report as it was.
+    its place before all of them are written: a full disk leaves an earlier report as it was. Without a case that could
+    not be judged, an earlier report's ``unreadable.csv`` is deleted.
 
     Args:
         directory: the folder; other files in it are left alone.
         judgement: on the labels.
         data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases.case`.
-        store: what the last look saw.
+        store: folder or store of what the last look saw.
         source: what judged the labels, such as ``{"epoch": 60}`` or ``{"model": "models/model.pt"}``; shown in the
             page.
         n_pictured: number of suspects with pictures in the page, the most suspect ones; some 30 kB each.
@@ -55,17 +57,17 @@ def write_report(
         atomic_path(folder.label_report) as report,
         atomic_path(folder.slices) as slices,
         atomic_path(folder.page) as page,
+        atomic_path(folder.unreadable) if unreadable else nullcontext() as broken,
     ):
         write_rows(judgement.rows(), REPORT_COLUMNS, report)
         with open_csv(slices) as file:
             suspects = _through_csv(illustrate_suspects(judgement, data, store, n_pictured), file)
             write_page(page, judgement, suspects, provenance(source), n_pictured, unreadable)
-        if unreadable:
+        if broken is not None:
             listed = [dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable]
-            with atomic_path(folder.unreadable) as part:
-                write_rows(listed, UNREADABLE_COLUMNS, part)
-        else:
-            folder.unreadable.unlink(missing_ok=True)  # an earlier report's
+            write_rows(listed, UNREADABLE_COLUMNS, broken)
+    if not unreadable:
+        folder.unreadable.unlink(missing_ok=True)
 
 
 def _through_csv(suspects: Iterable[Suspect], file: TextIO) -> Iterator[Suspect]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..cases.case import label_file_of
-from ..cases.store import CaseStore
+from ..cases.store import CaseStore, StoreLike
 from ..cases.view import CaseView, view_case
 from ..core.case_id import case_of
 from ..core.judgement import Judgement, rows_by_case
@@ -45,7 +45,7 @@ _SLICES_PICTURED = 3
 
 
 def illustrate_suspects(
-    judgement: Judgement, data: Sequence[Mapping[str, Any]], store: CaseStore, n_pictured: int
+    judgement: Judgement, data: Sequence[Mapping[str, Any]], store: StoreLike, n_pictured: int
 ) -> Iterator[Suspect]:
     """The suspected labels, those of one case together, cases by their most suspect label.
 
@@ -55,13 +55,13 @@ def illustrate_suspects(
     Args:
         judgement: on the labels.
         data: the cases' dictionaries, with paths.
-        store: what the last look saw.
+        store: folder or store of what the last look saw.
         n_pictured: number of suspects that get pictures, the most suspect ones.
 
     Raises:
         KeyError: a suspected case is not in ``data``.
     """
-    by_case = {case_of(item): item for item in data}
+    store, by_case = CaseStore.at(store), {case_of(item): item for item in data}
     suspects = judgement.suspects()
     pictured = {(row["case"], row["structure"]) for row in suspects[:n_pictured]}
     redrawn = judgement.by_case(judgement.redrawn)

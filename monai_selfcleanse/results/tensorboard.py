@@ -17,8 +17,8 @@ __all__ = ["draw_outlines", "summary_writer"]
 
 logger = logging.getLogger(__name__)
 
-GIVEN, PROPOSED = (255, 120, 0), (0, 190, 255)
-"""Colours (red, green, blue) of the outlines: orange as given, blue as proposed."""
+GIVEN, CLEANSED = (255, 120, 0), (0, 190, 255)
+"""Colours (red, green, blue) of the outlines: orange as given, blue as cleansed."""
 
 
 def summary_writer(log_dir: str | os.PathLike, resume: bool = False) -> Any:
@@ -40,19 +40,20 @@ def summary_writer(log_dir: str | os.PathLike, resume: bool = False) -> Any:
     return writer(os.fspath(log_dir), purge_step=None if resume else 0)
 
 
-def draw_outlines(image: np.ndarray, given: np.ndarray, proposed: np.ndarray, scale: int = 3) -> np.ndarray:
-    """Picture of a structure in a slice: outlined as given (orange) and as proposed (blue, on top).
+def draw_outlines(image: np.ndarray, given: np.ndarray, cleansed: np.ndarray, scale: int = 3) -> np.ndarray:
+    """Picture of a structure in a slice: outlined as given (orange) and as cleansed (blue, on top).
 
     Args:
         image: ``(H, W)``, any range (:func:`monai_selfcleanse.cases.view.grey_levels`).
-        given, proposed: masks of the same shape.
+        given: mask of the same shape, by the given label.
+        cleansed: the same by the cleansed label or, of a suspect that is not redrawn, by the prediction.
         scale: pixels of the picture along either side of a pixel of the image.
 
     Returns:
         ``(H * scale, W * scale, 3)`` uint8.
     """
     picture = np.repeat(_enlarged(grey_levels(image), scale)[..., None], 3, axis=2)
-    for mask, colour in ((given, GIVEN), (proposed, PROPOSED)):
+    for mask, colour in ((given, GIVEN), (cleansed, CLEANSED)):
         large = _enlarged(np.asarray(mask, dtype=bool), scale)
         picture[large & ~binary_erosion(large)] = colour
     return picture

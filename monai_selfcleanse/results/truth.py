@@ -22,7 +22,7 @@ NOISY_BELOW, CLEAN_FROM = 0.95, 0.99
 """Dice to the truth under which a label counts as noisy, and from which on as clean."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TruthSummary:
     """How right filter and cleanser were, where the truth is known. Pairs are of a case and a structure.
 

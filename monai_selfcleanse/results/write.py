@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..cases.store import CaseStore
+from ..cases.store import CaseStore, StoreLike
 from ..core.judgement import Judgement
-from ..core.mixture import VERDICTS
 from ..files import staged
 from ..run_folder import RunFolder
 from .cleansed_labels import write_cleansed_labels
 from .raters import raters_of, write_raters
 from .report import write_report
 from .truth import TruthSummary, compare_with_truth
+from .words import VERDICTS
 
 __all__ = ["TableRows", "closing_table", "replace_results", "write_results"]
 
@@ -32,7 +32,7 @@ def write_results(
     directory: str | os.PathLike,
     judgement: Judgement,
     data: Sequence[Mapping[str, Any]],
-    store: CaseStore,
+    store: StoreLike,
     source: Mapping[str, Any],
     unreadable: Sequence[tuple[str, str]] = (),
     cleansed: bool = True,
@@ -43,7 +43,7 @@ def write_results(
         directory: the folder, see :class:`monai_selfcleanse.run_folder.RunFolder`.
         judgement: on the labels.
         data: dictionaries of the cases judged, see :mod:`monai_selfcleanse.cases.case`.
-        store: what the last look saw.
+        store: folder or store of what the last look saw.
         source: what judged the labels, see :func:`monai_selfcleanse.results.write_report`.
         unreadable: cases that could not be judged, and why.
         cleansed: write the cleansed labels, and compare with the truth where there is one.
@@ -51,7 +51,7 @@ def write_results(
     Returns:
         What was found, as lines of the closing table.
     """
-    folder = RunFolder(directory)
+    folder, store = RunFolder(directory), CaseStore.at(store)
     write_report(folder, judgement, data, store, source, unreadable=unreadable)
     rows = _judgement_rows(judgement)
     if cleansed:

@@ -469,7 +469,7 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_gone(
     try:
         assert first.stdout is not None
         assert first.stdout.readline() == "has it\n"
-        with refused(f"{tmp_path} is in use by another run: .* --output_dir"):
+        with refused(f"{tmp_path} is in use by another run: .* another folder"):
             run_audit(dataset, tmp_path, predictions_dir=str(segmentations))
         assert not (tmp_path / "label_report.csv").exists()
     finally:

@@ -52,7 +52,7 @@ def test_without_the_filter_whatever_the_network_sees_is_redrawn(monkeypatch: py
     peers = import_module("peers")
     evidence = {name: np.ones((3, 2)) for name in EVIDENCE}
     evidence["predicted_ml"] = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
-    judged = LabelFilterResult(**vars(LabelJudge([1, 2]).judge(("a", "b", "c"), evidence)), epoch=5)
+    judged = LabelFilterResult.of(LabelJudge([1, 2]).judge(("a", "b", "c"), evidence), epoch=5)
     monkeypatch.setattr(LabelFilter, "result", lambda _: judged)
     found = peers.SuspectAll.result(object.__new__(peers.SuspectAll))
     assert not judged.redrawn.any()

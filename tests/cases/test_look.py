@@ -34,6 +34,11 @@ def test_evidence_is_that_of_the_voxel_sizes_and_is_kept(tmp_path: Path) -> None
     np.testing.assert_array_equal(seen.affine, AFFINE)
 
 
+def test_a_store_may_be_given_by_its_folder(tmp_path: Path) -> None:
+    score_case(LabelJudge(STRUCTURES), tmp_path, "a", tiny_label(), PROBABILITIES, AFFINE)
+    np.testing.assert_array_equal(CaseStore(tmp_path).read_seen("a").given, tiny_label())
+
+
 def test_what_a_partial_label_lacks_is_neither_scored_nor_seen(tmp_path: Path) -> None:
     given = np.where(tiny_label() == 1, 0, tiny_label())
     before = PROBABILITIES.copy()

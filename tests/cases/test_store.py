@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.cleansing import cleanse_label, untrusted_voxels
 
 TARGET = np.array([[0, 1], [2, 3]])
 WEIGHT = np.array([[1.0, 0.0], [1.0, 1.0]], dtype=np.float32)
@@ -167,3 +168,26 @@ def test_odd_ids_stay_apart_and_within_the_folder(store: CaseStore) -> None:
     assert len({name.lower() for name in names}) == len(ODD_IDS)  # some file systems hold A and a for one
     assert files_below(store.directory.parent)[0] == "cases"
     assert len(list(store.directory.parent.iterdir())) == 1
+
+
+def test_a_store_is_named_by_itself_or_its_folder(store: CaseStore) -> None:
+    assert CaseStore.at(store) is store
+    for folder in (store.directory, str(store.directory)):
+        assert CaseStore.at(folder).directory == store.directory
+    assert CaseStore.at(None) is None
+
+
+def test_what_was_seen_is_cleansed_by_the_stores_own_confidence(tmp_path: Path) -> None:
+    given_label, predicted = np.array([[1, 0, 0, 0]]), np.array([[1, 1, 1, 0]])
+    p = np.where(np.arange(2)[:, None, None] == predicted, 0.6, 0.4)
+    for least in (0.5, 0.7):
+        store = CaseStore(tmp_path, min_confidence=least)
+        store.write_seen("a", given_label, p, np.eye(4))
+        seen = store.read_seen("a")
+        arguments = seen.given, seen.predicted, seen.confidence, [1], least
+        for found, expected in zip(seen.cleansed([1]), cleanse_label(*arguments), strict=True):
+            np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(seen.untrusted([1]), untrusted_voxels(*arguments))
+        assert (seen.cleansed([1])[0] == predicted).all() == (least < 0.6)
+        assert seen.untrusted([1]).any() == (least > 0.6)
+    assert seen != store.read_seen("a")  # arrays have no one equality

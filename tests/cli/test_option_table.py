@@ -34,7 +34,7 @@ def test_every_option_is_an_id_of_its_commands_configs() -> None:
 
 
 def test_every_option_that_the_configs_hand_over_is_in_the_table() -> None:
-    checked = TRAIN["options"]["options"], AUDIT["audit"]["options"]
+    checked = TRAIN["options"]["options"], AUDIT["audit"]["options"]["options"]
     names = {name for options in checked for name in options if not name.startswith("_")}
     assert names <= set(OPTIONS)
 
@@ -42,7 +42,7 @@ def test_every_option_that_the_configs_hand_over_is_in_the_table() -> None:
 def test_plain_defaults_pass_their_own_checks() -> None:
     for name, option in OPTIONS.items():
         value = TRAIN.get(name)
-        if not isinstance(value, str) or not value.startswith("$"):
+        if option.check is not None and (not isinstance(value, str) or not value.startswith("$")):
             option.check(name, value)
 
 
@@ -56,6 +56,11 @@ def test_plain_defaults_pass_their_own_checks() -> None:
         ("learning_rate", 0, "learning_rate must be a number above 0"),
         ("learning_rate", float("nan"), "learning_rate must be a number above 0"),
         ("validation_share", "half", r"validation_share must be a number in \(0, 1\]"),
+        ("validation_share", 0, r"validation_share must lie in \(0, 1\], got 0"),
+        ("validation_share", 1.01, r"validation_share must lie in \(0, 1\], got 1.01"),
+        ("validation_share", True, r"validation_share must be a number in \(0, 1\]"),
+        ("noise_rate", -0.5, r"noise_rate must lie in \[0, 1\], got -0.5"),
+        ("noise_rate", float("nan"), r"noise_rate must lie in \[0, 1\], got nan"),
         ("resume", 1, "resume must be True or False"),
         ("output_dir", 5, "output_dir must be a path"),
         ("spacing", [1, 1], "spacing must be three numbers"),
@@ -66,5 +71,14 @@ def test_plain_defaults_pass_their_own_checks() -> None:
     ],
 )
 def test_bad_values_are_named_with_what_is_allowed(name: str, value: Any, message: str) -> None:
+    check = OPTIONS[name].check
+    assert check is not None
     with pytest.raises(ValueError, match=message):
-        OPTIONS[name].check(name, value)
+        check(name, value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("noise_rate", 0), ("noise_rate", 1), ("validation_share", 1)])
+def test_the_ends_of_an_interval_are_allowed(name: str, value: int) -> None:
+    check = OPTIONS[name].check
+    assert check is not None
+    check(name, value)

@@ -14,6 +14,7 @@ from monai_selfcleanse.core.case_id import (
     ENDINGS,
     as_compared,
     case_of,
+    channel_name,
     ending_as_written,
     ending_of,
     images_of,
@@ -29,8 +30,24 @@ def test_ids_come_from_the_key_the_file_or_the_metadata() -> None:
     assert case_of({"case": None, "image": "/x/a.nrrd"}) == "a"
     assert case_of({"image": "/x/scan.1.nii.gz"}) == "scan.1"
     assert case_of({"image": MetaTensor(torch.zeros(1), meta={"filename_or_obj": "/x/b.nii"})}) == "b"
-    with pytest.raises(KeyError, match="add a 'case' key"):
-        case_of({"image": torch.zeros(1)})
+    for image in (torch.zeros(1), [], [torch.zeros(1)]):
+        with pytest.raises(KeyError, match="add a 'case' key"):
+            case_of({"image": image})
+
+
+@pytest.mark.parametrize(
+    ("paths", "case"),
+    [
+        (["x/liver_7_0000.nii.gz", "x/liver_7_0001.nii.gz"], "liver_7"),
+        (["t1/BRATS_0001.nii.gz", "t2/BRATS_0001.nii.gz"], "BRATS_0001"),  # the number is the patient's
+        (["a_0001.nii.gz", "a_0002.nii.gz"], "a_0001"),
+        (["a_t1.nii.gz", "a_t2.nii.gz"], "a_t1"),
+        (["a_0000.nii.gz"], "a_0000"),  # as the same path alone
+    ],
+)
+def test_several_images_give_the_first_ones_name_without_a_channels_number(paths: list[str], case: str) -> None:
+    assert case_of({"image": paths}) == case
+    assert case_of({"image": MetaTensor(torch.zeros(1), meta={"filename_or_obj": paths})}) == case
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), max_size=12)
@@ -39,7 +56,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0
 @given(stem=NAMES, channel=st.integers(0, 9999))
 def test_a_channel_is_split_off_its_name(stem: str, channel: int) -> None:
     for name in (stem, f"{stem}\n{stem}"):  # a file's name may have two lines
-        assert split_channel(f"{name}_{channel:04d}") == (name, f"{channel:04d}")
+        assert split_channel(channel_name(name, channel)) == (name, f"{channel:04d}")
 
 
 @given(name=NAMES)

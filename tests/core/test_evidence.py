@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from monai.metrics import compute_dice
 
-from monai_selfcleanse.core.evidence import EVIDENCE, reason_for, structure_evidence
+from monai_selfcleanse.core.evidence import ABSENT, EVIDENCE, reason_for, stack_evidence, structure_evidence
 from monai_selfcleanse.core.masks import debatable_slices
 
 SPACING = (1.5, 1.5, 10.0)
@@ -287,3 +287,19 @@ def test_structure_without_a_name_is_its_number() -> None:
     e = evidence_of(*REASONS["swapped with myocardium"])
     assert reason_for(e) == "swapped with 2"
     assert reason_for(e, {1: "right ventricle"}) == "swapped with 2"
+
+
+def test_evidence_is_stacked_case_by_case_and_unknown_structures_are_absent() -> None:
+    by_case = {"b": evidence_for(2), "a": evidence_for(1)}
+    stacked = stack_evidence(by_case, 3)
+    assert tuple(stacked) == EVIDENCE
+    for name, values in stacked.items():
+        assert (values.shape, values.dtype) == ((2, 3), np.float64)
+        np.testing.assert_array_equal(values[0, :2], by_case["b"][name])
+        np.testing.assert_array_equal(values[1, :1], by_case["a"][name])
+        np.testing.assert_array_equal(values[[0, 1, 1], [2, 1, 2]], [ABSENT[name]] * 3)
+
+
+def evidence_for(n_structures: int) -> dict[str, np.ndarray]:
+    given_label, p = random_case(n_structures, (4, 5, 3))
+    return structure_evidence(given_label, p, range(1, n_structures + 1), SPACING)

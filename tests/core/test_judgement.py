@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,15 @@ import pytest
 from helpers import judgement_of
 
 from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.core.judgement import REPORT_COLUMNS, UNANNOTATED, Judgement, cases_to_leave_out, rows_by_case
+from monai_selfcleanse.core.judgement import (
+    REDRAW_MARGIN,
+    REPORT_COLUMNS,
+    UNANNOTATED,
+    Judgement,
+    LabelJudge,
+    cases_to_leave_out,
+    rows_by_case,
+)
 from monai_selfcleanse.core.mixture import FilterDecision
 
 
@@ -154,5 +162,33 @@ def test_marked_structures_are_listed_by_case() -> None:
 def test_names_go_by_structure_and_what_was_not_judged_is_not_counted() -> None:
     score = np.array([[np.nan, 2.0], [3.0, 1.0]])
     found = judgement_of("ab", {4: "one", 2: "two"}, np.ones((2, 2)), np.zeros((2, 2), bool), score=score)
-    assert (found.n_judged, found.by_name) == (3, {4: "one", 2: "two"})
-    assert {row["structure"]: row["structure_name"] for row in found.rows()} == found.by_name
+    assert (found.n_judged, found.name_of) == (3, {4: "one", 2: "two"})
+    assert {row["structure"]: row["structure_name"] for row in found.rows()} == found.name_of
+
+
+@dataclass(frozen=True, eq=False)
+class Dated(Judgement):
+    day: int
+
+
+def test_a_judgement_becomes_one_of_a_class_with_more() -> None:
+    found = judged([[1], [0]])
+    dated = Dated.of(found, day=3)
+    assert dated.day == 3
+    for name, value in vars(found).items():
+        assert getattr(dated, name) is value
+    assert vars(Judgement.of(dated)) == vars(found)
+
+
+def test_judgements_are_compared_by_identity() -> None:
+    found = judged([[1], [0]])
+    assert found == found
+    assert found != replace(found)
+    assert found.decisions[0] != judged([[1], [0]]).decisions[0]
+    assert len({found, replace(found)}) == 2
+
+
+def test_the_margin_is_for_those_who_say_how_sure_they_are() -> None:
+    evidence = {name: np.full((2, 1), 0.5) for name in EVIDENCE}
+    for has_probabilities, margin in ((True, REDRAW_MARGIN), (False, np.inf)):
+        assert LabelJudge([1]).judge("ab", evidence, has_probabilities).redraw_margin == margin

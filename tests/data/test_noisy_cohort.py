@@ -70,9 +70,9 @@ def test_choice_depends_on_the_seed() -> None:
 
 @pytest.mark.parametrize("rate", [-0.01, 1.01, float("nan")])
 def test_impossible_rate_is_refused(rate: float, cohort: list[Case], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"noise_rate must lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"^rate must lie in \[0, 1\]"):
         choose_patients(names(3), rate, 0)
-    with pytest.raises(ValueError, match=r"noise_rate must lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"^rate must lie in \[0, 1\]"):
         corrupt_cohort(cohort, tmp_path / "noisy", rate, "mixed", 0)
     assert not (tmp_path / "noisy").exists()
 

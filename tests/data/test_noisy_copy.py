@@ -170,7 +170,7 @@ BAD = {
     "no data": ({"source": "empty"}, "holds no labelled frame"),
     "target exists": ({"target": "full"}, "exists already"),
     "target within": ({"target": "acdc/copy"}, "lies within"),
-    "rate": ({"rate": 1.5}, r"noise_rate must lie in \[0, 1\]"),
+    "rate": ({"rate": 1.5}, r"^rate must lie in \[0, 1\]"),
     "preset": ({"preset": "drunk"}, "noise_preset 'drunk' is unknown"),
     "pattern": ({"pattern": "*/seg.nii.gz"}, "no label matches"),
     "pattern that is absolute": ({"pattern": "/data/*.nii.gz"}, "must be relative"),

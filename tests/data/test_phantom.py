@@ -143,3 +143,12 @@ def test_phantom_of_another_seed_replaces_the_first(tmp_path: Path) -> None:
         write_phantom(tmp_path / "phantom", n_patients=1, seed=seed)
         image = nib.load(tmp_path / "phantom" / "patient001" / "patient001_frame01.nii.gz")
         np.testing.assert_array_equal(np.asanyarray(image.dataobj), phantom_frames("patient001", seed)[0]["ED"][0])
+
+
+def test_what_is_no_phantom_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "phantom"
+    folder.mkdir()
+    (folder / "README.txt").write_text("my data, better than a phantom of patients")
+    with pytest.raises(ValueError, match=r"phantom is in the way: .* give another folder"):
+        write_phantom(folder, n_patients=1)
+    assert files_below(tmp_path) == ["phantom", "phantom/README.txt"]

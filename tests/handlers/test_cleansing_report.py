@@ -20,7 +20,7 @@ def run(folder: Path, *, epochs: int = 1, from_epoch: int = 0, judged: bool = Tr
     engine.add_event_handler(Events.STARTED, lambda e: setattr(e.state, "epoch", from_epoch))
     CleansingReport(data, store, str(folder / "out"), **options).attach(engine)
     if judged:
-        result = LabelFilterResult(**vars(judgement), epoch=epochs)
+        result = LabelFilterResult.of(judgement, epoch=epochs)
         engine.add_event_handler(Events.EPOCH_COMPLETED, lambda e: setattr(e.state, "label_filter_result", result))
     engine.run([0], max_epochs=epochs)
 

@@ -75,7 +75,11 @@ class Server:
         if file is not None:
             mark = uuid.uuid4().hex
             head = f'--{mark}\r\nContent-Disposition: form-data; name="label"; filename="{file.name}"\r\n\r\n'
-            data = head.encode() + file.read_bytes() + f"\r\n--{mark}--\r\n".encode()
+            fields = "".join(
+                f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+                for name, value in (body or {}).items()
+            )
+            data = (fields + head).encode() + file.read_bytes() + f"\r\n--{mark}--\r\n".encode()
             headers["Content-Type"] = f"multipart/form-data; boundary={mark}"
         elif isinstance(body, bytes):
             data, headers["Content-Type"] = body, "application/x-www-form-urlencoded"
@@ -101,8 +105,11 @@ class Server:
             time.sleep(0.2)
         return False
 
-    def submit(self, image: str, label: Path) -> None:
-        self.ask("PUT", "/datastore/label", image=image, tag="final", file=label)
+    def submit(self, image: str, label: Path, *segments: str) -> None:
+        """Submit a label, with the names of its segments in the order of their numbers, as 3D Slicer does."""
+        info = [{"name": name, "idx": number} for number, name in enumerate(segments, 1)]
+        params = {"params": json.dumps({"label_info": info})} if segments else None
+        self.ask("PUT", "/datastore/label", params, image=image, tag="final", file=label)
 
     def run(self, task: str, method: str, body: Any = None) -> None:
         """Start a background task and wait until it has ended well."""
@@ -233,8 +240,14 @@ def test_suspect_labels_are_handed_out_with_proposals_until_none_is_left(tmp_pat
             file = nib.Nifti1Image(given[case], affine)
             if case == "case3ED":  # the same label, as a tool of the other orientation writes it
                 file = file.as_reoriented(np.array([[0, -1], [1, -1], [2, 1]]))
+            if case == "case4ED":
+                file = nib.Nifti1Image(given[case], np.eye(4))
+            if case == "case6ED":  # Slicer has counted the segments anew
+                file = nib.Nifti1Image(np.array([0, 1, 3, 2], np.uint8)[given[case]], affine)
+            if case == "case6ES":
+                file = nib.Nifti1Image(np.eye(4, dtype=np.uint8)[given[case]], affine)
             nib.save(file, submitted / f"{case}.nii.gz")
-    unlabelled = "case7ES"
+    unlabelled, renumbered = "case7ES", ("Right Ventricle", "left_ventricle", "myocardium")
 
     with served(app, studies, "hearts", env) as server:
 
@@ -248,7 +261,7 @@ def test_suspect_labels_are_handed_out_with_proposals_until_none_is_left(tmp_pat
         assert next_sample() == {}
         for case in given:
             if case != unlabelled:
-                server.submit(case, submitted / f"{case}.nii.gz")
+                server.submit(case, submitted / f"{case}.nii.gz", *(renumbered if case == "case6ED" else ()))
         assert next_sample() == {}
         assert server.says("15 not judged yet: run the scoring method label_noise")
         server.run("scoring", "label_noise")
@@ -279,8 +292,12 @@ def test_suspect_labels_are_handed_out_with_proposals_until_none_is_left(tmp_pat
         assert again["waiting"] == {}
         assert next_sample() == {}
 
-        proposed = server.segment("label_cleanser", "case0ED", tmp_path)
-        np.testing.assert_array_equal(proposed, given["case0ED"])
+        for case in ("case0ED", "case3ED", "case4ED", "case6ED", "case6ES"):
+            proposed = server.segment("label_cleanser", case, tmp_path)
+            np.testing.assert_array_equal(proposed, given[case], err_msg=case)
+        np.testing.assert_array_equal(server.segment("given_label", "case6ED", tmp_path), given["case6ED"])
+        assert server.says("case6ED: renumbered as label_info names the segments")
+        assert server.says("says no position; its voxels are taken as they lie")
         assert dice(server.segment("label_cleanser", unlabelled, tmp_path) == 3, truth[unlabelled] == 3) > 0.97
         with pytest.raises(HTTPError):
             server.segment("given_label", unlabelled, tmp_path)

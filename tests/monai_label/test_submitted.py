@@ -22,7 +22,8 @@ ONE_HOT = np.moveaxis(np.eye(4, dtype=np.uint8)[LABEL], -1, 0)
 def save(path: Path, voxels: np.ndarray, sform: np.ndarray | None = AFFINE, qform: np.ndarray | None = AFFINE) -> Path:
     """Write a file with these positions; None for one that is not said."""
     file = nib.Nifti1Image(voxels, None)
-    file.header.set_zooms([1.5, 1.5, 10.0, 1.0][: voxels.ndim])
+    said = next((form for form in (qform, sform) if form is not None), AFFINE)
+    file.header.set_zooms([*nib.affines.voxel_sizes(said), 1.0][: voxels.ndim])
     for set_form, form in ((file.set_sform, sform), (file.set_qform, qform)):
         set_form(form, code=0 if form is None else 1)
     nib.save(file, path)

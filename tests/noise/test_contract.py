@@ -572,6 +572,8 @@ def test_only_the_chosen_patients_are_corrupted() -> None:
         noisy += [patient] * (not outs[0]["label"].any())
     assert set(noisy) == choose_patients(patients, 0.3, 1)
     assert len(noisy) == 3
+    whole = {"label": hearty_label(), "case": noisy[0], "patient": None}  # a case without a patient is its own
+    assert not noise(whole)["label"].any()
 
 
 @pytest.mark.parametrize("name", ARRAY_FORMS)

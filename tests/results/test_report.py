@@ -41,7 +41,7 @@ def test_a_full_disk_leaves_the_earlier_report_whole(
 ) -> None:
     judged = judged_cohort(tmp_path / "data")
     out = tmp_path / "out"
-    write_one(judged, out)
+    write_one(judged, out, unreadable=[("x", "is damaged")])
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     judged.judgement.evidence["score"][0, 0] = 17.0  # another report than that on disk
 
@@ -49,9 +49,26 @@ def test_a_full_disk_leaves_the_earlier_report_whole(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(report, writer, full)
+    for unreadable in ([], [("y", "is empty")]):
+        with pytest.raises(OSError, match="No space left"):
+            write_one(judged, out, unreadable=unreadable)
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_the_list_of_broken_cases_is_put_in_its_place_with_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, write = judged_cohort(tmp_path / "data"), report.write_rows
+
+    def full(rows: Any, columns: Any, path: Path) -> None:
+        if columns == report.UNREADABLE_COLUMNS:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(rows, columns, path)
+
+    monkeypatch.setattr(report, "write_rows", full)
     with pytest.raises(OSError, match="No space left"):
-        write_one(judged, out)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+        write_one(judged, tmp_path / "out", unreadable=[("x", "is damaged")])
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_one_suspected_case_is_read_at_a_time_and_no_other(tmp_path: Path) -> None:

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monai_selfcleanse.results.tensorboard import GIVEN, PROPOSED, draw_outlines, summary_writer
+from monai_selfcleanse.results.tensorboard import CLEANSED, GIVEN, draw_outlines, summary_writer
 
 
 def test_outlines_surround_the_masks_and_leave_the_rest_grey() -> None:
     image = np.linspace(0, 1, 100).reshape(10, 10)
-    given, proposed = np.zeros((2, 10, 10), dtype=bool)
+    given, cleansed = np.zeros((2, 10, 10), dtype=bool)
     given[2:5, 2:5] = True
-    proposed[6:9, 6:9] = True
-    picture = draw_outlines(image, given, proposed, scale=2)
+    cleansed[6:9, 6:9] = True
+    picture = draw_outlines(image, given, cleansed, scale=2)
     assert picture.shape == (20, 20, 3)
-    for mask, colour in ((given, GIVEN), (proposed, PROPOSED)):
+    for mask, colour in ((given, GIVEN), (cleansed, CLEANSED)):
         rows, columns = np.nonzero((picture == colour).all(-1))
         inside = mask[rows // 2, columns // 2]
         assert len(rows) == 20  # the rim of a square of six pixels

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helpers import files_below, judged_cohort, read_nifti, write_nifti
 
-from monai_selfcleanse.results import closing_table, write_results
+from monai_selfcleanse.results import closing_table, write_nnunet_dataset, write_results
 from monai_selfcleanse.run_folder import RunFolder
 
 
@@ -27,6 +27,23 @@ def test_everything_is_left_under_its_name_and_given_labels_stay(tmp_path: Path)
         ("labels redrawn", "2 of the 2 suspected"),
         ("not judged", "1 (see unreadable.csv)"),
     ]
+
+
+def test_the_store_may_be_given_by_its_folder(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    for name, store in (("one", judged.store), ("other", judged.store.directory)):
+        write_results(tmp_path / name, judged.judgement, judged.data, store, {})
+        write_nnunet_dataset(tmp_path / name / "Dataset501_A", judged.judgement, judged.data, store, {})
+    one, other = (
+        {
+            path: (folder / path).read_bytes()
+            for path in files_below(folder)
+            if (folder / path).suffix in (".csv", ".gz")
+        }
+        for folder in (tmp_path / "one", tmp_path / "other")
+    )
+    assert len(one) == 2 + 3 * len(judged.data)
+    assert one == other
 
 
 def test_where_the_truth_is_known_the_table_says_how_right_all_was(tmp_path: Path) -> None:

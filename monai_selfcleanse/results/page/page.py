@@ -1,7 +1,8 @@
 """``report.html``: the whole report as one page that opens from disk and fetches nothing.
 
-Python computes what the page says (:mod:`.summary`, :mod:`.words`, :mod:`.table_data`). The Jinja2 template
-``assets/report.html.j2`` says how it looks. Jinja2 escapes every text, so a name of a file or structure is never HTML.
+Python computes what the page says (:mod:`.summary`, :mod:`.table_data`, :mod:`monai_selfcleanse.results.words`). The
+Jinja2 template ``assets/report.html.j2`` says how it looks. Jinja2 escapes every text, so a name of a file or structure
+is never HTML.
 
 The page holds its style and its script, both named by hash in its content security policy. The summary is plain HTML.
 The script draws the table of labels from data, one part at a time, so that thousands of cases stay quick.
@@ -23,9 +24,9 @@ from markupsafe import Markup
 
 from ...core.judgement import Judgement
 from ..suspects import Suspect
+from ..words import headline, listing_in_words
 from .summary import figures, panels
 from .table_data import json_blocks
-from .words import headline, listing_in_words
 
 __all__ = ["write_page"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from markupsafe import Markup
 
 from ...core.judgement import UNANNOTATED, Judgement
+from ..words import one_or_many, verdict_in_words
 from .histogram import histogram_svg
-from .words import one_or_many, verdict_in_words
 
 __all__ = ["Panel", "figures", "panels"]
 

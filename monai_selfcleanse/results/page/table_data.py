@@ -10,8 +10,8 @@ from typing import Any
 from ...core.evidence import EVIDENCE
 from ...core.judgement import Judgement
 from ..suspects import Suspect
+from ..words import reason_in_words
 from .pictures import Picture
-from .words import reason_in_words
 
 __all__ = ["json_blocks"]
 

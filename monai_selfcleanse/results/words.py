@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...core.judgement import BEYOND_DOUBT, UNANNOTATED
-from ...core.mixture import FilterDecision
+from ..core.judgement import BEYOND_DOUBT, UNANNOTATED
+from ..core.mixture import FilterDecision, Verdict
 
-__all__ = ["headline", "listing_in_words", "one_or_many", "reason_in_words", "verdict_in_words"]
+__all__ = ["VERDICTS", "headline", "listing_in_words", "one_or_many", "reason_in_words", "verdict_in_words"]
+
+VERDICTS: Mapping[Verdict, str] = {
+    "clean": "labels look clean",
+    "too few": "too few cases to tell",
+    "not ready": "the network does not know it well enough to judge",
+}
+"""A few words for the verdicts without suspects, for logs and the closing table; the page has whole sentences
+(:func:`verdict_in_words`)."""
 
 
 def one_or_many(n: int, one: str, many: str) -> str:

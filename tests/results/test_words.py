@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monai_selfcleanse.core.mixture import FilterDecision, filter_labels
-from monai_selfcleanse.results.page.words import headline, reason_in_words, verdict_in_words
+from monai_selfcleanse.results.words import headline, reason_in_words, verdict_in_words
 
 
 def decision(verdict: str, n: int = 0, separation: float = 0.0) -> FilterDecision:
