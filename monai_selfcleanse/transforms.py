@@ -51,7 +51,8 @@ class LoadCased(MapTransform):
         allow_missing_keys: do not raise where the image or the label is missing.
 
     Returns:
-        For each key a ``MetaTensor`` ``(C, *spatial)``, whose metadata have affine and ``filename_or_obj``. The label
+        For each key a ``MetaTensor`` ``(C, *spatial)``, whose metadata have affine and ``filename_or_obj``. A case of
+        several image files that has no ``case`` gets its id there, since metadata name the first file alone. The label
         is an index map ``(1, *spatial)``, whatever its form was.
 
     Raises:
@@ -82,6 +83,8 @@ class LoadCased(MapTransform):
         onto = images[0] if label is None else label.file
         turns = [turn_onto(file, onto, ndim) for file in images]
         position = next((file for file in (onto, *images) if file.has_position), onto)
+        if len(images) > 1:  # what is loaded names its first file alone
+            d.setdefault("case", case_of({"image": d[image_key]}))
         if images:
             stacks = [turn(file.stack(ndim), ndim) for file, turn in zip(images, turns, strict=True)]
             stack = stacks[0] if len(stacks) == 1 else np.concatenate(stacks, -1)
@@ -166,7 +169,7 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"CleansedLabeld replaces one label, got keys {self.keys}")
-        self.store = None if store is None else CaseStore.at(store)
+        self.store = CaseStore.at(store)
         self.weight_key = weight_key
         self.num_classes, self.known_key = num_classes, known_key
 

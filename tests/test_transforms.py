@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import AFFINE, tiny_image, tiny_label, write_nifti
 from monai.bundle import ConfigParser
 from monai.data import CacheDataset, DataLoader, MetaTensor, get_track_meta
 from monai.transforms import Compose
 
 from monai_selfcleanse.cases.store import CaseStore
-from monai_selfcleanse.transforms import CleansedLabeld, UntrackedCompose
+from monai_selfcleanse.core.case_id import case_of
+from monai_selfcleanse.transforms import CleansedLabeld, LoadCased, UntrackedCompose
 
 
 def case(name: str = "a") -> dict[str, Any]:
@@ -141,3 +143,23 @@ def test_metadata_are_tracked_again_after_an_error_and_after_the_last_thread() -
         waiting.result()
     assert seen == [False, False]
     assert get_track_meta()
+
+
+def test_a_case_of_several_files_keeps_its_id_when_it_is_loaded(tmp_path: Path) -> None:
+    images = [str(write_nifti(tmp_path / f"a_000{i}.nii.gz", tiny_image(i))) for i in (0, 1)]
+    case = {"image": images, "label": str(write_nifti(tmp_path / "a.nii.gz", tiny_label()))}
+    loaded = LoadCased()(case)
+    assert loaded["image"].shape == (2, 12, 12, 4)
+    assert case_of(loaded) == case_of(case) == "a"
+
+
+def test_structures_of_any_value_are_numbered_where_they_are_loaded(tmp_path: Path) -> None:
+    values = np.array([0, 1, 2, 255], np.uint8)
+    case = {
+        "image": str(write_nifti(tmp_path / "a.nii.gz", tiny_image())),
+        "label": str(write_nifti(tmp_path / "a_gt.nii.gz", values[tiny_label()], np.eye(4))),
+        "values": (1, 2, 255),
+    }
+    label = LoadCased()(case)["label"]
+    np.testing.assert_array_equal(label[0].numpy(), tiny_label())
+    np.testing.assert_allclose(label.affine.numpy(), AFFINE)  # the image's, for the label says no position
