@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class LabelledCase(NamedTuple):
     image: NdarrayOrTensor | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrayCase:
     """The arrays of one case, checked: see :class:`LabelledCase`.
 
@@ -73,11 +73,15 @@ class ArrayCase:
         return int(max(self.given.max(), self.predicted.max()))
 
 
-def read_array_case(item: LabelledCase, names: Mapping[int, str] | None) -> ArrayCase:
+def read_array_case(item: LabelledCase, values: Sequence[int] | None) -> ArrayCase:
     """Check a case's arrays.
 
+    Args:
+        item: the case.
+        values: the structures' values, ascending, which become 1, 2, ...; None takes all there are as they are.
+
     Raises:
-        ValueError: they do not fit together, or hold other structures than ``names``; the message names the case.
+        ValueError: they do not fit together, or hold other values; the message names the case.
     """
     name = str(item.case)
     label_file_of({"case": name, "label": ""})  # the id is a path of the cleansed labels
@@ -92,7 +96,6 @@ def read_array_case(item: LabelledCase, names: Mapping[int, str] | None) -> Arra
             "class probabilities (C, *spatial), or a segmentation of the label's shape"
         )
     given = index_map(given[None], f"case {name!r}, given label")
-    values = None if names is None else sorted(names)
     if predicted.ndim == given.ndim:
         predicted = index_map(predicted[None], f"case {name!r}, segmentation")
         predicted = predicted if values is None else to_indices(predicted, values, f"case {name!r}, segmentation")
@@ -105,7 +108,7 @@ def read_array_case(item: LabelledCase, names: Mapping[int, str] | None) -> Arra
     if image is not None and image.shape != given.shape:
         raise ValueError(f"case {name!r}: the image has the shape {image.shape}, the given label {given.shape}")
     case = ArrayCase(name, given, predicted, image, *_affine_of(item, given.ndim))
-    if names is None and (extra := int(given.max())) > case.highest:
+    if values is None and (extra := int(given.max())) > case.highest:
         raise ValueError(
             f"case {name!r}: the given label holds the value {extra}, the prediction {case.highest + 1} classes"
         )

@@ -30,6 +30,7 @@ from ..core.border import BorderProbabilities, stand_in
 from ..core.evidence import stack_evidence
 from ..core.index_map import to_values
 from ..core.judgement import Judgement, LabelJudge
+from ..core.structures import class_names, label_values, values_unless_classes
 from ..files import only_process
 from ..results.write import replace_results, write_results
 from ..run_folder import RunFolder
@@ -124,10 +125,8 @@ def judge_labels(
         ValueError: there is no case or no structure, an id occurs twice, or arrays of a case do not fit together; the
             message names the case.
     """
-
-    known = None if names is None else {int(value): str(names[value]) for value in sorted(names, key=int)}
-    values = None if known is None or [*known] == [*range(1, len(known) + 1)] else [*known]
-    ordered = None if known is None else dict(enumerate(known.values(), 1))
+    known = None if names is None else class_names(names)
+    values = () if names is None else values_unless_classes(names)
 
     def judge_of(structures: Mapping[int, str]) -> LabelJudge:
         return LabelJudge(
@@ -136,7 +135,7 @@ def judge_labels(
             min_separation,
             min_cases=min_cases,
             partial_labels=partial_labels,
-            values=values,
+            values=values or None,
         )
 
     temporary = TemporaryDirectory(prefix="judge_labels-") if directory is None else None
@@ -144,16 +143,16 @@ def judge_labels(
     evidence: dict[str, dict[str, np.ndarray]] = {}
     kind = ""
     for item in cases:
-        case = read_array_case(LabelledCase(*item), known)
+        case = read_array_case(LabelledCase(*item), None if names is None else label_values(names))
         if case.name in evidence:
             raise ValueError(f"case {case.name!r} occurs twice: ids must be unique")
         if kind not in ("", case.kind):
             raise ValueError(f"case {case.name!r} comes with {case.kind}, those before it with {kind}: give one kind")
         kind = case.kind
-        evidence[case.name] = keeper.score(judge_of(ordered or _numbered(case.highest)), case)
+        evidence[case.name] = keeper.score(judge_of(known or _numbered(case.highest)), case)
     if not evidence:
         raise ValueError("there is no case to judge")
-    judge = judge_of(ordered or _numbered(max(len(one["score"]) for one in evidence.values())))
+    judge = judge_of(known or _numbered(max(len(one["score"]) for one in evidence.values())))
     judgement = judge.judge(tuple(evidence), stack_evidence(evidence, len(judge.names)), kind != SEGMENTATIONS)
     about = {"predictions": "arrays", "kind": kind}
     return ArrayJudgement.of(
@@ -175,7 +174,7 @@ class _Keeper:
 
     Args:
         folder: where the copies go.
-        values: the structures' values, where these are not 1, 2, ...
+        values: the structures' values; empty where these are 1, 2, ...
 
     Attributes:
         store: label and prediction of each case.
@@ -183,7 +182,7 @@ class _Keeper:
         has_affines: whether all of them say a position.
     """
 
-    def __init__(self, folder: Path, values: Sequence[int] | None) -> None:
+    def __init__(self, folder: Path, values: Sequence[int]) -> None:
         self.folder, self.store, self.values = folder, CaseStore(folder / "cases"), values
         self.data: list[dict[str, Any]] = []
         self.has_affines = True
@@ -204,12 +203,12 @@ class _Keeper:
         except ValueError as error:
             raise ValueError(f"case {case.name!r}: {error}") from error
         stem = f"{len(self.data):06d}.nii.gz"
-        label = case.given if self.values is None else to_values(case.given, self.values)
+        label = to_values(case.given, self.values) if self.values else case.given
         files = {"label": label.astype(np.min_scalar_type(int(label.max())))}
         if case.image is not None:
             files["image"] = case.image
         paths = {key: self._save(voxels, case.affine, self.folder / f"{key}s" / stem) for key, voxels in files.items()}
-        own = {} if self.values is None else {"values": tuple(self.values)}
+        own = {"values": tuple(self.values)} if self.values else {}
         self.data.append({"case": case.name, "file": f"{case.name}.nii.gz", **paths, **own})
         self.has_affines &= case.has_affine
         return found

@@ -29,6 +29,7 @@ from typing import Any
 from monai.data import decollate_batch
 
 from ..core.case_id import as_compared, case_of, ending_as_written
+from ..core.structures import values_unless_classes
 
 __all__ = ["check_unique_cases", "decollated", "label_file_of", "with_values"]
 
@@ -113,7 +114,7 @@ def decollated(data: Any) -> list[Mapping]:
     return decollate_batch(data) if isinstance(data, Mapping) else list(data)
 
 
-def with_values(cases: Iterable[Mapping[str, Any]], values: Iterable[int]) -> list[dict[str, Any]]:
+def with_values(cases: Iterable[Mapping[str, Any]], values: Iterable[Any]) -> list[dict[str, Any]]:
     """The cases, which say the structures' values in their labels' files where these are not 1, 2, ..., K.
 
     Inside this package structures are numbered from 1 on, in the order of their values. Label files have any values.
@@ -122,6 +123,5 @@ def with_values(cases: Iterable[Mapping[str, Any]], values: Iterable[int]) -> li
         cases: their dictionaries.
         values: the structures' values.
     """
-    ordered = tuple(sorted(int(value) for value in values))
-    own = {} if ordered == tuple(range(1, len(ordered) + 1)) else {"values": ordered}
+    own = {"values": found} if (found := values_unless_classes(values)) else {}
     return [dict(case) | own for case in cases]

@@ -13,27 +13,12 @@ import torch
 from ..files import check_writable
 from .option_table import OPTIONS
 
-__all__ = ["AuditOptions", "TrainingOptions", "class_names", "label_values", "share_of_epochs"]
+__all__ = ["AuditOptions", "TrainingOptions", "share_of_epochs"]
 
 
 def share_of_epochs(epochs: Any, share: float) -> int:
     """That share of the epochs, rounded, at least 1; for what is no whole number, which others refuse, 1."""
     return max(1, round(epochs * share)) if isinstance(epochs, int) else 1
-
-
-def label_values(structures: Mapping[Any, str]) -> list[int]:
-    """The structures' values in label files, ascending: the first is class 1 of the network, the second class 2.
-
-    Args:
-        structures: names by value, as the option ``structures`` gives them.
-    """
-    return sorted(int(value) for value in structures)
-
-
-def class_names(structures: Mapping[Any, str]) -> dict[int, str]:
-    """The structures' names by class index, from 1 on, in the order of :func:`label_values`."""
-    names = {int(value): str(name) for value, name in structures.items()}
-    return {index: names[value] for index, value in enumerate(sorted(names), 1)}
 
 
 class TrainingOptions:
