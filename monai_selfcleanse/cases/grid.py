@@ -5,7 +5,7 @@ Image and label, label and prediction, the channels of an image: all of them are
 1. Of the same shape, and no corner is off by more than a tenth of a voxel: one grid.
 2. Of the same shape, and one of the two says no position: it is taken as it lies.
 3. Axes in another order or direction, and one grid when they are turned: turned.
-4. Of the same shape, and hardly off for their size (:data:`ROUNDING`): taken as it lies, and said.
+4. Of the same shape, the first voxel in its place, directions a little off (:data:`ROUNDING`): taken as it lies.
 5. Anything else: two grids, an error that says by how much they are off.
 
 A file that holds two positions (:attr:`monai_selfcleanse.cases.image_file.ImageFile.affines`) lies at either.
@@ -41,10 +41,9 @@ logger = logging.getLogger(__name__)
 TOLERANCE = 0.1
 """How far a corner of a volume may be off, in voxels along any axis."""
 
-
 ROUNDING = 0.002
-"""Share of a volume's extent by which a corner may be off beyond that, where tools have made an oblique grid's axes
-perpendicular (ITK does). The voxels are taken as they lie, and the distance is said."""
+"""Share of a volume's extent by which other corners may be off beyond that if the first voxel is in its place: tools
+make an oblique grid's axes perpendicular (ITK does). The voxels are taken as they lie, and the distance is said."""
 
 
 def offset(affine: np.ndarray, target: np.ndarray, shape: Sequence[int]) -> float:
@@ -54,8 +53,14 @@ def offset(affine: np.ndarray, target: np.ndarray, shape: Sequence[int]) -> floa
         affine, target: voxel to world, ``(4, 4)``.
         shape: of the volume, 2 or 3 axes.
     """
-    corners = np.array(np.meshgrid(*([0, max(n - 1, 1)] for n in (*shape, 1)[:3]), 1, indexing="ij")).reshape(4, -1)
+    corners = _corners(shape)
     return float(np.abs(np.linalg.solve(target, affine @ corners) - corners)[:3].max())
+
+
+def _corners(shape: Sequence[int]) -> np.ndarray:
+    """Corners of a volume in voxels, ``(4, 8)``; an axis of one voxel counts as of two."""
+    ends = [[0, max(n - 1, 1)] for n in (*shape, 1)[:3]]
+    return np.array(np.meshgrid(*ends, 1, indexing="ij")).reshape(4, -1)
 
 
 def same_grid(affine: np.ndarray, target: np.ndarray, shape: Sequence[int]) -> bool:
@@ -97,7 +102,7 @@ def turn_onto(file: ImageFile, target: ImageFile, ndim: int) -> Turn:
     Raises:
         ValueError: they do not lie on one grid; the message names both, and says by how much they are off.
     """
-    shape, wanted = (tuple((*f.shape, 1, 1, 1)[:ndim]) for f in (file, target))
+    shape, wanted = file.spatial(ndim), target.spatial(ndim)
     pairs = list(product(file.affines, target.affines))
     if shape == wanted:
         if any(same_grid(*pair, shape) for pair in pairs):
@@ -109,13 +114,13 @@ def turn_onto(file: ImageFile, target: ImageFile, ndim: int) -> Turn:
         for affine, onto in pairs:
             if (orientation := _orientation(affine, shape, onto, wanted)) is not None:
                 return Turn(orientation)
-    off = min(offset(*pair, shape) for pair in pairs) if shape == wanted else np.inf
-    if off <= TOLERANCE + ROUNDING * max(shape):
-        distance = off * float(target.spacing().max())
-        note = f"{file.path}: lies up to {distance:.2g} mm from {target.path}"
-        return Turn(note=note, kind="rounding")
     if shape != wanted:
         raise ValueError(f"{file.path}: has shape {_words(shape)}, {target.path} {_words(wanted)}")
+    off, (affine, onto) = min(((offset(*pair, shape), pair) for pair in pairs), key=lambda found: found[0])
+    if off <= TOLERANCE + ROUNDING * max(shape) and same_grid(affine, onto, (1,) * ndim):
+        corners = _corners(shape)
+        distance = float(np.linalg.norm(((affine - onto) @ corners)[:3], axis=0).max())
+        return Turn(note=f"{file.path}: a corner is {distance:.2g} mm off {target.path}", kind="rounding")
     raise ValueError(
         f"{file.path}: lies elsewhere than {target.path}, a corner is off by {off:.3g} voxels; if the voxels belong "
         "together, give both files the same position, else draw or predict on the image's own grid"

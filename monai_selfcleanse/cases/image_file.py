@@ -77,9 +77,14 @@ class ImageFile(ABC):
         """Voxel size in mm, one number an axis."""
         return nib.affines.voxel_sizes(self.affine)[: ndim or self.ndim]
 
+    def spatial(self, ndim: int | None = None) -> tuple[int, ...]:
+        """Lengths of that many spatial axes; those that the file lacks are 1."""
+        ndim = ndim or self.ndim
+        return (*self.shape[: min(ndim, self.ndim)], 1, 1, 1)[:ndim]
+
     def n_channels(self, ndim: int | None = None) -> int:
         """Number of channels, of an image with that many spatial axes."""
-        return max(1, *self.shape[ndim or self.ndim :], 1)
+        return max(1, *self.shape[min(ndim or self.ndim, self.ndim) :], 1)
 
     def stack(self, ndim: int | None = None) -> np.ndarray:
         """The voxels as ``(*spatial, channels)`` with that many spatial axes; axes of length 1 come and go.
@@ -87,15 +92,13 @@ class ImageFile(ABC):
         Raises:
             ValueError: the file has more axes that are longer than 1, or cannot be read.
         """
-        voxels, ndim = self.voxels(), ndim or self.ndim
-        spatial = (*voxels.shape, 1, 1, 1)[:ndim]
-        more = [n for n in voxels.shape[ndim:] if n > 1]
-        if len(more) > 1:
+        ndim = ndim or self.ndim
+        if sum(n > 1 for n in self.shape[min(ndim, self.ndim) :]) > 1:
             raise ValueError(
-                f"{self.path}: has axes of the lengths {voxels.shape}: expected {ndim} spatial axes, and one more for "
+                f"{self.path}: has axes of the lengths {self.shape}: expected {ndim} spatial axes, and one more for "
                 "channels"
             )
-        return voxels.reshape(*spatial, *(more or [1]))
+        return self.voxels().reshape(*self.spatial(ndim), self.n_channels(ndim))
 
     @abstractmethod
     def voxels(self) -> np.ndarray:
@@ -268,7 +271,8 @@ class ItkFile(ImageFile):
             reader.ReadImageInformation()
         except RuntimeError as error:
             raise ValueError(f"{path}: cannot be read ({_last_line(error)})") from error
-        ndim, channels = reader.GetDimension(), reader.GetNumberOfComponents()
+        self._ndim = ndim = reader.GetDimension()
+        channels = reader.GetNumberOfComponents()
         self.shape = (*reader.GetSize(), *([channels] if channels > 1 else []))
         self.dtype = np.dtype(_itk_dtype(self._itk, reader.GetPixelID()))
         _check_kind(path, self.dtype)
@@ -282,13 +286,17 @@ class ItkFile(ImageFile):
         _check_affine(path, affine)
         self.affines, self.has_position = (affine,), True
 
+    @property
+    def ndim(self) -> int:
+        """As ITK counts them; channels are none."""
+        return self._ndim
+
     def voxels(self) -> np.ndarray:
         try:
             array = self._itk.GetArrayFromImage(self._itk.ReadImage(os.fspath(self.path)))
         except RuntimeError as error:
             raise ValueError(f"{self.path}: is damaged ({_last_line(error)}); fetch it anew") from error
-        ndim = len(self.shape) if array.ndim == len(self.shape) and self.shape == array.shape[::-1] else array.ndim - 1
-        return array.transpose(*range(ndim - 1, -1, -1), *range(ndim, array.ndim))
+        return array.transpose(*range(self.ndim - 1, -1, -1), *range(self.ndim, array.ndim))
 
     def _write(self, voxels: np.ndarray, path: Path) -> None:
         like = self._itk.ReadImage(os.fspath(self.path))
@@ -325,6 +333,7 @@ class FlatFile(ImageFile):
 
     @property
     def ndim(self) -> int:
+        """2: a third axis holds colours."""
         return 2
 
     def voxels(self) -> np.ndarray:

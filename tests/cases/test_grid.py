@@ -88,6 +88,32 @@ def test_tolerance_counts_in_voxels_of_any_size(
     assert same_grid(moved, target, shape) == (offset(moved, target, shape) <= 0.1)
 
 
+def write_empty(path: Path, affine: np.ndarray, width: int) -> Path:
+    return write_nifti(path, np.zeros((width, width, 2), np.uint8), affine)
+
+
+@pytest.mark.parametrize("width", [40, 512])
+def test_axes_that_a_tool_made_perpendicular_are_taken_with_the_distance(width: int, tmp_path: Path) -> None:
+    sheared = OBLIQUE.copy()
+    sheared[:3, 1] += 0.0012 * sheared[:3, 0]
+    label = open_image(write_empty(tmp_path / "label.nii.gz", sheared, width))
+    turn = turn_onto(open_image(write_empty(tmp_path / "prediction.nii.gz", OBLIQUE, width)), label, 3)
+    assert turn.orientation is None
+    off = 0.0012 * (width - 1) * np.linalg.norm(OBLIQUE[:3, 0])  # mm
+    assert turn.notes == (
+        {} if width == 40 else {"rounding": f"{tmp_path}/prediction.nii.gz: a corner is {off:.2g} mm off {label.path}"}
+    )
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_large_volume_that_lies_elsewhere_is_refused_all_the_same(share: float, tmp_path: Path) -> None:
+    moved = OBLIQUE.copy()
+    moved[:3, 3] += share * OBLIQUE[:3, 0]
+    label = open_image(write_empty(tmp_path / "label.nii.gz", OBLIQUE, 512))
+    with pytest.raises(ValueError, match=f"off by {share:.3g} voxels"):
+        turn_onto(open_image(write_empty(tmp_path / "moved.nii.gz", moved, 512)), label, 3)
+
+
 def test_axes_of_length_one_do_not_matter(tmp_path: Path) -> None:
     flat = open_image(write_nifti(tmp_path / "flat.nii.gz", tiny_label()[..., 1]))
     thin = open_image(write_nifti(tmp_path / "thin.nii.gz", tiny_label()[..., 1:2]))

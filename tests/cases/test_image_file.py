@@ -257,4 +257,16 @@ def test_pictures_are_images_of_two_axes(ending: str, tmp_path: Path) -> None:
 def test_colours_are_channels_of_a_picture(tmp_path: Path) -> None:
     pillow = pytest.importorskip("PIL.Image")
     pillow.fromarray(np.zeros((5, 6, 3), np.uint8)).save(tmp_path / "a.png")
-    assert open_image(tmp_path / "a.png").stack().shape == (6, 5, 3)
+    file = open_image(tmp_path / "a.png")
+    assert file.stack().shape == (6, 5, 3)
+    assert file.stack(3).shape == (6, 5, 1, 3)  # never a volume of three slices
+    assert (file.spatial(3), file.n_channels(3)) == ((6, 5, 1), 3)
+
+
+def test_vectors_of_itk_are_channels_of_an_image(tmp_path: Path) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    image = itk.GetImageFromArray(np.arange(60, dtype=np.float32).reshape(5, 6, 2), isVector=True)
+    itk.WriteImage(image, str(tmp_path / "a.mha"))
+    file = open_image(tmp_path / "a.mha")
+    assert (file.ndim, file.n_channels(), file.n_channels(3)) == (2, 2, 2)
+    np.testing.assert_array_equal(file.stack()[..., 1].T, np.arange(60).reshape(5, 6, 2)[..., 1])
