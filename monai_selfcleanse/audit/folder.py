@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from ..cases.grid import Turn, notes_of, turn_onto
+from ..cases.image_file import open_image
 from ..cases.label_file import GivenLabel, label_of, read_label
 from ..cases.view import position_of
 from ..core.border import BORDER_SCALE, BorderProbabilities, stand_in
 from ..core.case_id import ENDINGS, case_of, ending_of, images_of, name_of, split_channel, strip_ending
 from ..data.checks import check_values
+from ..data.listing import is_passed_over
 from .npz import read_probabilities, shape_of_probabilities
 from .source import LoadedCase
 
@@ -125,7 +127,7 @@ class FolderPredictions:
         """Why the probabilities beside a prediction cannot be used, as the file's head tells; empty if they can."""
         try:
             shape = shape_of_probabilities(_npz(path))
-            wanted = read_label(path).index.shape[::-1]
+            wanted = open_image(path).spatial()[::-1]
         except ValueError as error:
             return str(error)
         if shape[1:] != wanted or shape[0] <= len(self.structures):
@@ -183,11 +185,13 @@ class FolderPredictions:
 
 
 def _image_files(directory: Path) -> set[Path]:
-    """All image files below a folder, but hidden ones and copies of the labels."""
+    """All image files below a folder, but hidden ones and copies of the labels; a link to a folder above ends there."""
     out = set()
     for folder, names, files in os.walk(directory, followlinks=True):
-        names[:] = [n for n in names if not n.startswith(".") and n != "__MACOSX" and n not in LABEL_COPIES]
-        out |= {Path(folder) / n for n in files if ending_of(n) and not n.startswith(".")}
+        above = {os.path.realpath(folder), *map(str, Path(os.path.realpath(folder)).parents)}
+        below = [n for n in names if not is_passed_over(n) and n not in LABEL_COPIES]
+        names[:] = [n for n in below if os.path.realpath(os.path.join(folder, n)) not in above]
+        out |= {Path(folder) / n for n in files if ending_of(n) and not is_passed_over(n)}
     return out
 
 

@@ -218,6 +218,15 @@ def judgement(dataset: Path, predictions: Path | FolderPredictions, output: Path
     return audit_labels(cases, source, LabelJudge(NAMES), str(output / "cases"), output, problems)
 
 
+def test_a_link_to_a_folder_above_finds_no_prediction_twice(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
+    predictions = tmp_path / "predictions" / "fold_0"
+    shutil.copytree(segmentations, predictions)
+    (predictions / "latest").symlink_to(predictions)
+    (predictions / "all").symlink_to(predictions.parent)
+    found = judgement(dataset, predictions.parent, tmp_path / "out")
+    assert found.cases == judgement(dataset, segmentations, tmp_path / "plain").cases
+
+
 def test_turned_and_mirrored_predictions_are_turned_back(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
     expected = judgement(dataset, segmentations, tmp_path / "as they are")
     for path in segmentations.iterdir():
