@@ -15,7 +15,7 @@ from ..core.border import BorderProbabilities
 __all__ = ["LoadedCase", "PredictionSource", "digest"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedCase:
     """What the files of one case hold, on the grid on which its label is judged.
 

@@ -15,7 +15,7 @@ from .image_file import ImageFile, open_image
 __all__ = ["GivenLabel", "label_of", "read_label", "save_index_map"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GivenLabel:
     """A label file and what it says.
 
