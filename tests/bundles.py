@@ -18,6 +18,7 @@ CPU = torch.device("cpu")
 
 TINY: dict[str, Any] = {
     "epochs": 3,
+    "rounds": 1,
     "warmup_epochs": 1,
     "val_interval": 2,
     "batch_size": 2,

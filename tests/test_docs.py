@@ -77,7 +77,19 @@ def test_no_commit_stands_in_a_user_document(page: Path) -> None:
     assert not [word for word in words if re.search("[0-9]", word) and re.search("[a-f]", word)]
 
 
-ROOMS = ["handlers", "transforms", "losses", "prepare_batch", "data", "results", "audit", "cases", "core", "noise"]
+ROOMS = [
+    "handlers",
+    "transforms",
+    "losses",
+    "lr_scheduler",
+    "prepare_batch",
+    "data",
+    "results",
+    "audit",
+    "cases",
+    "core",
+]
+ROOMS += ["noise"]
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -23,7 +23,7 @@ LEVELS = (
     {"run_folder", "bad_input"},
     {"cases"},
     {"noise"},
-    {"data", "transforms", "losses", "prepare_batch", "metrics"},
+    {"data", "transforms", "losses", "lr_scheduler", "prepare_batch", "metrics"},
     {"results"},
     {"handlers", "audit", "monai_label"},
     {"cli"},

@@ -155,20 +155,29 @@ OPTIONS: Mapping[str, Option] = {
     "raters": Option(
         "folders of labels by the rater's name, `\"{'anna': 'DIR', 'ben': 'DIR'}\"`", None, commands=("auditing",)
     ),
-    "epochs": Option("length of the training", _whole(1), "60; with the phantom 40", _TRAINING, True),
-    "warmup_epochs": Option(
-        "epoch after which the first look comes; then one every tenth of the epochs, and one at the end",
+    "epochs": Option("length of the last round", _whole(1), "60; with the phantom 40", _TRAINING, True),
+    "rounds": Option(
+        "number of rounds. A round begins from fresh weights, with the targets that the one before has left. All but "
+        "the last are half as long",
         _whole(1),
-        "three tenths of the epochs",
+        "2; without self-cleansing 1",
+        _TRAINING,
+        True,
+    ),
+    "warmup_epochs": Option(
+        "epoch after which the first look comes; then one every tenth of the first round, and one at each round's end",
+        _whole(1),
+        "three tenths of the first round",
         _TRAINING,
         True,
     ),
     "redraw_epoch": Option(
-        "epoch from which on the training takes suspects beyond doubt redrawn, where the network draws well enough. "
-        "Without it, their cases are left out to the end",
+        "epoch from which on the training takes suspects beyond doubt redrawn, where the network draws well enough; "
+        "before it, and where it is None, their cases are left out",
         _whole_or_none(0),
-        commands=_TRAINING,
-        fixed=True,
+        "the first round's last; in one round None",
+        _TRAINING,
+        True,
     ),
     "self_cleanse": Option(
         "False: the very same training without label filter and label cleanser", _flag, commands=_TRAINING, fixed=True

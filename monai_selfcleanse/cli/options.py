@@ -10,6 +10,7 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
+from ..core.rounds import epochs_of_rounds, total_epochs
 from ..files import check_writable
 from .option_table import OPTIONS
 
@@ -45,17 +46,9 @@ class TrainingOptions:
         """
         o = self.options
         _check_kinds(o)
-        if o["self_cleanse"] and o["epochs"] <= o["warmup_epochs"]:
-            raise ValueError(
-                f"epochs ({o['epochs']}) must be more than warmup_epochs ({o['warmup_epochs']}), or labels are judged "
-                "too late to be cleansed: train longer, warm up for fewer epochs, or switch the filter off with "
-                "--self_cleanse False"
-            )
-        if o["self_cleanse"] and o["redraw_epoch"] is not None and o["redraw_epoch"] > o["epochs"]:
-            raise ValueError(
-                f"redraw_epoch ({o['redraw_epoch']}) lies behind the last of the epochs ({o['epochs']}): give an "
-                "earlier one, or omit it to leave suspects out to the end"
-            )
+        rounds = epochs_of_rounds(total_epochs(o["epochs"], o["rounds"]), o["rounds"])
+        if o["self_cleanse"]:
+            _check_looks(rounds, o["warmup_epochs"], o["redraw_epoch"])
         for name in ("output_dir", "ckpt_dir"):
             check_writable(o[name], name)
         if o["resume"] and Path(self.checkpoint).exists():
@@ -93,6 +86,27 @@ class TrainingOptions:
                 f"({type(error).__name__}); delete it or start afresh without --resume"
             ) from error
         self.load_state_dict(state)
+
+
+def _check_looks(rounds: list[int], warmup_epochs: int, redraw_epoch: int | None) -> None:
+    """See that labels are judged early enough to be cleansed, in rounds of so many epochs.
+
+    Raises:
+        ValueError: they are not; the message names the option.
+    """
+    if warmup_epochs > rounds[0] or [warmup_epochs] == rounds:
+        wanted = f"epochs ({rounds[0]}) must be more than"
+        if len(rounds) > 1:
+            wanted = f"epochs of the first of {len(rounds)} rounds ({rounds[0]}) must be at least"
+        raise ValueError(
+            f"{wanted} warmup_epochs ({warmup_epochs}), or labels are judged too late to be cleansed: train longer, "
+            "warm up for fewer epochs, or switch the filter off with --self_cleanse False"
+        )
+    if redraw_epoch is not None and redraw_epoch > sum(rounds):
+        raise ValueError(
+            f"redraw_epoch ({redraw_epoch}) lies behind the last of the epochs ({sum(rounds)}): give an earlier "
+            "one, or omit it"
+        )
 
 
 class AuditOptions:

@@ -8,6 +8,7 @@ from .cleansing import cleanse_label, untrusted_voxels
 from .evidence import EVIDENCE, reason_for, structure_evidence, surprise
 from .judgement import Judgement, LabelJudge, cases_to_leave_out
 from .mixture import FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
+from .rounds import epochs_of_rounds, total_epochs
 
 __all__ = [
     "EVIDENCE",
@@ -18,10 +19,12 @@ __all__ = [
     "ScoreMixture",
     "cases_to_leave_out",
     "cleanse_label",
+    "epochs_of_rounds",
     "filter_labels",
     "fit_score_mixture",
     "reason_for",
     "structure_evidence",
     "surprise",
+    "total_epochs",
     "untrusted_voxels",
 ]

@@ -11,6 +11,7 @@ from .folder_lock import FolderLock
 from .label_cleanser import LabelCleanser, LabelCleanserResult
 from .label_filter import LabelFilter, LabelFilterResult
 from .training_checkpoint import TrainingCheckpoint
+from .training_rounds import TrainingRounds
 from .weights_saver import WeightsSaver
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LabelFilterResult",
     "SelfCleanseEvents",
     "TrainingCheckpoint",
+    "TrainingRounds",
     "WeightsSaver",
     "existing_handler",
 ]

@@ -68,8 +68,10 @@ class CleansingReport:
         rows: TableRows = []
         files: TableRows = []
         if result is not None:
-            source = {"epoch": result.epoch} | ({} if self.model_file is None else {"model": self.model_file})
+            source: dict[str, Any] = {"epoch": result.epoch} | ({"round": result.round} if result.round else {})
+            source |= {} if self.model_file is None else {"model": self.model_file}
             rows += on_rank_zero(lambda: write_results(self.folder, result, self.data, self.store, source))
+            rows += [("rounds of training", str(result.round))] if result.round else []
             done: LabelCleanserResult | None = getattr(engine.state, "label_cleanser_result", None)
             if done is not None and done.left_out:
                 rows.append(("cases left out in the end", f"{len(done.left_out)} of {len(result.cases)}"))

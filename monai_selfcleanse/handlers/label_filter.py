@@ -21,6 +21,7 @@ from ..core.case_id import case_of
 from ..core.evidence import stack_evidence
 from ..core.index_map import index_map
 from ..core.judgement import Judgement, LabelJudge
+from ..core.rounds import place_of
 from ..distributed import check_shared, gathered, merge_shares
 from ..results.words import VERDICTS
 from .events import SelfCleanseEvents, register_self_cleanse_events
@@ -34,9 +35,11 @@ class LabelFilterResult(Judgement):
 
     Attributes:
         epoch: the trainer's epoch.
+        round: the round that it lies in, from 1; 0 where the training has one alone.
     """
 
     epoch: int
+    round: int = 0
 
 
 class LabelFilter:
@@ -63,7 +66,11 @@ class LabelFilter:
         structures: the foreground classes to judge, ``{index: name}`` or indices.
         warmup_epochs: epoch of the first look; before it a network knows too little.
         interval: epochs from one look to the next. A last look is taken when training ends. Epochs are the trainer's,
-            which go on counting where it is run again for more of them (a federation's rounds).
+            which go on counting where it is run again for more of them (as in a federation).
+        rounds: number of epochs of each of the training's rounds (:class:`TrainingRounds`), at whose ends there is a
+            look, too; None for one round.
+        later_looks: whether rounds behind the first have looks before their ends as well: warm-up and interval are
+            those of the first, by the rounds' lengths.
         threshold, min_separation, max_share, min_cases: see :func:`monai_selfcleanse.core.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
@@ -90,6 +97,8 @@ class LabelFilter:
         random_state: int = 0,
         partial_labels: bool = False,
         values: Sequence[int] | None = None,
+        rounds: Sequence[int] | None = None,
+        later_looks: bool = False,
     ) -> None:
         if not isinstance(evaluator, Evaluator):
             raise TypeError(f"evaluator must be a monai.engines.Evaluator, got {type(evaluator).__name__}")
@@ -101,6 +110,7 @@ class LabelFilter:
         self.evaluator = evaluator
         self.store = CaseStore.at(store)
         self.warmup_epochs, self.interval = warmup_epochs, interval
+        self.rounds, self.later_looks = list(rounds or ()), later_looks
         self.label_key, self.pred_key = label_key, pred_key
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
         self.epochs: list[int] = []
@@ -117,9 +127,14 @@ class LabelFilter:
 
     def is_due(self, epoch: int, max_epochs: int | None = None) -> bool:
         """Whether a look follows this epoch."""
-        if epoch < self.warmup_epochs:
+        number, place, length = place_of(epoch, self.rounds or [max_epochs or epoch])
+        stretch = length / self.rounds[0] if number > 1 else 1
+        warmup, interval = (max(1, round(n * stretch)) for n in (self.warmup_epochs, self.interval))
+        if place < warmup:
             return False
-        return (epoch - self.warmup_epochs) % self.interval == 0 or epoch == max_epochs
+        if (self.rounds and place == length) or epoch == max_epochs:
+            return True
+        return (number == 1 or self.later_looks) and (place - warmup) % interval == 0
 
     def __call__(self, engine: Engine) -> None:
         """Take a look if one is due.
@@ -155,7 +170,8 @@ class LabelFilter:
         if not self.history:
             return None
         judgement = self.judge.judge(self.cases, self.history[-1])
-        return LabelFilterResult.of(judgement, epoch=self.epochs[-1])
+        number = place_of(self.epochs[-1], self.rounds).round if len(self.rounds) > 1 else 0
+        return LabelFilterResult.of(judgement, epoch=self.epochs[-1], round=number)
 
     def state_dict(self) -> dict[str, Any]:
         """Evidence of all looks, of which the last decides, as tensors and plain values (``weights_only=True``)."""
@@ -203,4 +219,5 @@ def summary_line(result: LabelFilterResult) -> str:
             parts.append(f"{name}: {int(column.sum())} suspected")
         else:
             parts.append(f"{name}: {VERDICTS[decision.verdict]}")
-    return f"epoch {result.epoch}: judged {result.n_judged} labels of {len(result.cases)} cases; " + "; ".join(parts)
+    when = f"round {result.round}, epoch {result.epoch}" if result.round else f"epoch {result.epoch}"
+    return f"{when}: judged {result.n_judged} labels of {len(result.cases)} cases; " + "; ".join(parts)

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import EMAHandler
 
 from ..distributed import on_rank_zero
 from ..files import atomic_path
+from .state import check_states, load_state, state_of
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -37,11 +37,7 @@ class TrainingCheckpoint:
     """
 
     def __init__(self, path: str, objects: Mapping[str, Any], resume: bool = False) -> None:
-        for name, value in objects.items():
-            if isinstance(value, EMAHandler):
-                continue
-            if not hasattr(value, "state_dict") or not hasattr(value, "load_state_dict"):
-                raise TypeError(f"objects[{name!r}] has no state_dict and load_state_dict: {type(value).__name__}")
+        check_states(objects)
         self.path = Path(path)
         self.objects = dict(objects)
         self.resume = resume
@@ -57,7 +53,7 @@ class TrainingCheckpoint:
         on_rank_zero(lambda: self._save(engine))
 
     def _save(self, engine: Engine) -> None:
-        state = {name: _state_of(value) for name, value in self.objects.items()}
+        state = {name: state_of(value) for name, value in self.objects.items()}
         state["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
         if (scaler := getattr(engine, "scaler", None)) is not None:
             state["trainer"]["scaler"] = scaler.state_dict()
@@ -83,7 +79,7 @@ class TrainingCheckpoint:
             )
         try:
             for name, value in self.objects.items():
-                _load_state(value, state[name])
+                load_state(value, state[name])
         except (RuntimeError, ValueError, KeyError) as error:
             raise RuntimeError(f"{self.path}: the state of {name!r} does not fit this training: {error}") from error
         scaler = getattr(engine, "scaler", None)
@@ -97,20 +93,3 @@ class TrainingCheckpoint:
         self.load(engine)
         if not engine.has_event_handler(self, Events.EPOCH_COMPLETED):
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
-
-
-def _state_of(value: Any) -> Any:
-    if not isinstance(value, EMAHandler):
-        return value.state_dict()
-    scheduler = getattr(value, "momentum_scheduler", None)
-    return {"model": value.ema_model.state_dict(), "event_index": None if scheduler is None else scheduler.event_index}
-
-
-def _load_state(value: Any, state: Any) -> None:
-    if not isinstance(value, EMAHandler):
-        value.load_state_dict(state)
-        return
-    value.ema_model.load_state_dict(state["model"])
-    scheduler = getattr(value, "momentum_scheduler", None)
-    if scheduler is not None:
-        scheduler.event_index = state["event_index"]

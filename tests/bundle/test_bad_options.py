@@ -22,6 +22,11 @@ from monai.bundle import ConfigParser
         ({"noise_preset": "nonsense", "noise_rate": 0.5}, "noise_preset 'nonsense' is unknown; choose one of boundary"),
         ({"noise_rate": 1.5}, r"noise_rate must lie in \[0, 1\], got 1.5"),
         ({"epochs": 5, "warmup_epochs": 5}, r"epochs \(5\) must be more than warmup_epochs \(5\)"),
+        (
+            {"epochs": 8, "rounds": 2, "warmup_epochs": 5},
+            r"of the first of 2 rounds \(4\) must be at least warmup_epochs",
+        ),
+        ({"rounds": 0}, "rounds must be a whole number of at least 1, got 0"),
         ({"epochs": "many"}, "epochs must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"redraw_epoch": "soon"}, "redraw_epoch, if not None, must be a whole number of at least 0, got 'soon'"),
@@ -59,7 +64,7 @@ def test_bad_options_are_named_before_anything_is_written(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs", "5", "--warmup_epochs", "5"], "error: epochs (5) must be more than warmup_epochs (5)"),
+        (["--epochs", "5", "--warmup_epochs", "5"], "error: epochs of the first of 2 rounds (2) must be at least"),
         (["--noise_preset", "nonsense"], "error: noise_preset 'nonsense' is unknown; choose one of boundary"),
     ],
 )

@@ -42,6 +42,7 @@ TINY_NETWORK: dict[str, Any] = {
 TINY: dict[str, Any] = {
     **TINY_NETWORK,
     "epochs": 36,
+    "rounds": 1,
     "warmup_epochs": 35,
     "val_interval": 18,
     "num_workers": 0,

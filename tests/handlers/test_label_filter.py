@@ -99,6 +99,32 @@ def test_what_partial_labels_lack_is_not_judged(partial_labels: bool, tmp_path: 
     assert seen == [not partial_labels] * 12 + [True] * 28
 
 
+@pytest.mark.parametrize(
+    ("options", "epochs"),
+    [
+        ({"warmup_epochs": 3, "interval": 2}, [3, 5, 7, 8]),
+        ({"warmup_epochs": 2, "interval": 2, "rounds": [8]}, [2, 4, 6, 8]),
+        ({"warmup_epochs": 2, "rounds": [3, 5]}, [2, 3, 8]),
+        ({"warmup_epochs": 3, "rounds": [2, 6]}, [8]),
+        ({"warmup_epochs": 1, "interval": 1, "rounds": [2, 6], "later_looks": True}, [1, 2, 5, 8]),
+    ],
+)
+def test_looks_come_at_intervals_after_the_warm_up_and_at_each_rounds_end(
+    options: dict[str, Any], epochs: list[int], tmp_path: Path
+) -> None:
+    trainer, look = make_trainer(make_cases(4, 2), CaseStore(tmp_path), 8, [])
+    label_filter = LabelFilter(look, CaseStore(tmp_path), [1], **options)
+    label_filter.attach(trainer)
+    rounds = []
+    trainer.add_event_handler(
+        SelfCleanseEvents.LABELS_FILTERED, lambda: rounds.append(trainer.state.label_filter_result.round)
+    )
+    trainer.run()
+    assert label_filter.epochs == epochs
+    first = options.get("rounds", [8])[0]
+    assert rounds == [0 if first == 8 else 1 if epoch <= first else 2 for epoch in epochs]
+
+
 def test_one_hot_labels_are_refused(tmp_path: Path) -> None:
     cases = make_cases(4, 2)
     for case in cases:
