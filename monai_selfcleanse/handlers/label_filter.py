@@ -127,14 +127,13 @@ class LabelFilter:
 
     def is_due(self, epoch: int, max_epochs: int | None = None) -> bool:
         """Whether a look follows this epoch."""
-        number, place, length = place_of(epoch, self.rounds or [max_epochs or epoch])
-        stretch = length / self.rounds[0] if number > 1 else 1
+        number, place, length = place_of(epoch, self.rounds or [max_epochs or epoch + 1])
+        is_last = place == length or epoch == max_epochs
+        if number == 1:
+            return place >= self.warmup_epochs and (is_last or (place - self.warmup_epochs) % self.interval == 0)
+        stretch = length / self.rounds[0]
         warmup, interval = (max(1, round(n * stretch)) for n in (self.warmup_epochs, self.interval))
-        if place < warmup:
-            return False
-        if (self.rounds and place == length) or epoch == max_epochs:
-            return True
-        return (number == 1 or self.later_looks) and (place - warmup) % interval == 0
+        return is_last or (self.later_looks and place >= warmup and (place - warmup) % interval == 0)
 
     def __call__(self, engine: Engine) -> None:
         """Take a look if one is due.

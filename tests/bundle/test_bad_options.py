@@ -24,7 +24,7 @@ from monai.bundle import ConfigParser
         ({"epochs": 5, "warmup_epochs": 5}, r"epochs \(5\) must be more than warmup_epochs \(5\)"),
         (
             {"epochs": 8, "rounds": 2, "warmup_epochs": 5},
-            r"of the first of 2 rounds \(4\) must be at least warmup_epochs",
+            r"first of 2 rounds \(4\) must be at least warmup_epochs",
         ),
         ({"rounds": 0}, "rounds must be a whole number of at least 1, got 0"),
         ({"epochs": "many"}, "epochs must be a whole number"),
