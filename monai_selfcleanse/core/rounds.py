@@ -40,16 +40,20 @@ def total_epochs(epochs: Any, rounds: Any) -> Any:
     return epochs + (rounds - 1) * _earlier(epochs)
 
 
-def epochs_of_rounds(total: int, rounds: int) -> list[int]:
+def epochs_of_rounds(total: Any, rounds: Any) -> list[Any]:
     """Number of epochs of each round, first to last: what :func:`total_epochs` adds up.
+
+    What is no whole number of at least 1, which others refuse, counts as one round.
 
     Args:
         total: epochs of all rounds together.
         rounds: number of rounds, at least 1; where there are too few epochs for them, there is one.
     """
+    if total_epochs(total, rounds) == total:
+        return [total]
     last = next((n for n in range(total, 0, -1) if total_epochs(n, rounds) <= total), total)
-    earlier = (total - last) // max(1, rounds - 1)
-    if rounds < 2 or earlier < 1:
+    earlier = (total - last) // (rounds - 1)
+    if earlier < 1:
         return [total]
     return [earlier] * (rounds - 1) + [total - earlier * (rounds - 1)]
 

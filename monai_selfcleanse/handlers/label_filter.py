@@ -67,10 +67,8 @@ class LabelFilter:
         warmup_epochs: epoch of the first look; before it a network knows too little.
         interval: epochs from one look to the next. A last look is taken when training ends. Epochs are the trainer's,
             which go on counting where it is run again for more of them (as in a federation).
-        rounds: number of epochs of each of the training's rounds (:class:`TrainingRounds`), at whose ends there is a
-            look, too; None for one round.
-        later_looks: whether rounds behind the first have looks before their ends as well: warm-up and interval are
-            those of the first, by the rounds' lengths.
+        rounds: number of epochs of each of the training's rounds (:class:`TrainingRounds`); None for one round. Warm-up
+            and interval are the first one's. A later round has one look, at its end: its network draws worse before.
         threshold, min_separation, max_share, min_cases: see :func:`monai_selfcleanse.core.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
@@ -98,7 +96,6 @@ class LabelFilter:
         partial_labels: bool = False,
         values: Sequence[int] | None = None,
         rounds: Sequence[int] | None = None,
-        later_looks: bool = False,
     ) -> None:
         if not isinstance(evaluator, Evaluator):
             raise TypeError(f"evaluator must be a monai.engines.Evaluator, got {type(evaluator).__name__}")
@@ -110,7 +107,7 @@ class LabelFilter:
         self.evaluator = evaluator
         self.store = CaseStore.at(store)
         self.warmup_epochs, self.interval = warmup_epochs, interval
-        self.rounds, self.later_looks = list(rounds or ()), later_looks
+        self.rounds = list(rounds or ())
         self.label_key, self.pred_key = label_key, pred_key
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
         self.epochs: list[int] = []
@@ -129,11 +126,9 @@ class LabelFilter:
         """Whether a look follows this epoch."""
         number, place, length = place_of(epoch, self.rounds or [max_epochs or epoch + 1])
         is_last = place == length or epoch == max_epochs
-        if number == 1:
-            return place >= self.warmup_epochs and (is_last or (place - self.warmup_epochs) % self.interval == 0)
-        stretch = length / self.rounds[0]
-        warmup, interval = (max(1, round(n * stretch)) for n in (self.warmup_epochs, self.interval))
-        return is_last or (self.later_looks and place >= warmup and (place - warmup) % interval == 0)
+        if number > 1:
+            return is_last
+        return place >= self.warmup_epochs and (is_last or (place - self.warmup_epochs) % self.interval == 0)
 
     def __call__(self, engine: Engine) -> None:
         """Take a look if one is due.

@@ -39,6 +39,7 @@ def test_any_total_is_split_into_rounds_that_fill_it(total: int, rounds: int) ->
 @pytest.mark.parametrize(("epochs", "rounds"), [("many", 2), (10, "two"), (10, 0)])
 def test_what_others_refuse_counts_as_one_round(epochs: object, rounds: object) -> None:
     assert total_epochs(epochs, rounds) == epochs
+    assert epochs_of_rounds(epochs, rounds) == [epochs]
 
 
 def test_every_epoch_has_its_place() -> None:
