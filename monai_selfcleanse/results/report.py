@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,8 +18,11 @@ from .provenance import provenance
 from .slices import SLICE_COLUMNS
 from .suspects import Suspect, illustrate_suspects
 from .tables import open_csv, rounded, write_rows
+from .whole_cases import hints_for_whole_cases
 
 __all__ = ["UNREADABLE_COLUMNS", "write_report"]
+
+logger = logging.getLogger(__name__)
 
 UNREADABLE_COLUMNS = ("case", "reason")
 """Columns of ``unreadable.csv``; the case is empty for a file that belongs to none."""
@@ -34,6 +38,9 @@ def write_report(
     unreadable: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write ``label_report.csv``, ``slices.csv`` and ``report.html``, and ``unreadable.csv`` if need be.
+
+    A case whose whole label is in the wrong place is named in the log, and so is what would fit
+    (:func:`monai_selfcleanse.results.whole_cases.hints_for_whole_cases`). The page says it of each of its suspects.
 
     The suspected cases' files are read once, one case at a time. Each file is whole or not there, and none is put in
     its place before all of them are written: a full disk leaves an earlier report as it was. Without a case that could
@@ -53,6 +60,9 @@ def write_report(
         KeyError: a suspected case is not in ``data``.
     """
     folder = RunFolder(directory)
+    hints = hints_for_whole_cases(judgement, store)
+    for case, hint in hints.items():
+        logger.warning(f"case {case!r}: {hint[0].lower()}{hint[1:]}")
     with (
         atomic_path(folder.label_report) as report,
         atomic_path(folder.slices) as slices,
@@ -62,7 +72,7 @@ def write_report(
         write_rows(judgement.rows(), REPORT_COLUMNS, report)
         with open_csv(slices) as file:
             suspects = _through_csv(illustrate_suspects(judgement, data, store, n_pictured), file)
-            write_page(page, judgement, suspects, provenance(source), n_pictured, unreadable)
+            write_page(page, judgement, suspects, provenance(source), n_pictured, unreadable, hints)
         if broken is not None:
             listed = [dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable]
             write_rows(listed, UNREADABLE_COLUMNS, broken)

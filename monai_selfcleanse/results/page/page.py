@@ -38,6 +38,7 @@ def write_page(
     about: Mapping[str, Any],
     n_pictured: int,
     unreadable: Sequence[tuple[str, str]] = (),
+    hints: Mapping[str, str] | None = None,
 ) -> None:
     """Write the page.
 
@@ -48,6 +49,7 @@ def write_page(
         about: what judged the labels, shown as it is: names and plain values.
         n_pictured: number of suspects that get pictures, to be stated.
         unreadable: cases that could not be judged, and why; the case is empty for a problem that belongs to none.
+        hints: a sentence by case, said of each of its suspects.
     """
     rows = judgement.rows()
     parts = _template().generate(
@@ -59,7 +61,7 @@ def write_page(
         about=about,
         unreadable=unreadable,
         listing=listing_in_words(int(np.count_nonzero(judgement.suspected)), n_pictured),
-        blocks=json_blocks(judgement, rows, suspects),
+        blocks=json_blocks(judgement, rows, suspects, hints or {}),
     )
     # A name of a file may hold bytes that are no text.
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -20,7 +20,7 @@ _SLICES_NAMED = 6
 
 
 def json_blocks(
-    judgement: Judgement, rows: Sequence[Mapping[str, Any]], suspects: Iterable[Suspect]
+    judgement: Judgement, rows: Sequence[Mapping[str, Any]], suspects: Iterable[Suspect], hints: Mapping[str, str]
 ) -> Iterator[tuple[str, Any]]:
     """Blocks of JSON, each with the id of its element.
 
@@ -31,6 +31,7 @@ def json_blocks(
         judgement: on the labels.
         rows: the judgement's rows. The page knows a row by its rank, its index among them.
         suspects: taken one at a time.
+        hints: a sentence by case, said of each of its suspects.
     """
     rank_of = {(row["case"], row["structure"]): rank for rank, row in enumerate(rows)}
     details: dict[int, Any] = {}
@@ -39,7 +40,7 @@ def json_blocks(
         details[rank] = _details(suspect)
         if suspect.pictures:
             yield f"pictures-{rank}", [_packed(picture) for picture in suspect.pictures]
-    yield "report", _columns(judgement, rows) | {"details": details}
+    yield "report", _columns(judgement, rows, hints) | {"details": details}
 
 
 def _details(suspect: Suspect) -> list[Any]:
@@ -50,7 +51,7 @@ def _details(suspect: Suspect) -> list[Any]:
     return [suspect.file, len(suspect.slices), slices, suspect.note]
 
 
-def _columns(judgement: Judgement, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _columns(judgement: Judgement, rows: Sequence[Mapping[str, Any]], hints: Mapping[str, str]) -> dict[str, Any]:
     """The rows by column. Texts are numbers of a list, so that thousands of cases stay small."""
     cases, case_index = _coded([row["case"] for row in rows])
     reasons, reason_index = _coded([row["reason"] for row in rows])
@@ -63,12 +64,17 @@ def _columns(judgement: Judgement, rows: Sequence[Mapping[str, Any]]) -> dict[st
         "reasons": reasons,
         "reason": reason_index,
         "suspected": [row["suspected"] for row in rows],
-        "words": {rank: words for rank, row in enumerate(rows) if (words := reason_in_words(row))},
+        "words": {rank: words for rank, row in enumerate(rows) if (words := _words(row, hints))},
         "clean_probability": [_short(row["clean_probability"]) for row in rows],
         "evidence": {
             key: [_short(row[key]) for row in rows] for key in EVIDENCE if key not in ("swapped_with", "swapped")
         },
     }
+
+
+def _words(row: Mapping[str, Any], hints: Mapping[str, str]) -> str:
+    hint = hints.get(row["case"], "") if row["suspected"] else ""
+    return f"{reason_in_words(row)} {hint}".strip()
 
 
 def _coded(values: Sequence[str], known: Iterable[str] = ()) -> tuple[list[str], list[int]]:

@@ -1,0 +1,80 @@
+"""A label that is wrong as a whole is called so, in the log and in the page."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import AFFINE, NAMES, Judged, write_nifti
+
+from monai_selfcleanse.cases.look import score_case
+from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.evidence import stack_evidence
+from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.results import write_report
+from monai_selfcleanse.results.whole_cases import hints_for_whole_cases
+
+
+def truth_of(i: int) -> np.ndarray:
+    """Cases differ in size and place, so that one's label does not fit another."""
+    label = np.zeros((40, 40, 6), dtype=np.uint8)
+    x, y = 2 + 5 * (i % 5), 3 + 4 * (i // 5)
+    label[x : x + 9, y : y + 7, :4] = 1
+    label[x + 9 : x + 13, y : y + 7, 1:5] = 2
+    label[x : x + 13, y + 7 : y + 11, 1:3] = 3
+    return label
+
+
+def judged(root: Path, spoilt: dict[int, np.ndarray]) -> Judged:
+    judge, data, store = LabelJudge(NAMES, min_cases=4), [], CaseStore(root / "store")
+    evidence: dict[str, dict[str, np.ndarray]] = {}
+    for i in range(16):
+        given = spoilt.get(i, truth_of(i))
+        paths = {
+            "image": write_nifti(root / "imagesTr" / f"{i}.nii.gz", truth_of(i).astype(np.float32)),
+            "label": write_nifti(root / "labelsTr" / f"{i}.nii.gz", given),
+        }
+        case = f"case {i}"
+        data.append({"case": case, "file": f"labelsTr/{i}.nii.gz"} | {k: str(path) for k, path in paths.items()})
+        probabilities = np.moveaxis(np.eye(4)[truth_of(i)], -1, 0) * 0.96 + 0.01
+        evidence[case] = score_case(judge, store, case, given, probabilities, AFFINE)
+    return Judged(judge.judge(tuple(evidence), stack_evidence(evidence, 3)), data, store)
+
+
+def test_each_kind_is_told_apart_and_others_are_left_alone(tmp_path: Path) -> None:
+    found = judged(
+        tmp_path,
+        {
+            0: truth_of(0)[::-1],
+            3: np.swapaxes(truth_of(3), 0, 1),
+            5: truth_of(9),
+            9: truth_of(5),
+            12: np.zeros_like(truth_of(0)),  # empty: missing says it
+            14: np.where(truth_of(14) == 2, 0, truth_of(14)),  # one structure alone
+        },
+    )
+    assert found.judgement.suspected.sum(1).tolist() == [3, 0, 0, 3, 0, 3, 0, 0, 0, 3, 0, 0, 3, 0, 1, 0]
+    assert hints_for_whole_cases(found.judgement, found.store) == {
+        "case 0": "The whole label fits if it is mirrored along its first axis.",
+        "case 3": "The whole label fits if it is turned: its first and second axes exchanged.",
+        "case 5": "The label of another case, case 9, fits here: the two may be mixed up.",
+        "case 9": "The label of another case, case 5, fits here: the two may be mixed up.",
+    }
+
+
+def test_log_and_page_say_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found: Any = judged(tmp_path, {0: truth_of(0)[:, ::-1], 14: np.where(truth_of(14) == 2, 0, truth_of(14))})
+    with caplog.at_level(logging.WARNING):
+        write_report(tmp_path / "out", *found, {})
+    assert caplog.messages == ["case 'case 0': the whole label fits if it is mirrored along its second axis."]
+    page = (tmp_path / "out" / "report.html").read_text()
+    block = json.loads(re.search(r'id="report"[^>]*>(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    words = [text for text in block["words"].values() if "The whole label fits" in text]
+    assert len(words) == 3
+    assert all(text.endswith("if it is mirrored along its second axis.") for text in words)
+    assert len(block["words"]) == 4
