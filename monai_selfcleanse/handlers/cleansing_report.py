@@ -73,7 +73,7 @@ class CleansingReport:
             rows += on_rank_zero(lambda: write_results(self.folder, result, self.data, self.store, source))
             rows += [("rounds of training", str(result.round))] if result.round else []
             done: LabelCleanserResult | None = getattr(engine.state, "label_cleanser_result", None)
-            if done is not None and done.left_out:
+            if not result.round and done is not None and done.left_out:
                 rows.append(("cases left out in the end", f"{len(done.left_out)} of {len(result.cases)}"))
             files += self.folder.results()
         rows += self._validation_rows(engine.state.epoch)

@@ -121,7 +121,9 @@ class LabelCleanser:
             parts.insert(0, f"{len(self.cases)} of {len(result.cases)} cases train on cleansed labels")
         if as_given := int((result.suspected & ~trained_redrawn)[stays].sum()):
             parts.append(f"{as_given} suspected labels are trained on as they are")
-        self.logger.info(f"epoch {result.epoch}: {'; '.join(parts)}")
+        # The last look's targets are for a training that is run on, as in a federation.
+        level = logging.DEBUG if result.epoch == engine.state.max_epochs else logging.INFO
+        self.logger.log(level, f"epoch {result.epoch}: {'; '.join(parts)}")
         engine.fire_event(SelfCleanseEvents.LABELS_CLEANSED)
 
     def state_dict(self) -> dict[str, Any]:
