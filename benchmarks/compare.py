@@ -70,6 +70,7 @@ ARMS: dict[str, list[str]] = {
     "cleanlab": ["cleanlab"],
     "cleanser_only": ["cleanser_only"],
     "redrawn": ["redrawn"],
+    "one_round": ["one_round"],
     "ours": [],
 }
 """Overlays of each arm. ``clean`` trains on the truth, ``noisy`` plainly on what the others get."""
