@@ -165,9 +165,10 @@ OPTIONS: Mapping[str, Option] = {
         True,
     ),
     "warmup_epochs": Option(
-        "epoch after which the first look comes; then one every tenth of the first round, and one at each round's end",
+        "epoch after which the first look comes; in the first round, one every tenth of `epochs` follows; and each "
+        "round has one at its end",
         _whole(1),
-        "three tenths of the first round",
+        "three tenths of `epochs`",
         _TRAINING,
         True,
     ),

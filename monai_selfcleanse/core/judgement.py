@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from .mixture import FilterDecision, filter_labels
 
 __all__ = [
     "BEYOND_DOUBT",
+    "KNEW_ENOUGH",
     "LEAVE_OUT_SEPARATION",
     "REDRAW_MARGIN",
     "REPORT_COLUMNS",
@@ -30,6 +31,9 @@ __all__ = [
 
 BEYOND_DOUBT = 0.1
 """Clean probability below which a suspect is beyond doubt: it may be redrawn, and its case left out of a training."""
+
+KNEW_ENOUGH = 0.8
+"""Share of the suspects beyond doubt that a first look must have suspected, too, to be heeded about the others."""
 
 LEAVE_OUT_SEPARATION = 0.25
 """Separation of a structure's two groups (``FilterDecision.separation``, in Dice) from which on its suspects may cost a
@@ -248,7 +252,11 @@ class LabelJudge:
         return structure_evidence(given, probabilities, tuple(self.names), spacing)
 
     def judge(
-        self, cases: Sequence[str], evidence: Mapping[str, np.ndarray], has_probabilities: bool = True
+        self,
+        cases: Sequence[str],
+        evidence: Mapping[str, np.ndarray],
+        has_probabilities: bool = True,
+        first_look: Mapping[str, np.ndarray] | None = None,
     ) -> Judgement:
         """Decide on a cohort.
 
@@ -259,9 +267,16 @@ class LabelJudge:
             has_probabilities: whether the predictions said how sure they are. Where something stands in for that
                 (:func:`monai_selfcleanse.core.border.stand_in`), the expected Dice tells how large a structure is and
                 no more. Then every suspect beyond doubt that the prediction has is redrawn.
+            first_look: evidence of the training's first look, from a network that still trained on every label. A case
+                that is left out stays hard for the network, and so suspected. So no suspect is beyond doubt that the
+                first look found clean, with a probability above 0.9: its clean probability becomes
+                :data:`BEYOND_DOUBT`. A structure's first look is heeded if it suspected most of what is beyond doubt
+                now (:data:`KNEW_ENOUGH`); else the network knew too little. None where there was no other look.
         """
-        columns = zip(np.transpose(evidence["score"]), np.transpose(surprise(evidence)), strict=True)
-        decisions = tuple(filter_labels(score, surprised, **self.filter_options) for score, surprised in columns)
+        decisions = self._decisions(evidence)
+        if first_look is not None:
+            pairs = zip(decisions, self._decisions(first_look), strict=True)
+            decisions = tuple(_less_sure(decision, first) for decision, first in pairs)
         return Judgement(
             tuple(cases),
             tuple(self.names),
@@ -275,6 +290,19 @@ class LabelJudge:
             REDRAW_MARGIN if has_probabilities else math.inf,
             values=self.values,
         )
+
+    def _decisions(self, evidence: Mapping[str, np.ndarray]) -> tuple[FilterDecision, ...]:
+        columns = zip(np.transpose(evidence["score"]), np.transpose(surprise(evidence)), strict=True)
+        return tuple(filter_labels(score, surprised, **self.filter_options) for score, surprised in columns)
+
+
+def _less_sure(decision: FilterDecision, first: FilterDecision) -> FilterDecision:
+    """A decision on one structure in which no label is beyond doubt that the first look found clean beyond doubt."""
+    sure = decision.suspected & (decision.clean_probability < BEYOND_DOUBT)
+    if not sure.any() or first.verdict != "suspects" or first.suspected[sure].mean() < KNEW_ENOUGH:
+        return decision
+    cleared = sure & (first.clean_probability > 1 - BEYOND_DOUBT)
+    return replace(decision, clean_probability=np.where(cleared, BEYOND_DOUBT, decision.clean_probability))
 
 
 def cases_to_leave_out(

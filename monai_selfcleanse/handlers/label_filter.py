@@ -160,15 +160,16 @@ class LabelFilter:
         engine.fire_event(SelfCleanseEvents.LABELS_FILTERED)
 
     def result(self) -> LabelFilterResult | None:
-        """Decide on the latest evidence; None before the first look."""
+        """Decide on the latest evidence, and heed the first look's; None before that."""
         if not self.history:
             return None
-        judgement = self.judge.judge(self.cases, self.history[-1])
+        first = self.history[0] if len(self.history) > 1 else None
+        judgement = self.judge.judge(self.cases, self.history[-1], first_look=first)
         number = place_of(self.epochs[-1], self.rounds).round if len(self.rounds) > 1 else 0
         return LabelFilterResult.of(judgement, epoch=self.epochs[-1], round=number)
 
     def state_dict(self) -> dict[str, Any]:
-        """Evidence of all looks, of which the last decides, as tensors and plain values (``weights_only=True``)."""
+        """Evidence of all looks as tensors and plain values (``weights_only=True``); the last and the first decide."""
         history = [{name: torch.as_tensor(values) for name, values in r.items()} for r in self.history]
         return {"epochs": list(self.epochs), "cases": list(self.cases), "history": history}
 

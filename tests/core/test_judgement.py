@@ -192,3 +192,56 @@ def test_the_margin_is_for_those_who_say_how_sure_they_are() -> None:
     evidence = {name: np.full((2, 1), 0.5) for name in EVIDENCE}
     for has_probabilities, margin in ((True, REDRAW_MARGIN), (False, np.inf)):
         assert LabelJudge([1]).judge("ab", evidence, has_probabilities).redraw_margin == margin
+
+
+def look(bad: Sequence[int], doubtful: Sequence[int] = (), n: int = 40) -> dict[str, np.ndarray]:
+    """Evidence of ``n`` labels of one structure, some of which fit badly, and some somewhat."""
+    score, dice = np.geomspace(0.4, 1.6, n), np.full(n, 0.9)
+    score[list(bad)], dice[list(bad)] = np.linspace(8, 14, len(bad)), 0.4
+    score[list(doubtful)], dice[list(doubtful)] = 2.0, 0.8
+    evidence = {name: np.zeros((n, 1)) for name in EVIDENCE}
+    return evidence | {
+        "score": score[:, None],
+        "dice": dice[:, None],
+        "expected_dice": np.full((n, 1), 0.9),
+        "predicted_ml": np.ones((n, 1)),
+    }
+
+
+NAMES = tuple(f"case {i}" for i in range(40))
+
+
+def test_no_label_is_beyond_doubt_that_the_first_look_found_clean() -> None:
+    judge = LabelJudge([1])
+    now, first = look(range(12)), look(range(10))
+    judgement, alone = judge.judge(NAMES, now, first_look=first), judge.judge(NAMES, now)
+    assert np.flatnonzero(alone.redrawn[:, 0]).tolist() == [*range(12)]
+    assert np.flatnonzero(judgement.suspected[:, 0]).tolist() == [*range(12)]  # for somebody to look at
+    assert np.flatnonzero(judgement.redrawn[:, 0]).tolist() == [*range(10)]
+    assert judgement.clean_probability[10:12, 0].tolist() == [0.1, 0.1]
+    others = [*range(10), *range(12, 40)]
+    np.testing.assert_array_equal(judgement.clean_probability[others], alone.clean_probability[others])
+    assert set(cases_to_leave_out(alone)) - set(cases_to_leave_out(judgement)) == {"case 10", "case 11"}
+
+
+def test_a_first_look_that_was_in_doubt_itself_clears_nobody() -> None:
+    first = look(range(10), doubtful=[10, 11])
+    doubt = LabelJudge([1]).judge(NAMES, first).clean_probability[10:12, 0]
+    assert ((doubt > 0.01) & (doubt < 0.9)).all()
+    assert LabelJudge([1]).judge(NAMES, look(range(12)), first_look=first).redrawn.sum() == 12
+
+
+@pytest.mark.parametrize(("seen_first", "redrawn"), [(10, 10), (9, 12), (0, 12)])
+def test_a_first_look_that_knew_too_little_is_not_heeded(seen_first: int, redrawn: int) -> None:
+    """It must have suspected four fifths of the twelve."""
+    judgement = LabelJudge([1]).judge(NAMES, look(range(12)), first_look=look(range(seen_first)))
+    assert judgement.redrawn.sum() == redrawn
+
+
+def test_each_structure_heeds_its_own_first_look() -> None:
+    def both(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: np.hstack([one[name], other[name]]) for name in one}
+
+    now = both(look(range(12)), look(range(12)))
+    judgement = LabelJudge([1, 2]).judge(NAMES, now, first_look=both(look(range(11)), look(range(3))))
+    assert judgement.redrawn.sum(0).tolist() == [11, 12]
