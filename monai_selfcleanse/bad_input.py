@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from .distributed import RankZeroError
 
-__all__ = ["exit_on_bad_input"]
+__all__ = ["at_the_command_line", "exit_on_bad_input"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -33,7 +33,18 @@ def exit_on_bad_input(step: Callable[[], T]) -> T:
         raise SystemExit(f"error: {error}") from error
 
 
+_console_script = False
+
+
+def at_the_command_line() -> None:
+    """Say that this program is a command of this package, whatever has started it."""
+    global _console_script
+    _console_script = True
+
+
 def _on_command_line() -> bool:
-    """Whether this program is ``python -m monai.bundle`` or ``python -m`` a module of this package."""
+    """Whether this program is ``python -m monai.bundle`` or a command of this package."""
+    if _console_script:
+        return True
     name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "")
     return name.startswith(("monai.bundle.", f"{__package__}."))

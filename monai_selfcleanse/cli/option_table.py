@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["COMMANDS", "OPTIONS", "Option", "options_page"]
+__all__ = ["COMMANDS", "FLAGS", "OPTIONS", "TEXTS", "Option", "options_page"]
 
 COMMANDS = ("training", "auditing", "evaluating")
 """What takes these options."""
@@ -233,6 +233,12 @@ OPTIONS: Mapping[str, Option] = {
     ),
 }
 """All options by name, in the order of the documents."""
+
+FLAGS = frozenset(name for name, option in OPTIONS.items() if option.check is _flag)
+"""Options that are True or False."""
+
+TEXTS = frozenset(name for name, option in OPTIONS.items() if option.check in (_path, _path_or_none, _text))
+"""Options that are taken as they are typed: a path may look like a number or a list."""
 
 
 def options_page(defaults: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from ..core.rounds import epochs_of_rounds, total_epochs
 from ..files import check_writable
+from .ids import check_command_line
 from .option_table import OPTIONS
 
 __all__ = ["AuditOptions", "TrainingOptions", "share_of_epochs"]
@@ -45,6 +46,7 @@ class TrainingOptions:
             ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
+        check_command_line()
         _check_kinds(o)
         rounds = epochs_of_rounds(total_epochs(o["epochs"], o["rounds"]), o["rounds"])
         if o["self_cleanse"]:
@@ -126,6 +128,7 @@ class AuditOptions:
             ValueError: one is missing, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
+        check_command_line()
         _check_kinds(o)
         if o["dataset_dir"] is None:
             raise ValueError("dataset_dir is missing: say which data set to audit with --dataset_dir")
