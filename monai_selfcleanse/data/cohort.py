@@ -11,7 +11,7 @@ from ..cases.case import with_values
 from ..core.case_id import patient_of
 from ..core.seeding import case_generator
 from ..distributed import on_rank_zero
-from ..files import check_writable, hold_folder, only_process
+from ..files import check_writable
 from ..noise.presets import make_annotator
 from ..run_folder import RunFolder
 from .acdc import ACDC_STRUCTURES
@@ -119,7 +119,7 @@ class Cohort:
 
     def _hold(self) -> None:
         if self.folder.path.is_dir():
-            hold_folder(self.folder)
+            self.folder.hold()
 
     def _with_noise(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self.folder.discard_noisy_labels()
@@ -154,7 +154,7 @@ class Cohort:
 
     def _find_files(self) -> tuple[list[dict[str, Any]], list[str]]:
         if self.dataset_dir is None:
-            with only_process(self.folder):
+            with self.folder.only_run():
                 cases, problems = find_cases(write_phantom(self.folder.phantom, seed=self.seed))
         else:
             cases, problems = find_cases(self.dataset_dir)
