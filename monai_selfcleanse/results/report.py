@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, TextIO
+from typing import Any
 
 from ..cases.store import StoreLike
 from ..core.judgement import REPORT_COLUMNS, Judgement
@@ -16,7 +15,7 @@ from .page.page import write_page
 from .provenance import provenance
 from .slices import SLICE_COLUMNS
 from .suspects import Suspect, illustrate_suspects
-from .tables import open_csv, rounded, write_rows
+from .tables import Table, open_table, write_rows
 
 __all__ = ["UNREADABLE_COLUMNS", "write_report"]
 
@@ -60,8 +59,8 @@ def write_report(
         atomic_path(folder.unreadable) if unreadable else nullcontext() as broken,
     ):
         write_rows(judgement.rows(), REPORT_COLUMNS, report)
-        with open_csv(slices) as file:
-            suspects = _through_csv(illustrate_suspects(judgement, data, store, n_pictured), file)
+        with open_table(slices, SLICE_COLUMNS) as table:
+            suspects = _through_table(illustrate_suspects(judgement, data, store, n_pictured), table)
             write_page(page, judgement, suspects, provenance(source), n_pictured, unreadable)
         if broken is not None:
             listed = [dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable]
@@ -70,10 +69,8 @@ def write_report(
         folder.unreadable.unlink(missing_ok=True)
 
 
-def _through_csv(suspects: Iterable[Suspect], file: TextIO) -> Iterator[Suspect]:
+def _through_table(suspects: Iterable[Suspect], table: Table) -> Iterator[Suspect]:
     """The same suspects, whose slices have been written: slices and pictures come from one reading of a case."""
-    writer = csv.DictWriter(file, SLICE_COLUMNS)
-    writer.writeheader()
     for suspect in suspects:
-        writer.writerows(map(rounded, suspect.slices))
+        table.write(suspect.slices)
         yield suspect
