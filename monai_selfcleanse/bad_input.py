@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .distributed import RankZeroError
 
-__all__ = ["Terminated", "exit_code_of", "exit_on_bad_input", "on_command_line"]
+__all__ = ["Terminated", "exit_code_of", "exit_on_bad_input", "on_command_line", "printable"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -28,6 +29,17 @@ def exit_code_of(interruption: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT)
 
 
+_UNPRINTABLE = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+"""What moves a terminal's cursor, changes its colours, or the direction of its text; and what is no text."""
+
+
+def printable(text: str) -> str:
+    """A text for a terminal, whatever names from data are in it: control and bidi characters as ``\\x1b``."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def exit_on_bad_input(step: Callable[[], T], interrupted: str = "interrupted") -> T:
     """Do a step that looks at the user's input; on the command line, end with the message alone where that is bad.
 
@@ -35,9 +47,9 @@ def exit_on_bad_input(step: Callable[[], T], interrupted: str = "interrupted") -
     finds the one line that says what to do; ``SystemExit`` passes through. So ``python -m monai.bundle``, and this
     package's own commands, end with the message of a ``ValueError`` or of an ``OSError`` (a file or folder that cannot
     be read or written), and the traceback is logged at level DEBUG. From the first such step on, these programs end in
-    the same way where a component of a config cannot be made of its values, and where they are interrupted. In every
-    other program, such as one with a ``ConfigParser`` or a ``MonaiAlgo``, or MONAI Label's server, the error is raised
-    as it is.
+    the same way where a component of a config cannot be made of its values, and where they are interrupted, and log
+    names from data without characters that would steer a terminal. In every other program, such as one with a
+    ``ConfigParser`` or a ``MonaiAlgo``, or MONAI Label's server, the error is raised as it is.
 
     Args:
         step: takes nothing.
@@ -50,7 +62,7 @@ def exit_on_bad_input(step: Callable[[], T], interrupted: str = "interrupted") -
         return step()
     except (ValueError, OSError, RankZeroError) as error:
         logger.debug("bad input", exc_info=True)
-        raise SystemExit(f"error: {error}") from error
+        raise SystemExit(printable(f"error: {error}")) from error
     except KeyboardInterrupt as error:
         print(interrupted, file=sys.stderr)
         raise SystemExit(exit_code_of(error)) from error
@@ -74,6 +86,20 @@ def _end_plainly() -> None:
 
         signal.signal(signal.SIGTERM, terminate)
     sys.excepthook = _say_in_one_line
+    if not isinstance(factory := logging.getLogRecordFactory(), _PrintableRecords):
+        logging.setLogRecordFactory(_PrintableRecords(factory))
+
+
+class _PrintableRecords:
+    """Makes what is logged :func:`printable`, whoever logs it and wherever it goes."""
+
+    def __init__(self, factory: Callable[..., logging.LogRecord]) -> None:
+        self.factory = factory
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self.factory(*args, **kwargs)
+        record.msg, record.args = printable(record.getMessage()), ()
+        return record
 
 
 def _say_in_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -86,7 +112,7 @@ def _say_in_one_line(kind: type[BaseException], error: BaseException, traceback:
         print("interrupted", file=sys.stderr)
     elif (line := _of_a_component(error)) is not None:
         logger.debug("bad input", exc_info=error)
-        print(f"error: {line}", file=sys.stderr)
+        print(printable(f"error: {line}"), file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 

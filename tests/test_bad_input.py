@@ -22,9 +22,10 @@ from monai_selfcleanse.distributed import RankZeroError
 @pytest.fixture(autouse=True)
 def _hooks_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL), logging.getLogRecordFactory()
     yield
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, before[0])
+    logging.setLogRecordFactory(before[1])
 
 
 def run_as(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,3 +138,16 @@ def test_what_fails_in_a_run_keeps_its_traceback(
     assert "Traceback" in said(error_of({"run": "$int('a bug')"}, "run"), capsys)
     for error, line in ((KeyboardInterrupt(), "interrupted\n"), (RuntimeError("a bug"), "RuntimeError: a bug\n")):
         assert said(error, capsys) == line
+
+
+HOSTILE = "a\x1b[31mb\r\x9b\u202egnp.exe\u2066\x07\udcff"
+
+
+def test_names_from_data_do_not_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_as(COMMANDS[0], monkeypatch)
+    shown = "a\\x1b[31mb\\r\\x9b\\u202egnp.exe\\u2066\\x07\\udcff"
+    with pytest.raises(SystemExit) as stop:
+        exit_on_bad_input(lambda: raising(ValueError(HOSTILE)))
+    assert stop.value.code == f"error: {shown}"
+    record = logging.Logger("of this test").makeRecord("x", logging.INFO, "", 0, "case %s:\n\tü", (HOSTILE,), None)
+    assert record.getMessage() == f"case {shown}:\n\tü"

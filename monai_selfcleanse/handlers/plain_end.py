@@ -10,7 +10,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from ..bad_input import exit_code_of, on_command_line
+from ..bad_input import exit_code_of, on_command_line, printable
 from .finite_loss import LossNotFiniteError
 
 __all__ = ["PlainEnd"]
@@ -47,7 +47,7 @@ class PlainEnd:
         text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         if isinstance(error, OSError):
             text += f": the training has ended {where}; mend this, and {go_on}"
-        raise SystemExit(f"error: {text}") from error
+        raise SystemExit(printable(f"error: {text}")) from error
 
 
 _KNOWN = (KeyboardInterrupt, OSError, LossNotFiniteError)

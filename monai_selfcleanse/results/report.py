@@ -16,6 +16,7 @@ from .provenance import provenance
 from .slices import SLICE_COLUMNS
 from .suspects import Suspect, illustrate_suspects
 from .tables import Table, open_table, write_rows
+from .words import without_folders
 
 __all__ = ["UNREADABLE_COLUMNS", "write_report"]
 
@@ -44,7 +45,7 @@ def write_report(
         data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases.case`.
         store: folder or store of what the last look saw.
         source: what judged the labels, such as ``{"epoch": 60}`` or ``{"model": "models/model.pt"}``; shown in the
-            page.
+            page, which names files without the folders of absolute paths.
         n_pictured: number of suspects with pictures in the page, the most suspect ones; some 30 kB each.
         unreadable: cases that could not be judged, and why: shown in the page, and written to ``unreadable.csv``.
 
@@ -61,10 +62,12 @@ def write_report(
         write_rows(judgement.rows(), REPORT_COLUMNS, report)
         with open_table(slices, SLICE_COLUMNS) as table:
             suspects = _through_table(illustrate_suspects(judgement, data, store, n_pictured), table)
-            write_page(page, judgement, suspects, provenance(source), n_pictured, unreadable)
+            about = {k: without_folders(v) if isinstance(v, str) else v for k, v in provenance(source).items()}
+            listed = [(case, without_folders(reason)) for case, reason in unreadable]
+            write_page(page, judgement, suspects, about, n_pictured, listed)
         if broken is not None:
-            listed = [dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable]
-            write_rows(listed, UNREADABLE_COLUMNS, broken)
+            rows = (dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable)
+            write_rows(rows, UNREADABLE_COLUMNS, broken)
     if not unreadable:
         folder.unreadable.unlink(missing_ok=True)
 
