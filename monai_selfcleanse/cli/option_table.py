@@ -140,6 +140,10 @@ def _device(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be cpu, cuda or cuda:N, got {value!r}") from error
     if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"{name} {value!r} is not there: {torch.cuda.device_count()} CUDA devices found; use cpu")
+    if kind.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"{name} {value!r} is not there; use cpu")
+    if kind.type not in ("cpu", "cuda", "mps") or (kind.type != "cuda" and kind.index):
+        raise ValueError(f"{name} must be cpu, cuda or cuda:N, got {value!r}")
 
 
 _TRAINING, _JUDGING = ("training",), ("training", "auditing")
