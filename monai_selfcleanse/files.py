@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,7 +25,10 @@ __all__ = [
     "free_folder",
     "hold_folder",
     "only_process",
+    "recover_folder",
+    "remove_unfinished",
     "staged",
+    "temporary_folder",
     "umask",
 ]
 
@@ -59,59 +62,121 @@ def _ending(name: str) -> str:
 def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool] = lambda folder: False) -> Iterator[Path]:
     """Temporary folder beside ``path`` that becomes ``path`` as a whole if the block ends well, and vanishes if not.
 
-    A folder that was there before is deleted when its successor is in its place. Where a process was killed between the
-    two, when the earlier folder had just been moved aside, the next one to ask for this path brings it back first.
+    One process at a time writes to a path. A folder that was there before is deleted when its successor is in its
+    place. Where a process was killed between the two, when the earlier folder had just been moved aside, the next one
+    to ask for this path brings it back first, and deletes what the killed one had written.
 
     Args:
         path: the folder.
         is_ours: whether a folder that is not empty may be replaced; by default none may.
 
     Raises:
-        ValueError: something else is in the way; nothing is written then.
+        ValueError: another process writes to the path, and nothing is written then; or something else is in the way,
+            and stays there, whether it was there at the beginning or has appeared meanwhile.
     """
     target = Path(os.path.abspath(path))
-    if not os.path.lexists(target) and (aside := _moved_aside(target)):
-        (aside[0] / "folder").rename(target)
-        aside[0].rmdir()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _only_writer(target) as work:
+        part, old = work / "new", work / "old"
+        _bring_back(old, target)
+        _check_replaceable(target, is_ours)
+        try:
+            _remove(work)
+            work.mkdir(mode=0o700)
+            part.mkdir()
+            yield part
+            part.chmod(0o777 & ~umask())
+            _check_replaceable(target, is_ours)
+            if target.exists():
+                target.rename(old)
+            try:
+                part.rename(target)
+            except BaseException:
+                if old.exists() and not os.path.lexists(target):
+                    old.rename(target)
+                raise
+        finally:
+            if not old.exists() or os.path.lexists(target):  # else the next one brings it back
+                shutil.rmtree(work, ignore_errors=True)
+
+
+def recover_folder(path: str | os.PathLike) -> None:
+    """Do what :func:`atomic_folder` does first at a path: bring back what a killed process had moved aside.
+
+    What it had written is deleted. Where another process writes to the path, nothing is done.
+    """
+    target = Path(os.path.abspath(path))
+    with suppress(ValueError, FileNotFoundError), _only_writer(target) as work:
+        _bring_back(work / "old", target)
+        if not (work / "old").exists():
+            _remove(work)
+
+
+def _bring_back(old: Path, target: Path) -> None:
+    """Put a folder back into its place, if that is free."""
+    if old.is_dir() and (not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir()))):
+        old.replace(target)
+
+
+def _check_replaceable(target: Path, is_ours: Callable[[Path], bool]) -> None:
+    """See that a path is free, an empty folder, or one of ours."""
     if os.path.lexists(target) and (
         target.is_symlink() or not target.is_dir() or (any(target.iterdir()) and not is_ours(target))
     ):
         raise ValueError(
             f"{target} is in the way: it holds something that is not an earlier export; move it, or give another folder"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
+
+
+@contextmanager
+def _only_writer(target: Path) -> Iterator[Path]:
+    """Keep other processes from writing to a path; gives a folder beside it to work in, which may be there already.
+
+    Its name, and that of the lock, are the path's own, and short however long the path's is.
+    """
+    own = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    lock = FileLock(target.parent / f".lock-{own}")
+    _acquire(lock, target)
+    work = target.parent / f".part-{own}"
     try:
-        yield part
-        part.chmod(0o777 & ~umask())
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=_aside_prefix(target), dir=target.parent))
-            target.rename(old / "folder")
-            try:
-                part.rename(target)
-            except BaseException:
-                (old / "folder").rename(target)
-                old.rmdir()
-                raise
-            for folder in _moved_aside(target):
-                shutil.rmtree(folder, ignore_errors=True)
-        else:
-            part.rename(target)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        if work.is_symlink():  # what it leads to is not ours
+            work.unlink()
+        yield work
+    finally:
+        with suppress(OSError):  # while it is held, so that nobody else's goes
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
-def _moved_aside(target: Path) -> list[Path]:
-    """Where :func:`atomic_folder` keeps what was at a path before, ``FOLDER/folder``."""
-    name = re.compile(rf"{re.escape(_aside_prefix(target))}\w+")
-    beside = target.parent.iterdir() if target.parent.is_dir() else ()
-    return [path for path in beside if name.fullmatch(path.name) and (path / "folder").is_dir()]
+_UNFINISHED = re.compile(r"\.part(-[a-z0-9_]{8}(\..{1,9})?)?")
+"""Names of what :func:`atomic_path`, :func:`staged` and :func:`temporary_folder` write to."""
 
 
-def _aside_prefix(target: Path) -> str:
-    """What the names of these folders begin with: a path's own, and short however long its name is."""
-    return f".old-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
+def remove_unfinished(*directories: str | os.PathLike) -> None:
+    """Delete what killed processes have left in folders of their unfinished files; folders below are left alone.
+
+    Args:
+        directories: the folders. Others must be kept from writing to them (:func:`hold_folder`).
+    """
+    for directory in map(Path, directories):
+        for path in directory.iterdir() if directory.is_dir() else ():
+            if _UNFINISHED.fullmatch(path.name):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, a link or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(directory: str | os.PathLike) -> Iterator[Path]:
+    """A folder in ``directory`` that is deleted when the block ends, or by :func:`remove_unfinished`."""
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=directory) as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -124,7 +189,7 @@ def staged(directory: str | os.PathLike, before: Callable[[], object] = lambda: 
         before: done when the block has ended well, before the first of them moves; takes away what is in their place.
     """
     part = Path(directory) / ".part"
-    shutil.rmtree(part, ignore_errors=True)
+    _remove(part)  # where it is a link, what that leads to stays
     part.mkdir()
     try:
         yield part
@@ -135,18 +200,24 @@ def staged(directory: str | os.PathLike, before: Callable[[], object] = lambda: 
         shutil.rmtree(part, ignore_errors=True)
 
 
-def hold_folder(directory: str | os.PathLike) -> None:
+def hold_folder(directory: str | os.PathLike) -> bool:
     """Keep a folder, made where it is missing, from other processes, until :func:`free_folder` or this one's end.
 
     The operating system holds the lock, on the file ``.lock``: a process that is killed leaves none behind. To ask for
     what this process holds already changes nothing.
 
+    Returns:
+        Whether this process did not hold it before.
+
     Raises:
         ValueError: another process has it.
     """
     lock = _lock_of(directory)
-    if not lock.is_locked:
-        _acquire(lock, directory)
+    if lock.is_locked:
+        return False
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    _acquire(lock, directory)
+    return True
 
 
 def free_folder(directory: str | os.PathLike) -> None:
@@ -161,6 +232,7 @@ def only_process(directory: str | os.PathLike) -> Iterator[None]:
     Raises:
         ValueError: another process has it.
     """
+    Path(directory).mkdir(parents=True, exist_ok=True)
     lock = _lock_of(directory)
     _acquire(lock, directory)
     try:
@@ -178,7 +250,6 @@ def _lock_of(directory: str | os.PathLike) -> FileLock:
 
 
 def _acquire(lock: FileLock, directory: str | os.PathLike) -> None:
-    Path(directory).mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
@@ -137,6 +137,8 @@ class IndexMapd(MapTransform):
 class CleansedLabeld(MapTransform, RandomizableTrait):
     """Replace a given label by the label cleanser's current target, and add voxel weights.
 
+    The case's id, where it has one, comes under ``case``, for what later names the cases of a batch.
+
     A case that the cleanser has left out weighs 0 everywhere, unless its place was already given to another
     (:class:`monai_selfcleanse.data.CaseDataset`). Without a ``weight_key`` it is trained on, then.
 
@@ -175,6 +177,8 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
+        with suppress(KeyError):
+            d["case"] = case_of(d)
         for key in self.key_iterator(d):
             label = d[key]
             found = self.store.read_target(case_of(d)) if self.store is not None else None

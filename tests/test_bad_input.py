@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 import pytest
+from monai.bundle import ConfigParser
 
 from monai_selfcleanse import bad_input
 from monai_selfcleanse.bad_input import exit_on_bad_input
 from monai_selfcleanse.distributed import RankZeroError
+
+
+@pytest.fixture(autouse=True)
+def _hooks_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL), logging.getLogRecordFactory()
+    yield
+    signal.signal(signal.SIGTERM, before[0])
+    logging.setLogRecordFactory(before[1])
 
 
 def run_as(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +68,7 @@ def test_any_other_program_gets_the_error(program: str | None, monkeypatch: pyte
         exit_on_bad_input(lambda: raising(ValueError("no such case")))
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyError("a bug"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyError("a bug")])
 def test_what_is_no_bad_input_passes_through(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     run_as(COMMANDS[0], monkeypatch)
     with pytest.raises(type(error)):
@@ -65,3 +79,75 @@ def test_what_is_no_bad_input_passes_through(error: BaseException, monkeypatch: 
 def test_good_input_gives_the_steps_result(command: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     run_as(command, monkeypatch)
     assert exit_on_bad_input(lambda: 7) == 7
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_is_one_line_and_the_exit_code_that_shells_know(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_as(COMMANDS[0], monkeypatch)
+    with pytest.raises(SystemExit) as stop:
+        exit_on_bad_input(lambda: os.kill(os.getpid(), number), "interrupted: nothing was written")
+    assert stop.value.code == code
+    assert capsys.readouterr().err == "interrupted: nothing was written\n"
+
+
+def error_of(config: dict[str, Any], name: str) -> BaseException:
+    """What MONAI raises where it makes a component of a config."""
+    parser = ConfigParser(config)
+    with pytest.raises(RuntimeError) as caught:
+        parser.get_parsed_content(name)
+    return caught.value
+
+
+def said(error: BaseException, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said at last of an error that nobody has caught."""
+    sys.excepthook(type(error), error, error.__traceback__)
+    return capsys.readouterr().err
+
+
+STORE = "monai_selfcleanse.cases.CaseStore"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"min_confidence": 2}, "min_confidence must lie in [0, 1], got 2"),
+        ({"min_confidence": 0.5, "gap": 2}, "unexpected keyword argument 'gap'"),
+    ],
+)
+def test_a_component_that_cannot_be_made_is_one_line(
+    values: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"store": {"_target_": STORE, "directory": "x", **values}, "run": "$@store.version"}
+    error = error_of(config, "run")
+    assert "Traceback" in said(error, capsys)
+    run_as(COMMANDS[0], monkeypatch)
+    exit_on_bad_input(lambda: None)
+    line = said(error, capsys)
+    assert line.startswith("error: CaseStore cannot be made of the values in config and options: ")
+    assert text in line
+    assert line.count("\n") == 1
+
+
+def test_what_fails_in_a_run_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_as(COMMANDS[0], monkeypatch)
+    exit_on_bad_input(lambda: None)
+    assert "Traceback" in said(error_of({"run": "$int('a bug')"}, "run"), capsys)
+    for error, line in ((KeyboardInterrupt(), "interrupted\n"), (RuntimeError("a bug"), "RuntimeError: a bug\n")):
+        assert said(error, capsys) == line
+
+
+HOSTILE = "a\x1b[31mb\r\x9b\u202egnp.exe\u2066\x07\udcff"
+
+
+def test_names_from_data_do_not_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_as(COMMANDS[0], monkeypatch)
+    shown = "a\\x1b[31mb\\r\\x9b\\u202egnp.exe\\u2066\\x07\\udcff"
+    with pytest.raises(SystemExit) as stop:
+        exit_on_bad_input(lambda: raising(ValueError(HOSTILE)))
+    assert stop.value.code == f"error: {shown}"
+    record = logging.Logger("of this test").makeRecord("x", logging.INFO, "", 0, "case %s:\n\tü", (HOSTILE,), None)
+    assert record.getMessage() == f"case {shown}:\n\tü"

@@ -20,7 +20,9 @@ from monai_selfcleanse.files import (
     free_folder,
     hold_folder,
     only_process,
+    remove_unfinished,
     staged,
+    temporary_folder,
     umask,
 )
 
@@ -153,6 +155,68 @@ def test_what_a_killed_process_had_moved_aside_comes_back(tmp_path: Path) -> Non
     with atomic_folder(target, lambda folder: (folder / "old").exists()) as part:
         (part / "new").write_text("")
     assert files_below(target) == ["new"]
+
+
+def test_one_process_at_a_time_writes_to_a_path(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "out", lambda folder: True) as part:
+        (part / "first").touch()
+        with (
+            pytest.raises(ValueError, match="out is in use by another run: wait for its end, or give another folder"),
+            atomic_folder(tmp_path / "out", lambda folder: True),
+        ):
+            pytest.fail("the block must not run")
+        with atomic_folder(tmp_path / "other"):
+            pass
+    assert files_below(tmp_path) == ["other", "out", "out/first"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_appears_meanwhile_is_left_alone(kind: str, tmp_path: Path) -> None:
+    target, before = tmp_path / "out", []
+
+    def write_while_it_appears() -> None:
+        with atomic_folder(target) as part:
+            (part / "new").touch()
+            if kind == "file":
+                target.write_text("mine")
+            elif kind == "link":
+                target.symlink_to(tmp_path)
+            else:
+                target.mkdir()
+                (target / "mine").touch()
+            before.extend(path for path in files_below(tmp_path) if not path.startswith("."))
+
+    with pytest.raises(ValueError, match="out is in the way"):
+        write_while_it_appears()
+    assert files_below(tmp_path) == before
+
+
+def test_unfinished_files_of_killed_processes_are_deleted_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".part-of-mine", "part-abcdefgh.pt", ".partition", "below/.part-abcdefgh.pt"]
+    for name in [*kept, ".part-abcdefgh", ".part-01234567.nii.gz", ".part/report.html"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".part-abcdefg_").symlink_to(tmp_path / "below")
+    with atomic_path(tmp_path / "a.nii.gz") as part, temporary_folder(tmp_path) as folder:
+        left = part.name, folder.name
+    for name in left:  # as the two name theirs
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path, tmp_path / "there is none")
+    assert files_below(tmp_path) == sorted([*kept, "a.nii.gz", "below"])
+
+
+def test_a_link_in_the_place_of_a_temporary_folder_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "old").mkdir()
+    with atomic_folder(tmp_path / "out" / "export") as part:
+        work = part.parent.name
+    for name in (work, ".part"):
+        (tmp_path / "out" / name).symlink_to(tmp_path / "elsewhere")
+    with atomic_folder(tmp_path / "out" / "export") as part:
+        (part / "new").touch()
+    write_staged(tmp_path / "out", "new")
+    assert files_below(tmp_path / "elsewhere") == ["old"]
 
 
 def write_staged(folder: Path, text: str, error: BaseException | None = None) -> None:

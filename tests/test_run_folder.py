@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import files_below
 
-from monai_selfcleanse.files import free_folder
+from monai_selfcleanse.files import atomic_folder, free_folder
 from monai_selfcleanse.run_folder import RunFolder
 
 
@@ -68,6 +71,132 @@ def test_each_earlier_run_keeps_its_results_in_a_folder_of_its_own(tmp_path: Pat
     assert folder.set_aside(weights) is None
     assert files_below(folder.path / "earlier")[:1] == ["1"]
     assert not (folder.path / "earlier" / "3").exists()
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def killed_at(step: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, but that its call of that number, from 0 on, does not happen."""
+    calls = iter(range(1000))
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == step:
+            raise KilledError
+        return function(*args, **kwargs)
+
+    return call
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("what", ["copy", "rename"])
+def test_results_that_a_killed_process_was_setting_aside_end_up_together(
+    what: str, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "out")
+    write_results(folder.path, "first")
+    folder.models.mkdir()
+    folder.weights().write_text("first")
+    with monkeypatch.context() as patch:
+        if what == "copy":
+            patch.setattr(shutil, "copy2", killed_at(0, shutil.copy2))
+        else:
+            patch.setattr(Path, "rename", killed_at(step, Path.rename))
+        with pytest.raises(KilledError):
+            folder.set_aside(folder.weights())
+    assert folder.weights().read_text() == "first"
+    assert folder.set_aside(folder.weights()) == folder.path / "earlier" / "1"
+    whole = ["cleansed_labels", "cleansed_labels/labelsTr", "cleansed_labels/labelsTr/a.nii.gz", "label_report.csv"]
+    assert files_below(folder.path / "earlier") == ["1", *(f"1/{name}" for name in [*whole, "model.pt", *REST])]
+    folder.weights().write_text("second")
+    assert folder.set_aside() is None
+    assert (folder.path / "earlier" / "1" / "model.pt").read_text() == "first"
+
+
+REST = ["report.html", "slices.csv"]
+
+
+def test_what_a_resumed_run_writes_is_not_mixed_with_what_a_killed_one_had_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "out")
+    write_results(folder.path, "first")
+    folder.models.mkdir()
+    folder.weights().write_text("first")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed_at(2, Path.rename))
+        with pytest.raises(KilledError):
+            folder.set_aside(folder.weights())
+    shutil.rmtree(folder.cleansed_labels)
+    write_results(folder.path, "second")
+    folder.weights().write_text("second")
+    folder.set_aside(folder.weights())
+    assert {path.read_text() for path in (folder.path / "earlier" / "1").iterdir()} == {"first"}
+    assert {path.read_text() for path in (folder.path / "earlier" / "2").rglob("*") if path.is_file()} == {"second"}
+    assert (folder.path / "earlier" / "2" / "cleansed_labels").is_dir()
+
+
+def test_a_full_disk_leaves_results_and_weights_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path / "out")
+    write_results(folder.path, "first")
+    folder.models.mkdir()
+    folder.weights().write_text("first")
+    before = files_below(folder.path)
+    usage = shutil.disk_usage(tmp_path)._replace(free=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(
+            ValueError, match=r"no room to keep its weights \(5 bytes, 4 are free\): make room, or give"
+        ):
+            folder.set_aside(folder.weights())
+    assert files_below(folder.path) == before
+
+    def full(source: Path, target: Path) -> None:
+        Path(target).write_text("fir")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copy2", full)
+        with pytest.raises(OSError, match="No space left"):
+            folder.set_aside(folder.weights())
+    assert [path for path in files_below(folder.path) if not path.startswith("earlier")] == before
+    folder.set_aside(folder.weights())
+    assert (folder.path / "earlier" / "1" / "model.pt").read_text() == "first"
+
+
+def test_weights_without_a_report_are_kept_once(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "out")
+    folder.models.mkdir(parents=True)
+    for n, text in enumerate(("first", "second"), 1):
+        folder.weights().write_text(text)
+        assert folder.set_aside(folder.weights()) == folder.path / "earlier" / str(n)
+        assert folder.set_aside(folder.weights()) is None
+    assert files_below(folder.path / "earlier") == ["1", "1/model.pt", "2", "2/model.pt"]
+
+
+def test_what_killed_runs_have_left_is_deleted_when_the_next_one_takes_the_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "out")
+    places = [folder.path, folder.cases / "seen", folder.cases / "targets" / "3"]
+    weights = [tmp_path / "weights", tmp_path / "weights" / "checkpoint"]
+    for place in [*places, *weights]:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / ".part-abcdefgh.npz").touch()
+    write_results(folder.path, "first")
+    with atomic_folder(tmp_path / "out" / "cleansed_labels", lambda path: True) as part:
+        work = part.parent
+        shutil.copytree(folder.cleansed_labels, part, dirs_exist_ok=True)
+    work.mkdir()
+    folder.cleansed_labels.rename(work / "old")  # it was killed between the two renames
+    try:
+        with folder.only_run():
+            assert not list(folder.path.rglob(".part*"))
+            assert (folder.cleansed_labels / "labelsTr" / "a.nii.gz").read_text() == "first"
+        assert len(list((tmp_path / "weights").rglob(".part*"))) == 2
+        folder.hold(tmp_path / "weights")
+        assert not list((tmp_path / "weights").rglob(".part*"))
+    finally:
+        folder.free(tmp_path / "weights")
 
 
 def case(folder: Path) -> dict[str, str]:

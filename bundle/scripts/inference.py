@@ -31,6 +31,7 @@ __all__ = [
     "StoredShapeWriter",
     "as_stored",
     "check_inputs",
+    "check_options",
     "checked",
     "find_images",
     "finish",
@@ -380,6 +381,68 @@ def _passed_over(dataset_dir: str, output_dir: str) -> str:
 
 
 # What ends the program before any work.
+
+
+def check_options(
+    device: Any, dataset_dir: Any, output_dir: Any, spacing: Any, patch_size: Any, in_channels: Any
+) -> None:
+    """End the program with a line an option, if any has no meaning.
+
+    Args:
+        device: what the network runs on.
+        dataset_dir: the folder of the images.
+        output_dir: the folder of the segmentations. It may not exist yet.
+        spacing: voxel size in mm, one number an axis.
+        patch_size: voxels that images are padded to, one number an axis.
+        in_channels: number of channels of the images.
+
+    Raises:
+        SystemExit: one has none; the message names all of them.
+    """
+    amiss = [
+        _device_amiss(device),
+        "" if isinstance(dataset_dir, (str, os.PathLike)) else f"dataset_dir must be a path, got {dataset_dir!r}",
+        _output_amiss(output_dir),
+        ""
+        if _three(spacing) and all(size == -1 or 0 < size < float("inf") for size in spacing)
+        else f"spacing must be three numbers above 0 (or -1, which keeps an axis as it is), got {spacing!r}",
+        ""
+        if _three(patch_size) and all(isinstance(n, int) and n > 0 for n in patch_size)
+        else f"patch_size must be three whole numbers from 1 on, got {patch_size!r}",
+        ""
+        if isinstance(in_channels, int) and in_channels > 0
+        else f"in_channels must be a whole number of at least 1, got {in_channels!r}",
+    ]
+    if any(amiss):
+        sys.exit("error: " + "\n".join(filter(None, amiss)))
+
+
+def _three(value: Any) -> bool:
+    """Whether this is three numbers."""
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(isinstance(n, (int, float)) for n in value)
+
+
+def _device_amiss(device: Any) -> str:
+    """Why nothing can run on this device, or ''."""
+    try:
+        torch.zeros(1, device=device).cpu()
+    except Exception as error:  # torch raises much
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"device {str(device)!r} cannot be used ({why}); give cpu, cuda or cuda:N with --device"
+    return ""
+
+
+def _output_amiss(output_dir: Any) -> str:
+    """Why no file can be written to a folder, or ''."""
+    if not isinstance(output_dir, (str, os.PathLike)):
+        return f"output_dir must be a path, got {output_dir!r}"
+    path = os.path.abspath(output_dir)
+    while not os.path.lexists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    if os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
+        return ""
+    why = "not writable" if os.path.isdir(path) else "no folder"
+    return f"output_dir {str(output_dir)!r} cannot be written: {path} is {why}; give another one with --output_dir"
 
 
 def read_weights(path: str) -> Any:

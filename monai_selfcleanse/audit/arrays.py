@@ -31,7 +31,6 @@ from ..core.evidence import stack_evidence
 from ..core.index_map import to_values
 from ..core.judgement import Judgement, LabelJudge
 from ..core.structures import class_names, label_values, values_unless_classes
-from ..files import only_process
 from ..results.write import replace_results, write_results
 from ..run_folder import RunFolder
 from .array_case import SEGMENTATIONS, ArrayCase, LabelledCase, read_array_case
@@ -85,7 +84,7 @@ class ArrayJudgement(Judgement):
             ValueError: another process is at work in the folder.
         """
         folder = RunFolder(directory)
-        with only_process(folder):
+        with folder.only_run():
             replace_results(
                 folder,
                 lambda part: write_results(part, self, self.data, self.store, self.about, cleansed=self.has_affines),

@@ -22,7 +22,6 @@ from ..core.evidence import EVIDENCE_VERSION, stack_evidence
 from ..core.judgement import Judgement, LabelJudge
 from ..data.checks import warn_of_other_slices
 from ..distributed import check_shared, gathered, on_rank_zero
-from ..files import only_process
 from ..progress import progress
 from ..results.write import closing_table, replace_results, write_results
 from ..run_folder import RunFolder
@@ -80,7 +79,7 @@ def audit_labels(
             repr((tuple(judge.names), judge.values, judge.partial_labels)),
         ]
     )
-    with _only_run(output_dir):
+    with _only_run(folder):
         if idist.get_rank() == 0:
             warn_of_other_slices(_spacings(cases))
         check_shared(store.directory)
@@ -106,10 +105,10 @@ def audit_labels(
 
 
 @contextmanager
-def _only_run(output_dir: str | os.PathLike) -> Iterator[None]:
+def _only_run(folder: RunFolder) -> Iterator[None]:
     """Rank 0 keeps other runs out of the folder, on behalf of all ranks."""
     with ExitStack() as stack:
-        on_rank_zero(lambda: stack.enter_context(only_process(output_dir)))
+        on_rank_zero(lambda: stack.enter_context(folder.only_run()))
         yield
 
 

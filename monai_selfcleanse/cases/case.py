@@ -57,8 +57,8 @@ def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:
     Names are compared in Unicode's NFC, and on systems that do not tell ``A`` from ``a`` in lower case.
 
     Raises:
-        ValueError: two cases share image (but by several raters), id, label, or the path of their cleansed label; or
-            one such path lies in another; the message names up to five.
+        ValueError: two cases share image (but by several raters), id, label, or the path of their cleansed label; one
+            such path lies in another; or an image is a label; the message names up to five.
     """
     cases = list(cases)
     ids = [case_of(case) for case in cases]
@@ -74,6 +74,9 @@ def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:
     own_file = "give each datalist entry a 'file' key of its own"
     _refuse(_twice(files, as_files=True), "files would hold the cleansed labels of more than one case", own_file)
     _refuse(_twice(labels), "files are the label of more than one case", "give each case a label of its own")
+    imaged = {os.path.realpath(path) for case in cases for path in _paths(case.get("image"))}
+    both = [path for path in labels if os.path.realpath(path) in imaged]
+    _refuse(both, "files are image and label at once", "give each case the label that was drawn on its image")
     within = {str(above) for file in files for above in Path(_as_file(file)).parents}
     blocked = [file for file in files if _as_file(file) in within]
     _refuse(blocked, "files of cleansed labels would be folders of others", own_file)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,22 +34,12 @@ def main() -> None:
     parser.add_argument("--replay", metavar="MANIFEST", help="repeat the noise of this manifest.jsonl instead")
     parser.add_argument("--labels", metavar="GLOB", help="where the labels are in SOURCE, such as '*/seg.nii.gz'")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # an end that cleans up
-    try:
-        cases = exit_on_bad_input(
-            lambda: copy_with_noise(
-                args.source,
-                args.target,
-                args.rate,
-                args.preset,
-                args.seed,
-                args.replay,
-                args.labels,
-                show_progress=True,
-            )
-        )
-    except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was written")
+    cases = exit_on_bad_input(
+        lambda: copy_with_noise(
+            args.source, args.target, args.rate, args.preset, args.seed, args.replay, args.labels, show_progress=True
+        ),
+        "interrupted: nothing was written",
+    )
     print(summary(Path(args.target), cases))
 
 

@@ -100,23 +100,37 @@ def _path_or_none(name: str, value: Any) -> None:
         _path(name, value)
 
 
-def _per_axis(name: str, value: Any) -> None:
-    if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(map(_is_number, value)):
-        raise ValueError(f"{name} must be three numbers, one an axis, got {value!r}")
+def _per_axis(what: str, allowed: Callable[[Any], bool]) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(map(allowed, value)):
+            raise ValueError(f"{name} must be three {what}, one an axis, got {value!r}")
+
+    return check
+
+
+def _is_spacing(value: Any) -> bool:
+    return _is_number(value) and (value == -1 or 0 < value < math.inf)
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _structures(name: str, value: Any) -> None:
+    example = f"--{name} \"{{'1': 'liver', '2': 'tumour'}}\""
     if (
         not isinstance(value, Mapping)
         or not value
         or not all(re.fullmatch("[1-9][0-9]*", str(structure)) for structure in value)
     ):
-        raise ValueError(
-            f"{name} must be label values from 1 on and their names, such as "
-            f"--{name} \"{{'1': 'liver', '2': 'tumour'}}\", got {value!r}"
-        )
+        raise ValueError(f"{name} must be label values from 1 on and their names, such as {example}, got {value!r}")
     if len(value) > 255:
         raise ValueError(f"{name} must be 255 at most, got {len(value)}")
+    if wrong := [text for text in value.values() if not isinstance(text, str) or not text.strip()]:
+        raise ValueError(f"{name} must each have a name, such as {example}, got {wrong[0]!r}")
+    for what, found in (("values", [int(key) for key in value]), ("names", [text.strip() for text in value.values()])):
+        if twice := [one for i, one in enumerate(found) if one in found[:i]]:
+            raise ValueError(f"{name} must have {what} of their own, got {twice[0]!r} twice")
 
 
 def _device(name: str, value: Any) -> None:
@@ -126,6 +140,10 @@ def _device(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be cpu, cuda or cuda:N, got {value!r}") from error
     if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"{name} {value!r} is not there: {torch.cuda.device_count()} CUDA devices found; use cpu")
+    if kind.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"{name} {value!r} is not there; use cpu")
+    if kind.type not in ("cpu", "cuda", "mps") or (kind.type != "cuda" and kind.index):
+        raise ValueError(f"{name} must be cpu, cuda or cuda:N, got {value!r}")
 
 
 _TRAINING, _JUDGING = ("training",), ("training", "auditing")
@@ -183,8 +201,10 @@ OPTIONS: Mapping[str, Option] = {
     "self_cleanse": Option(
         "False: the very same training without label filter and label cleanser", _flag, commands=_TRAINING, fixed=True
     ),
-    "structures": Option("label values and their names, `\"{'1': 'liver', '2': 'tumour'}\"`", _structures, "ACDC's"),
-    "in_channels": Option("number of channels of the images", _whole(1)),
+    "structures": Option(
+        "label values and their names, `\"{'1': 'liver', '2': 'tumour'}\"`", _structures, "ACDC's", fixed=True
+    ),
+    "in_channels": Option("number of channels of the images", _whole(1), fixed=True),
     "partial_labels": Option(
         "True: a structure that a label lacks was not annotated, rather than missed",
         _flag,
@@ -199,10 +219,14 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "spacing": Option(
         "voxel size in mm that images are resampled to, one number an axis; -1 keeps an axis as it is",
-        _per_axis,
+        _per_axis("numbers above 0 (or -1, which keeps an axis as it is)", _is_spacing),
         fixed=True,
     ),
-    "patch_size": Option("voxels that the network is trained on at a time, one number an axis", _per_axis, fixed=True),
+    "patch_size": Option(
+        "voxels that the network is trained on at a time, one number an axis",
+        _per_axis("whole numbers from 1 on", _is_length),
+        fixed=True,
+    ),
     "batch_size": Option("cases a step; of each, several patches", _whole(1), "2; with the phantom 1", _TRAINING, True),
     "learning_rate": Option("highest learning rate of the schedule", _positive, commands=_TRAINING, fixed=True),
     "val_interval": Option("epochs from one validation to the next", _whole(1), commands=_TRAINING),

@@ -15,7 +15,7 @@ from ..files import check_writable
 from .ids import check_command_line
 from .option_table import OPTIONS
 
-__all__ = ["AuditOptions", "TrainingOptions", "share_of_epochs"]
+__all__ = ["AuditOptions", "TrainingOptions", "read_checkpoint", "share_of_epochs"]
 
 
 def share_of_epochs(epochs: Any, share: float) -> int:
@@ -54,12 +54,14 @@ class TrainingOptions:
         for name in ("output_dir", "ckpt_dir"):
             check_writable(o[name], name)
         if o["resume"] and Path(self.checkpoint).exists():
-            self._check_checkpoint()
+            self.load_state_dict(read_checkpoint(self.checkpoint, "options"))
 
     def state_dict(self) -> dict[str, Any]:
         """The options that a resumed training must share, and the number of processes, on which its epochs depend."""
         values = {name: value for name, value in self.options.items() if OPTIONS[name].fixed}
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        if "structures" in values:  # keys may be numbers or text
+            values["structures"] = {str(key): name for key, name in values["structures"].items()}
         return values | {"world_size": idist.get_world_size()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -79,15 +81,20 @@ class TrainingOptions:
                 "give the same, or start afresh without --resume"
             )
 
-    def _check_checkpoint(self) -> None:
-        try:
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)["options"]
-        except Exception as error:  # whatever torch says of a file that is none of ours
-            raise ValueError(
-                f"cannot resume from {self.checkpoint}: it is no checkpoint of this training, or damaged "
-                f"({type(error).__name__}); delete it or start afresh without --resume"
-            ) from error
-        self.load_state_dict(state)
+
+def read_checkpoint(path: str, name: str) -> Any:
+    """One object's state from a checkpoint.
+
+    Raises:
+        ValueError: the file is none of this training, or damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)[name]
+    except Exception as error:  # whatever torch says of a file that is none of ours
+        raise ValueError(
+            f"cannot resume from {path}: it is no checkpoint of this training, of another version, or damaged "
+            f"({type(error).__name__}); delete it or start afresh without --resume"
+        ) from error
 
 
 def _check_looks(rounds: list[int], warmup_epochs: int, redraw_epoch: int | None) -> None:

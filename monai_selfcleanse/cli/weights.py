@@ -1,12 +1,36 @@
-"""A network's weights from a file, looked at before anything else happens."""
+"""A network, its patches and its weights from a file, looked at before anything else happens."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import torch
 
-__all__ = ["check_weights", "load_weights"]
+__all__ = ["check_patch", "check_weights", "load_weights"]
+
+
+def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels: int, spatial_dims: int) -> None:
+    """See that a patch goes through a network and comes out in its own size. The network is left as it is.
+
+    Raises:
+        ValueError: it does not; the message says what to change.
+    """
+    size, was_training = list(patch_size[:spatial_dims]), network.training
+    device = next((value.device for value in network.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            out = tuple(network.eval()(torch.zeros(1, in_channels, *size, device=device)).shape[2:])
+        problem = "" if out == tuple(size) else f"it comes out as {list(out)}"
+    except (RuntimeError, ValueError) as error:
+        problem = " ".join(str(error).split())
+    finally:
+        network.train(was_training)
+    if problem:
+        raise ValueError(
+            f"patch_size {list(patch_size)} does not go through network_def with in_channels {in_channels} "
+            f"({problem}): give multiples of the product of the network's strides, such as 16 for four strides of 2"
+        )
 
 
 def check_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:

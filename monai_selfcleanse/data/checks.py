@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from ..core.case_id import images_of
 __all__ = [
     "CaseCheck",
     "DatasetError",
+    "Resampling",
     "check_case",
     "check_cases",
     "check_values",
@@ -43,6 +46,7 @@ class CaseCheck:
         structures: the structures that the label has.
         n_channels: number of the image's channels.
         spacing: voxel size of the label in mm.
+        spatial: number of the label's voxels along each axis.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -50,6 +54,57 @@ class CaseCheck:
     structures: set[int] = field(default_factory=set)
     n_channels: int = 0
     spacing: tuple[float, ...] = ()
+    spatial: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """What becomes of images in memory.
+
+    Attributes:
+        spacing: voxel size in mm that they are resampled to; -1 keeps an axis as it is.
+        cache_rate: share of the cases that is held in memory.
+        memory: bytes that there are; None for the machine's.
+    """
+
+    spacing: Sequence[float]
+    cache_rate: float = 1.0
+    memory: int | None = None
+
+    def too_large(self, found: Mapping[str, CaseCheck]) -> list[str]:
+        """A line where the images do not fit into the memory; the first is of the largest one.
+
+        Args:
+            found: what was found of each case, by its label's file.
+        """
+        memory = _memory() if self.memory is None else self.memory
+        held = {path: self._voxels(one) * 4 * (one.n_channels + 1) for path, one in found.items()}
+        largest = max(held, key=lambda path: held[path], default=None)
+        if largest is None or memory is None:
+            return []
+        grid = 24 * self._voxels(found[largest])  # where MONAI takes each voxel from, while it resamples
+        needed = held[largest] + grid + self.cache_rate * sum(held.values())
+        if needed <= memory:
+            return []
+        sizes = " x ".join(map(str, found[largest].spatial)), " x ".join(f"{s:.3g}" for s in found[largest].spacing)
+        return [
+            f"{largest}: with spacing {list(self.spacing)} its {sizes[0]} voxels of {sizes[1]} mm become "
+            f"{self._voxels(found[largest]):,.0f}, and the {len(found)} cases take {needed / 1e9:,.1f} GB, where the "
+            f"machine has {memory / 1e9:,.1f} GB: give a larger --spacing, or hold fewer cases with --cache_rate "
+            f"(now {self.cache_rate})"
+        ]
+
+    def _voxels(self, one: CaseCheck) -> float:
+        axes = zip(one.spatial, one.spacing, self.spacing, strict=False)
+        return math.prod(max(1.0, n * size / wanted) if wanted > 0 else n for n, size, wanted in axes)
+
+
+def _memory() -> int | None:
+    """Bytes of the machine's memory; None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def check_case(
@@ -103,6 +158,7 @@ def _look_into(case: Mapping[str, Any], structures: Sequence[int], ndim: int | N
     try:
         given = label_of(case, ndim)
         out.spacing = tuple(map(float, given.file.spacing(given.index.ndim)))
+        out.spatial = given.index.shape
         out.problems += check_values(given, structures)
         out.structures = {int(v) for v in np.unique(given.index)}
     except ValueError as error:
@@ -198,6 +254,7 @@ def check_cases(
     ndim: int | None = None,
     channels: int = 1,
     threads: int = 4,
+    resampling: Resampling | None = None,
 ) -> None:
     """Check all cases and report once; warn of a structure that no label has.
 
@@ -207,6 +264,7 @@ def check_cases(
         problems: what was found wrong before, to be reported together.
         ndim, channels: see :func:`check_case`.
         threads: files are read by this many threads.
+        resampling: what becomes of the images in memory; None: they are not resampled.
 
     Raises:
         DatasetError: something is wrong; up to 20 problems are named, and how many there are.
@@ -222,6 +280,8 @@ def check_cases(
             by_channels.setdefault(one.n_channels, []).append(str(images_of(case)[0]))
     everything = [*problems, *(line for one in found for line in one.problems)]
     everything += _compare_channels(by_channels, channels)
+    if resampling is not None and not everything:
+        everything += resampling.too_large({str(c["label"]): one for c, one in zip(cases, found, strict=True)})
     if not everything:
         log_notes((one.notes for one in found), len(cases))
         present = set().union(*(one.structures for one in found))

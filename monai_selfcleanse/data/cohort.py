@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,11 +11,11 @@ from ..cases.case import with_values
 from ..core.case_id import patient_of
 from ..core.seeding import case_generator
 from ..distributed import on_rank_zero
-from ..files import check_writable, hold_folder, only_process
+from ..files import check_writable
 from ..noise.presets import make_annotator
 from ..run_folder import RunFolder
 from .acdc import ACDC_STRUCTURES
-from .checks import check_cases
+from .checks import Resampling, check_cases
 from .layouts import check_structures, find_cases
 from .noisy_cohort import check_rate, corrupt_cohort
 from .phantom import write_phantom
@@ -69,6 +69,8 @@ class Cohort:
         validation_share: share of patients to validate on, in (0, 1]; at 1 there is nothing to train on.
         structures: label values and their names.
         in_channels: number of the network's input channels, which images must have.
+        spacing: voxel size in mm that images are resampled to, see that they fit into memory then; None: they are not.
+        cache_rate: share of the cases that is held in memory.
     """
 
     def __init__(
@@ -81,12 +83,15 @@ class Cohort:
         validation_share: float = 0.2,
         structures: Mapping[Any, str] = ACDC_STRUCTURES,
         in_channels: int = 1,
+        spacing: Sequence[float] | None = None,
+        cache_rate: float = 1.0,
     ) -> None:
         self.dataset_dir, self.folder = dataset_dir, RunFolder(output_dir)
         self.seed, self.noise_rate, self.noise_preset = seed, noise_rate, noise_preset
         self.validation_share = validation_share
         self.structures = {int(k): str(name) for k, name in structures.items()}
         self.in_channels = in_channels
+        self.resampling = None if spacing is None else Resampling(spacing, cache_rate)
 
     @cached_property
     def found(self) -> tuple[list[dict[str, Any]], list[str]]:
@@ -119,7 +124,7 @@ class Cohort:
 
     def _hold(self) -> None:
         if self.folder.path.is_dir():
-            hold_folder(self.folder)
+            self.folder.hold()
 
     def _with_noise(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self.folder.discard_noisy_labels()
@@ -147,14 +152,14 @@ class Cohort:
         check_writable(self.folder)
         cases, problems = self._find_files()
         classes = range(1, len(self.structures) + 1)
-        check_cases(cases, classes, problems, ndim=3, channels=self.in_channels)
+        check_cases(cases, classes, problems, ndim=3, channels=self.in_channels, resampling=self.resampling)
         train_patients, _ = split_patients([patient_of(c) for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if patient_of(c) in set(train_patients)]
         return train, [c for c in cases if patient_of(c) not in set(train_patients)]
 
     def _find_files(self) -> tuple[list[dict[str, Any]], list[str]]:
         if self.dataset_dir is None:
-            with only_process(self.folder):
+            with self.folder.only_run():
                 cases, problems = find_cases(write_phantom(self.folder.phantom, seed=self.seed))
         else:
             cases, problems = find_cases(self.dataset_dir)

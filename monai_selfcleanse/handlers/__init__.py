@@ -7,9 +7,11 @@ from .ema_restart import EMARestart
 from .epoch_seeder import EpochSeeder
 from .events import SelfCleanseEvents
 from .existing_handler import existing_handler
+from .finite_loss import FiniteLoss, LossNotFiniteError
 from .folder_lock import FolderLock
 from .label_cleanser import LabelCleanser, LabelCleanserResult
 from .label_filter import LabelFilter, LabelFilterResult
+from .plain_end import PlainEnd
 from .training_checkpoint import TrainingCheckpoint
 from .training_rounds import TrainingRounds
 from .weights_saver import WeightsSaver
@@ -20,11 +22,14 @@ __all__ = [
     "CleansingReport",
     "EMARestart",
     "EpochSeeder",
+    "FiniteLoss",
     "FolderLock",
     "LabelCleanser",
     "LabelCleanserResult",
     "LabelFilter",
     "LabelFilterResult",
+    "LossNotFiniteError",
+    "PlainEnd",
     "SelfCleanseEvents",
     "TrainingCheckpoint",
     "TrainingRounds",

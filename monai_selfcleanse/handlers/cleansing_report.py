@@ -10,6 +10,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
+from ..bad_input import exit_on_bad_input
 from ..cases.store import CaseStore, StoreLike
 from ..distributed import on_rank_zero
 from ..results.write import TableRows, closing_table, write_results
@@ -84,7 +85,7 @@ class CleansingReport:
 
     def _started(self, engine: Engine) -> None:
         if engine.state.epoch == 0:
-            on_rank_zero(self._set_aside)
+            exit_on_bad_input(lambda: on_rank_zero(self._set_aside))
 
     def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""

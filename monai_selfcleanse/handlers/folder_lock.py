@@ -8,13 +8,13 @@ from ignite.engine import Engine, Events
 
 from ..bad_input import exit_on_bad_input
 from ..distributed import on_rank_zero
-from ..files import free_folder, hold_folder
+from ..run_folder import RunFolder
 
 __all__ = ["FolderLock"]
 
 
 class FolderLock:
-    """Keep other trainings and audits out of a folder while a training runs.
+    """Keep other trainings and audits out of a training's folders while it runs.
 
     They would put each other's targets out of force, and mix their results. Attach it first: it takes the folder before
     the other handlers start (:class:`monai_selfcleanse.data.Cohort` has it already where it writes there), and lets go
@@ -22,14 +22,15 @@ class FolderLock:
     process ends.
 
     Args:
-        directory: the folder, made if it is missing.
+        directory: the output folder, made if it is missing.
+        ckpt_dir: folder of weights and checkpoint, which is kept, too; None for the output folder's own.
 
     Raises:
-        ValueError: when training starts, another process has it.
+        ValueError: when training starts, another process has one of them.
     """
 
-    def __init__(self, directory: str | os.PathLike) -> None:
-        self.directory = directory
+    def __init__(self, directory: str | os.PathLike, ckpt_dir: str | os.PathLike | None = None) -> None:
+        self.folder, self.ckpt_dir = RunFolder(directory), ckpt_dir
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -37,9 +38,9 @@ class FolderLock:
             engine.add_event_handler(Events.STARTED, self._take)
 
     def _take(self, engine: Engine) -> None:
-        exit_on_bad_input(lambda: on_rank_zero(lambda: hold_folder(self.directory)))
+        exit_on_bad_input(lambda: on_rank_zero(lambda: self.folder.hold(self.ckpt_dir)))
         if not engine.has_event_handler(self._release, Events.COMPLETED):  # behind those who write when it completes
             engine.add_event_handler(Events.COMPLETED, self._release)
 
     def _release(self) -> None:
-        on_rank_zero(lambda: free_folder(self.directory))
+        on_rank_zero(lambda: self.folder.free(self.ckpt_dir))

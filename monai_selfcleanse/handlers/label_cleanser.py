@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,7 @@ class LabelCleanser:
             left out.
 
     Raises:
-        ValueError: ``redraw_epoch`` is negative.
+        ValueError: ``redraw_epoch`` is negative, or ``leave_out_separation`` is no number.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class LabelCleanser:
     ) -> None:
         if redraw_epoch is not None and redraw_epoch < 0:
             raise ValueError(f"redraw_epoch must be at least 0, or None, got {redraw_epoch}")
+        if not isinstance(leave_out_separation, (int, float)) or math.isnan(leave_out_separation):
+            raise ValueError(f"leave_out_separation must be a number, in Dice, got {leave_out_separation!r}")
         self.store = CaseStore.at(store)
         self.redraw_epoch, self.leave_out_separation = redraw_epoch, leave_out_separation
         self.version = 0

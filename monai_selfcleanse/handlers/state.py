@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from ignite.handlers import EMAHandler
 
-__all__ = ["check_states", "load_state", "state_of"]
+from ..files import atomic_path
+
+__all__ = ["check_states", "load_state", "state_of", "write_state"]
 
 
 def check_states(objects: Mapping[str, Any]) -> None:
@@ -40,3 +45,15 @@ def load_state(value: Any, state: Any) -> None:
     scheduler = getattr(value, "momentum_scheduler", None)
     if scheduler is not None:
         scheduler.event_index = state["event_index"]
+
+
+def write_state(state: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Write a state to a file, atomically.
+
+    Raises:
+        OSError: the disk is full, say, of which ``torch.save`` to a path makes an error without a kind.
+    """
+    whole = io.BytesIO()
+    torch.save(state, whole)
+    with atomic_path(path) as part:
+        part.write_bytes(whole.getbuffer())

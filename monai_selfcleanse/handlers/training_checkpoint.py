@@ -11,8 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from ..distributed import on_rank_zero
-from ..files import atomic_path
-from .state import check_states, load_state, state_of
+from .state import check_states, load_state, state_of, write_state
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -23,7 +22,8 @@ class TrainingCheckpoint:
     MONAI's ``CheckpointSaver`` names its files by epoch and cannot keep just one under a fixed name; here the file is
     always the same, so that ``resume`` needs no path. Attach it *first*: it loads before the other handlers look at
     their state, and it takes its place for saving, behind all of them, only when training starts. In a distributed
-    training rank 0 saves while the others wait, and every rank loads. What is kept must be the same on all of them.
+    training rank 0 saves while the others wait, and every rank loads. What is kept must be the same on all of them. The
+    file's epoch is in ``engine.state.checkpoint_epoch``.
 
     Args:
         path: the file.
@@ -57,8 +57,8 @@ class TrainingCheckpoint:
         state["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
         if (scaler := getattr(engine, "scaler", None)) is not None:
             state["trainer"]["scaler"] = scaler.state_dict()
-        with atomic_path(self.path) as part:
-            torch.save(state, part)
+        write_state(state, self.path)
+        engine.state.checkpoint_epoch = engine.state.epoch  # type: ignore[attr-defined]
 
     def load(self, engine: Engine) -> None:
         """Take up the file's state if asked to and there is one; not where an engine that has trained goes on.
@@ -87,6 +87,7 @@ class TrainingCheckpoint:
             scaler.load_state_dict(state["trainer"]["scaler"])
         engine.state.epoch = state["trainer"]["epoch"]
         engine.state.iteration = state["trainer"]["iteration"]
+        engine.state.checkpoint_epoch = engine.state.epoch  # type: ignore[attr-defined]
         self.logger.info(f"resumed from {self.path} after epoch {engine.state.epoch}")
 
     def _started(self, engine: Engine) -> None:

@@ -10,7 +10,7 @@ from ignite.engine import Engine, Events
 from monai.networks.utils import get_state_dict
 
 from ..distributed import on_rank_zero
-from ..files import atomic_path
+from .state import write_state
 
 __all__ = ["WeightsSaver"]
 
@@ -43,5 +43,4 @@ class WeightsSaver:
 
     def _save(self) -> None:
         weights = get_state_dict(self.model)  # of what DistributedDataParallel wraps, without its prefix
-        with atomic_path(self.path) as part:
-            torch.save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part)
+        write_state({name: value.detach().cpu().contiguous() for name, value in weights.items()}, self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ def make_app(app: str | Path, bundles: Sequence[str]) -> list[str]:
         The names of the bundles.
 
     Raises:
-        ValueError: the folder is in the way, a bundle is none, or its name does not do.
+        ValueError: the folder is in the way or lies within a bundle, a bundle is none, or its name does not do.
     """
     app = Path(app)
     named = [text.split("=", 1) if "=" in text else [Path(text).resolve().name, text] for text in bundles]
@@ -42,11 +43,13 @@ def make_app(app: str | Path, bundles: Sequence[str]) -> list[str]:
             if not (Path(folder) / file).is_file():
                 raise ValueError(f"{folder} is no bundle that MONAI Label can serve: it has no {file}")
         wrong = [word for word in OTHER_TASKS if word in name.lower()]
-        if wrong or not name or set(name) & set(" ,/\\") or names.count(name) > 1:
+        if wrong or not re.fullmatch(r"\w[\w.+-]{0,99}", name) or names.count(name) > 1:
             why = f"{wrong[0]!r} in it means another task" if wrong else "it must be one word, and unique"
             raise ValueError(
                 f"MONAI Label cannot serve a segmentation under the name {name!r}, {why}: give NAME=FOLDER"
             )
+        if app.resolve().is_relative_to(Path(folder).resolve()):
+            raise ValueError(f"{app} lies within the bundle {folder}: give the app a folder outside it")
     if app.exists() and (not app.is_dir() or any(app.iterdir())):
         raise ValueError(f"{app} exists already: give the app a folder of its own")
     with atomic_folder(app) as part:

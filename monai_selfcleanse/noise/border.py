@@ -166,6 +166,8 @@ def smoothing(canvas: Canvas, *, axis: int) -> Outline:
 
     def outline(sigma_mm: float) -> np.ndarray:
         sigma = [sigma_mm / canvas.spacing[a] for a in axes]
+        if any(width > canvas.mask.shape[a] for width, a in zip(sigma, axes, strict=True)):
+            return np.zeros_like(canvas.mask)  # 0.4 is left at most, of a mask that is narrower than the Gaussian
         padding = [(int(3 * sigma_mm / s) + 1,) * 2 if a in axes else (0, 0) for a, s in enumerate(canvas.spacing)]
         blurred = np.pad(canvas.mask, padding).astype(np.float32)
         blurred = ndimage.gaussian_filter(blurred, sigma, mode="constant", truncate=3.0, axes=axes)

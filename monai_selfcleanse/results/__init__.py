@@ -10,6 +10,7 @@ from .nnunet import write_nnunet_dataset
 from .raters import compare_raters
 from .report import write_report
 from .slices import SLICE_COLUMNS, slice_rows
+from .tables import read_rows
 from .tensorboard import summary_writer
 from .truth import TruthSummary, compare_with_truth
 from .write import closing_table, write_results
@@ -22,6 +23,7 @@ __all__ = [
     "closing_table",
     "compare_raters",
     "compare_with_truth",
+    "read_rows",
     "slice_rows",
     "summary_writer",
     "write_cleansed_labels",

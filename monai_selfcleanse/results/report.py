@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, TextIO
+from typing import Any
 
 from ..cases.store import StoreLike
 from ..core.judgement import REPORT_COLUMNS, Judgement
@@ -17,8 +16,9 @@ from .page.page import write_page
 from .provenance import provenance
 from .slices import SLICE_COLUMNS
 from .suspects import Suspect, illustrate_suspects
-from .tables import open_csv, rounded, write_rows
+from .tables import Table, open_table, write_rows
 from .whole_cases import hints_for_whole_cases
+from .words import without_folders
 
 __all__ = ["UNREADABLE_COLUMNS", "write_report"]
 
@@ -52,7 +52,7 @@ def write_report(
         data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases.case`.
         store: folder or store of what the last look saw.
         source: what judged the labels, such as ``{"epoch": 60}`` or ``{"model": "models/model.pt"}``; shown in the
-            page.
+            page, which names files without the folders of absolute paths.
         n_pictured: number of suspects with pictures in the page, the most suspect ones; some 30 kB each.
         unreadable: cases that could not be judged, and why: shown in the page, and written to ``unreadable.csv``.
 
@@ -70,20 +70,20 @@ def write_report(
         atomic_path(folder.unreadable) if unreadable else nullcontext() as broken,
     ):
         write_rows(judgement.rows(), REPORT_COLUMNS, report)
-        with open_csv(slices) as file:
-            suspects = _through_csv(illustrate_suspects(judgement, data, store, n_pictured), file)
-            write_page(page, judgement, suspects, provenance(source), n_pictured, unreadable, hints)
+        with open_table(slices, SLICE_COLUMNS) as table:
+            suspects = _through_table(illustrate_suspects(judgement, data, store, n_pictured), table)
+            about = {k: without_folders(v) if isinstance(v, str) else v for k, v in provenance(source).items()}
+            listed = [(case, without_folders(reason)) for case, reason in unreadable]
+            write_page(page, judgement, suspects, about, n_pictured, listed, hints)
         if broken is not None:
-            listed = [dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable]
-            write_rows(listed, UNREADABLE_COLUMNS, broken)
+            rows = (dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable)
+            write_rows(rows, UNREADABLE_COLUMNS, broken)
     if not unreadable:
         folder.unreadable.unlink(missing_ok=True)
 
 
-def _through_csv(suspects: Iterable[Suspect], file: TextIO) -> Iterator[Suspect]:
+def _through_table(suspects: Iterable[Suspect], table: Table) -> Iterator[Suspect]:
     """The same suspects, whose slices have been written: slices and pictures come from one reading of a case."""
-    writer = csv.DictWriter(file, SLICE_COLUMNS)
-    writer.writeheader()
     for suspect in suspects:
-        writer.writerows(map(rounded, suspect.slices))
+        table.write(suspect.slices)
         yield suspect

@@ -14,6 +14,7 @@ from ..core.case_id import case_of
 from ..core.judgement import Judgement, rows_by_case
 from .page.pictures import Picture, draw_slices
 from .slices import slice_rows
+from .words import without_folders
 
 __all__ = ["Suspect", "illustrate_suspects"]
 
@@ -89,4 +90,4 @@ def _read_image(view: CaseView) -> tuple[Any, str]:
         return view.read_image(), ""
     except Exception as error:  # whatever a file does to us costs a picture, not the report
         logger.warning(f"no picture of case {view.case!r}: its image cannot be read ({error})")
-        return None, f"The image cannot be read ({error})."
+        return None, f"The image cannot be read ({without_folders(str(error))})."

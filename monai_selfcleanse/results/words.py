@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.judgement import BEYOND_DOUBT, UNANNOTATED
 from ..core.mixture import FilterDecision, Verdict
 
-__all__ = ["VERDICTS", "headline", "listing_in_words", "one_or_many", "reason_in_words", "verdict_in_words"]
+__all__ = [
+    "VERDICTS",
+    "headline",
+    "listing_in_words",
+    "one_or_many",
+    "reason_in_words",
+    "verdict_in_words",
+    "without_folders",
+]
 
 VERDICTS: Mapping[Verdict, str] = {
     "clean": "labels look clean",
@@ -117,3 +126,12 @@ def _fault_in_words(row: Mapping[str, Any]) -> str:
         f"Borders differ both ways: {row['outside']:.0%} of the label's {name} lies outside of the prediction, and "
         f"{row['inside']:.0%} of the prediction outside of the label."
     )
+
+
+_FOLDERS = re.compile(r"(?<![\w.~-])([A-Za-z]:)?[/\\](?:[^/\\\s:'\"]+[/\\])*")
+"""The folders of an absolute path, as far as no blank is in them."""
+
+
+def without_folders(text: str) -> str:
+    """A text whose absolute paths have lost their folders, for a page that may be sent on."""
+    return _FOLDERS.sub("", text)

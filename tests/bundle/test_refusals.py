@@ -69,6 +69,28 @@ def test_folder_without_images_is_named(bundle: Path, tmp_path: Path) -> None:
         infer(bundle, tmp_path, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "match"),
+    [
+        ({"device": "gpu"}, "error: device 'gpu' cannot be used .*; give cpu, cuda or cuda:N with --device"),
+        ({"device": "meta"}, "device 'meta' cannot be used"),
+        ({"dataset_dir": 5}, "dataset_dir must be a path, got 5"),
+        ({"output_dir": 5}, "output_dir must be a path, got 5"),
+        ({"output_dir": "/dev/null/x"}, "output_dir '/dev/null/x' cannot be written: /dev/null is no folder"),
+        ({"spacing": [0, 0, 0]}, r"spacing must be three numbers above 0 .*, got \[0, 0, 0\]"),
+        ({"spacing": "x"}, "spacing must be three numbers above 0 .*, got 'x'"),
+        ({"patch_size": [8, 8]}, r"patch_size must be three whole numbers from 1 on, got \[8, 8\]"),
+        ({"in_channels": "x"}, "in_channels must be a whole number of at least 1, got 'x'"),
+    ],
+)
+def test_options_without_meaning_are_named_before_any_work(
+    overrides: dict[str, Any], match: str, bundle: Path, small_phantom: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match=match):
+        infer(bundle, small_phantom, tmp_path / "out", **overrides)
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_are_never_overwritten(bundle: Path, frame: nib.Nifti1Image, tmp_path: Path) -> None:
     image = write_nifti(tmp_path / "images" / "a.nii.gz", np.asarray(frame.dataobj))
     (tmp_path / "link").symlink_to(tmp_path / "images")

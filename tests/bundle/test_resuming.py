@@ -75,6 +75,8 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
             r"learning_rate \(then 0.005, now 0.5\), batch_size \(then 2, now 1\)",
         ),
         ({"spacing": [1.0, 1.0, -1.0]}, r"spacing \(then \[.*\], now \[1.0, 1.0, -1.0\]\)"),
+        ({"structures": {"1": "a", "2": "b", "3": "c"}}, r"structures \(then \{.*\}, now \{'1': 'a', .*\}\)"),
+        ({"network_def#channels": [8, 12]}, r"network_def \(then UNet with .* parameters, now UNet with .* parameters"),
         ({"seed": 1, "epochs": 4}, r"epochs \(then 3, now 4\), seed \(then 0, now 1\)"),
     ],
 )

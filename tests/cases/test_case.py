@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,6 +56,15 @@ def test_capitals_tell_files_apart_where_the_system_does(platform: str, monkeypa
         else:
             with pytest.raises(ValueError, match=r"1 files .*x/a\.nii"):
                 check_unique_cases(cases)
+
+
+def test_an_image_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "label.nii").touch()
+    (tmp_path / "link.nii").symlink_to("label.nii")
+    label = str(tmp_path / "label.nii")
+    for image in (label, str(tmp_path / "link.nii"), ["other.nii", label]):
+        with pytest.raises(ValueError, match=r"1 files are image and label at once \(.*label\.nii\): give each case"):
+            check_unique_cases([case("a", label=label, image=image), case("b")])
 
 
 def test_raters_share_an_image() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import AFFINE, tiny_image, tiny_label, write_nifti
+from helpers import AFFINE, tiny_image, tiny_label, write_decathlon, write_nifti
 
-from monai_selfcleanse.data import DatasetError, check_case, check_cases
+from monai_selfcleanse.data import DatasetError, check_case, check_cases, find_cases
+from monai_selfcleanse.data.checks import Resampling
 
 Break = Callable[[Path, Path], object]
 
@@ -248,3 +249,16 @@ def test_structure_that_no_label_has_is_warned_of(tmp_path: Path, caplog: pytest
     assert next(r.getMessage() for r in caplog.records if r.levelname == "WARNING").startswith(
         "no label has the structures [4] of [1, 2, 3, 4]"
     )
+
+
+def test_images_that_do_not_fit_into_memory_are_refused_with_the_numbers(tmp_path: Path) -> None:
+    """A spacing with a digit too few took 30 GB, and no end."""
+    cases = find_cases(write_decathlon(tmp_path, 3))[0]
+    check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([1.5, 1.5, -1.0]))
+    with pytest.raises(
+        DatasetError, match=r"its 12 x 12 x 4 voxels of 1\.5 x 1\.5 x 10 mm become 12,960,000, and the 3"
+    ):
+        check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([0.01, 0.01, -1.0], memory=700_000_000))
+    check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([0.01, 0.01, -1.0], 0.0, memory=700_000_000))
+    with pytest.raises(DatasetError, match=r"where the machine has [\d,.]+ GB: give a larger --spacing, or hold fewer"):
+        check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([1e-4, 1e-4, -1.0], 0.0))

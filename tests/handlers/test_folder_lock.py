@@ -23,14 +23,16 @@ def others_may(folder: Path) -> bool:
 @pytest.mark.slow
 def test_the_folder_is_taken_from_the_first_epoch_to_the_last(tmp_path: Path) -> None:
     engine = Engine(lambda *_: None)
-    FolderLock(tmp_path / "out").attach(engine)
+    FolderLock(tmp_path / "out", tmp_path / "weights").attach(engine)
     free: list[bool] = []
     for moment in (Events.EPOCH_STARTED, Events.COMPLETED):  # results are written when it completes
-        engine.add_event_handler(moment, lambda: free.append(others_may(tmp_path / "out")))
+        for name in ("out", "weights"):
+            engine.add_event_handler(moment, lambda name: free.append(others_may(tmp_path / name)), name)
     engine.run([0], max_epochs=1)
     engine.run([0], max_epochs=2)  # a trainer that goes on
-    assert free == [False] * 4
+    assert free == [False] * 8
     assert others_may(tmp_path / "out")
+    assert others_may(tmp_path / "weights")
 
 
 @pytest.mark.slow

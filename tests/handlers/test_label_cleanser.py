@@ -131,6 +131,12 @@ def test_redraw_epoch_is_not_negative(tmp_path: Path) -> None:
         LabelCleanser(CaseStore(tmp_path), redraw_epoch=-1)
 
 
+@pytest.mark.parametrize("value", ["x", None, float("nan")])
+def test_a_separation_is_a_number(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leave_out_separation must be a number, in Dice, got"):
+        LabelCleanser(CaseStore(tmp_path), leave_out_separation=value)
+
+
 @pytest.mark.parametrize(("redraw_epoch", "cases", "left_out"), [(None, (), ("a", "b")), (0, ("a", "c"), ("b",))])
 def test_a_suspect_that_the_network_draws_badly_is_left_out_even_when_others_are_redrawn(
     redraw_epoch: int | None, cases: tuple[str, ...], left_out: tuple[str, ...], tmp_path: Path, caplog: Any

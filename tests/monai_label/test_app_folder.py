@@ -36,6 +36,10 @@ def test_the_app_has_a_main_and_whole_copies_of_the_bundles(
         ([f"noise_detection={BUNDLE}"], "'detection' in it means another task: give NAME=FOLDER"),
         ([f"my hearts={BUNDLE}"], "must be one word"),
         ([str(BUNDLE), str(BUNDLE)], "and unique"),
+        *(
+            ([f"{name}={BUNDLE}"], "must be one word")
+            for name in (".", "..", "a/b", "a\nb", "a;b", "x\x1b[31m", "a" * 101)
+        ),
     ],
 )
 def test_what_monai_label_cannot_serve_is_refused_and_nothing_is_written(
@@ -44,6 +48,19 @@ def test_what_monai_label_cannot_serve_is_refused_and_nothing_is_written(
     with pytest.raises(ValueError, match=match):
         make_app(tmp_path / "app", bundles)
     assert files_below(tmp_path) == []
+
+
+def test_an_app_within_its_own_bundle_is_refused(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    (bundle / "configs").mkdir(parents=True)
+    for name in ("metadata.json", "inference.json"):
+        (bundle / "configs" / name).write_text("{}")
+    (tmp_path / "link").symlink_to(bundle)
+    before = files_below(tmp_path)
+    for app in (bundle / "app", tmp_path / "link" / "deep" / "app"):
+        with pytest.raises(ValueError, match=r"app lies within the bundle .*: give the app a folder outside it"):
+            make_app(app, [str(bundle)])
+    assert files_below(tmp_path) == before
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -217,3 +217,11 @@ def test_dilation_leaves_what_is_nearer_to_another_structure(distance: float) ->
     label[:3], label[9:] = 1, 2
     grown = apply_noise(label, border("dilation") | {"distance_mm": distance}, (1.0, 1.0))
     assert (grown[:, 2] == 1).sum() == 3 + min(distance, 3)  # row 6 is as near to either, and belongs to the asking one
+
+
+def test_a_gaussian_wider_than_the_slice_leaves_nothing_at_no_cost() -> None:
+    """Voxels of a millionth of a millimetre, as a broken header says, make it one of millions of voxels."""
+    label = block((24, 24, 3), 0, 24)
+    for spacing in ((1e-6, 1e-6, 1e-6), (1e-9, 1.0, 1.0)):
+        assert not apply_noise(label, border("smoothing") | {"sigma_mm": 3.0}, spacing).any()
+    assert voxels(at(label, border("smoothing"), 3.0)) > 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monai_selfcleanse.core.mixture import FilterDecision, filter_labels
-from monai_selfcleanse.results.words import headline, reason_in_words, verdict_in_words
+from monai_selfcleanse.results.words import headline, reason_in_words, verdict_in_words, without_folders
 
 
 def decision(verdict: str, n: int = 0, separation: float = 0.0) -> FilterDecision:
@@ -75,3 +75,19 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
     for doubt in ({"predicted_ml": 0.0}, {"clean_probability": 0.1}):
         assert ("may be right" in reason_in_words(row | doubt)) == bool(row["suspected"])
     assert "may be right" not in words
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("/home/anna/data/a.nii.gz: is empty", "a.nii.gz: is empty"),
+        ("cannot open '/data/x y/a.nii' (1/2)", "cannot open 'x y/a.nii' (1/2)"),
+        (r"C:\\Users\\anna\\a.nii", "a.nii"),
+        ("/data/predictions", "predictions"),
+        ("models/model.pt", "models/model.pt"),
+        ("2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00"),
+        ("anna/patient001", "anna/patient001"),
+    ],
+)
+def test_a_page_that_is_sent_on_names_no_folder(text: str, left: str) -> None:
+    assert without_folders(text) == left

@@ -1,0 +1,78 @@
+"""Handler that ends a training whose loss is no longer a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+
+__all__ = ["FiniteLoss", "LossNotFiniteError"]
+
+_NAMED = 10
+"""Cases that a message names at most."""
+
+
+class LossNotFiniteError(ValueError):
+    """The loss is NaN or infinite: the training has failed."""
+
+
+class FiniteLoss:
+    """Raise an error where the loss is NaN or infinite, before the optimizer takes a step by it.
+
+    The weights of a training that went on would be NaN, and so would all that follows. In mixed precision the gradient
+    scaler leaves out single steps of that kind; then it takes ten in a row, or the end of an epoch, to give up. No
+    checkpoint is written meanwhile: the last one can be resumed from.
+
+    Attach it to MONAI's trainers before whatever judges labels or saves.
+
+    Raises:
+        LossNotFiniteError: in training; the message has epoch, step and the cases of the batch.
+    """
+
+    patience = 10
+
+    def __init__(self) -> None:
+        self._since = ""
+        self._in_a_row = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        if not engine.has_event_handler(self, IterationEvents.LOSS_COMPLETED):
+            engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+
+    def __call__(self, engine: Engine) -> None:
+        """Look at the loss of a step."""
+        output: Any = engine.state.output
+        if bool(torch.isfinite(torch.as_tensor(output["loss"])).all()):
+            self._in_a_row = 0
+            return
+        if self._in_a_row == 0:
+            step = (engine.state.iteration - 1) % (engine.state.epoch_length or 1) + 1
+            cases = list(dict.fromkeys(_cases(engine.state.batch)))
+            named = ", ".join(cases[:_NAMED]) + (", ..." if len(cases) > _NAMED else "")
+            self._since = f"epoch {engine.state.epoch}, step {step}" + (f" (cases {named})" if cases else "")
+        self._in_a_row += 1
+        scaler = getattr(engine, "scaler", None)
+        if scaler is None or not scaler.is_enabled() or self._in_a_row >= self.patience:
+            self._give_up()
+
+    def _epoch_completed(self) -> None:
+        if self._in_a_row:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        raise LossNotFiniteError(
+            f"the loss is not finite since {self._since}: lower --learning_rate, or look at the intensities of these "
+            "cases' images"
+        )
+
+
+def _cases(batch: Any) -> Iterator[str]:
+    """The ids of a batch's cases, collated or not; none where it does not know them."""
+    for item in batch if isinstance(batch, (list, tuple)) else [batch]:
+        found = item.get("case", ()) if isinstance(item, Mapping) else ()
+        yield from [found] if isinstance(found, str) else map(str, found)

@@ -1,0 +1,34 @@
+"""A network that patches go through."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.networks.nets import UNet
+
+from monai_selfcleanse.cli.weights import check_patch
+
+
+def network_of(spatial_dims: int = 2, in_channels: int = 1) -> UNet:
+    return UNet(spatial_dims, in_channels, 2, channels=(4, 8, 16), strides=(2, 2), norm="BATCH")
+
+
+@pytest.mark.parametrize(("spatial_dims", "size"), [(2, [32, 16, 1]), (3, [16, 16, 8])])
+def test_a_patch_that_fits_leaves_the_network_as_it_is(spatial_dims: int, size: list[int]) -> None:
+    network = network_of(spatial_dims).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    random = torch.get_rng_state()
+    check_patch(network, size, 1, spatial_dims)
+    assert network.training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("size", "in_channels"),
+    [([33, 31, 1], 1), ([2, 34, 1], 1), ([32, 32, 1], 2)],
+    ids=["odd", "no multiple", "channels"],
+)
+def test_a_patch_that_does_not_fit_is_named(size: list[int], in_channels: int) -> None:
+    with pytest.raises(ValueError, match=rf"in_channels {in_channels} \(.+\): give multiples of the product of"):
+        check_patch(network_of(), size, in_channels, 2)
