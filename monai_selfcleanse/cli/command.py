@@ -22,8 +22,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import monai_selfcleanse
-
 from ..bad_input import at_the_command_line, exit_on_bad_input
 from .ids import check_ids, nearest
 from .option_table import FLAGS, OPTIONS, TEXTS
@@ -138,10 +136,10 @@ def _bundle_parser(command: str, run_id: str, description: str) -> _Parser:
 
 
 def _parsed(parser: _Parser, arguments: Sequence[str]) -> tuple[dict[str, Any], str | None, str | None]:
-    """Overrides of the configs, the overlay, and the bundle's folder."""
+    """Overrides of the configs, the overlay, and the bundle's folder. What is ``--set`` may be an expression."""
     args = vars(parser.parse_args(arguments))
     overlay, bundle, pairs = args.pop("task"), args.pop("bundle"), args.pop("set")
-    out = {name: _value(name, text) for name, text in args.items()}
+    out = {name: _as_typed(_value(name, text)) for name, text in args.items()}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not (name and equals):
@@ -160,6 +158,16 @@ def _value(name: str, text: str) -> Any:
         return text
 
 
+def _as_typed(value: Any) -> Any:
+    """A value of which MONAI's parser makes what was typed: for it, ``#`` in a text is ``::``, and ``@`` a reference."""
+    if isinstance(value, str):
+        escaped = re.sub("[#@$%:]", lambda found: f"\\x{ord(found[0]):02x}", repr(value))
+        return value if escaped == repr(value) else f"${escaped}"
+    if isinstance(value, Mapping):
+        return {key: _as_typed(inner) for key, inner in value.items()}
+    return [_as_typed(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
 def _run(run_id: str, overlays: Sequence[str], values: Mapping[str, Any], task: str | None, bundle: str | None) -> None:
     from monai.bundle import run
 
@@ -175,7 +183,7 @@ def _run(run_id: str, overlays: Sequence[str], values: Mapping[str, Any], task: 
 
 def _bundle_root(folder: str | None) -> Path:
     """The bundle's folder: the one named, or the one beside the package or below the current folder."""
-    beside = Path(monai_selfcleanse.__file__).resolve().parents[1] / "bundle"
+    beside = Path(__file__).resolve().parents[2] / "bundle"
     tried = [Path(folder)] if folder is not None else [beside, Path("bundle"), Path(".")]
     for root in tried:
         if (root / "configs" / "train.json").is_file() and (root / "configs" / "metadata.json").is_file():

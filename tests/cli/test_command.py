@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import tiny_image, tiny_label, write_decathlon, write_nifti, write_patients
+from monai.bundle import ConfigParser
 
 from monai_selfcleanse import bad_input
 from monai_selfcleanse.cli.command import main
@@ -58,10 +59,14 @@ def test_training_gets_its_options_through_the_bundle(passed_on: dict[str, Any])
     }
 
 
-@pytest.mark.parametrize("path", ["study #3", "2024_07", "[a, b]", "1e3", "Ä ö", "a,b", "@x", "None"])
+@pytest.mark.parametrize(
+    "path", ["study #3", "2024_07", "[a, b]", "1e3", "Ä ö", "a,b", "@x", "None", "$1 + 1", "a::b", "C:\\new", "it's %d"]
+)
 def test_paths_arrive_as_they_were_typed(path: str, passed_on: dict[str, Any]) -> None:
-    main(["audit", path, "-o", path, "--predictions", path])
-    assert passed_on["dataset_dir"] == passed_on["output_dir"] == passed_on["predictions_dir"] == path
+    main(["audit", path, "-o", path, "--predictions", path, "--structures", repr({"1": path})])
+    parser = ConfigParser({name: passed_on[name] for name in ("dataset_dir", "output_dir", "structures")})
+    assert parser.get_parsed_content("dataset_dir") == parser.get_parsed_content("output_dir") == path
+    assert parser.get_parsed_content("structures") == {"1": path}
 
 
 def test_an_audit_lays_its_config_and_a_task_on_the_bundles(passed_on: dict[str, Any], tmp_path: Path) -> None:
