@@ -159,7 +159,7 @@ def _value(name: str, text: str) -> Any:
 
 
 def _as_typed(value: Any) -> Any:
-    """A value of which MONAI's parser makes what was typed: for it, ``#`` in a text is ``::``, and ``@`` a reference."""
+    """A value of which MONAI's parser makes what was typed: for it ``#`` in a text is ``::``, ``@`` a reference."""
     if isinstance(value, str):
         escaped = re.sub("[#@$%:]", lambda found: f"\\x{ord(found[0]):02x}", repr(value))
         return value if escaped == repr(value) else f"${escaped}"
