@@ -90,15 +90,13 @@ def _doctor(arguments: Sequence[str]) -> None:
 def _noise(arguments: Sequence[str]) -> None:
     from .noise import main as noise
 
-    sys.argv = ["selfcleanse noise", *arguments]
-    noise()
+    noise(arguments, "selfcleanse noise")
 
 
 def _app(arguments: Sequence[str]) -> None:
     from .monai_label import main as app
 
-    sys.argv = ["selfcleanse app", *arguments]
-    app()
+    app(arguments, "selfcleanse app")
 
 
 def _bundle_parser(command: str, run_id: str, description: str) -> _Parser:

@@ -8,22 +8,23 @@ A bundle may be written NAME=FOLDER, to be served under that name; otherwise its
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..bad_input import exit_on_bad_input
 from ..monai_label.app_folder import make_app
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m monai_selfcleanse.monai_label") -> None:
     """Parse the command line, make the folder and say how to start the server."""
     parser = argparse.ArgumentParser(
-        "python -m monai_selfcleanse.monai_label",
+        program,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("app", help="folder to make; it must not exist, or be empty")
     parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="folder of a bundle, or NAME=FOLDER")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     names = exit_on_bad_input(lambda: make_app(args.app, args.bundles))
     for name in names:
         if not (Path(args.app) / "model" / name / "models" / "model.pt").exists():

@@ -21,11 +21,9 @@ from ..data.noisy_copy import copy_with_noise
 from ..noise.presets import PRESETS
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m monai_selfcleanse.noise") -> None:
     """Parse the command line, write the copy and say what was done."""
-    parser = argparse.ArgumentParser(
-        "python -m monai_selfcleanse.noise", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="the data set; its labels are taken as the truth")
     parser.add_argument("target", help="folder of the copy; it must not exist")
     parser.add_argument("--preset", default="mixed", help=f"kind of noise, one of {', '.join(PRESETS)} (mixed)")
@@ -33,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="decides who is noisy and how (0)")
     parser.add_argument("--replay", metavar="MANIFEST", help="repeat the noise of this manifest.jsonl instead")
     parser.add_argument("--labels", metavar="GLOB", help="where the labels are in SOURCE, such as '*/seg.nii.gz'")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     cases = exit_on_bad_input(
         lambda: copy_with_noise(
             args.source, args.target, args.rate, args.preset, args.seed, args.replay, args.labels, show_progress=True
