@@ -45,11 +45,11 @@ def exit_on_bad_input(step: Callable[[], T], interrupted: str = "interrupted") -
 
     What a config's expression raises is wrapped by MONAI in an error of its own, behind two tracebacks, where nobody
     finds the one line that says what to do; ``SystemExit`` passes through. So ``python -m monai.bundle``, and this
-    package's own commands, end with the message of a ``ValueError`` or of an ``OSError`` (a file or folder that cannot
-    be read or written), and the traceback is logged at level DEBUG. From the first such step on, these programs end in
-    the same way where a component of a config cannot be made of its values, and where they are interrupted, and log
-    names from data without characters that would steer a terminal. In every other program, such as one with a
-    ``ConfigParser`` or a ``MonaiAlgo``, or MONAI Label's server, the error is raised as it is.
+    package's own commands, end with the message of a ``ValueError``, of an ``OSError`` (a file or folder that cannot be
+    read or written) or of a ``MemoryError``, and the traceback is logged at level DEBUG. From the first such step on,
+    these programs end in the same way where a component of a config cannot be made of its values, and where they are
+    interrupted, and log names from data without characters that would steer a terminal. In every other program, such as
+    one with a ``ConfigParser`` or a ``MonaiAlgo``, or MONAI Label's server, the error is raised as it is.
 
     Args:
         step: takes nothing.
@@ -60,9 +60,9 @@ def exit_on_bad_input(step: Callable[[], T], interrupted: str = "interrupted") -
     _end_plainly()
     try:
         return step()
-    except (ValueError, OSError, RankZeroError) as error:
+    except (ValueError, OSError, RankZeroError, MemoryError) as error:
         logger.debug("bad input", exc_info=True)
-        raise SystemExit(printable(f"error: {error}")) from error
+        raise SystemExit(printable(f"error: {str(error) or 'out of memory'}")) from error
     except KeyboardInterrupt as error:
         print(interrupted, file=sys.stderr)
         raise SystemExit(exit_code_of(error)) from error

@@ -43,7 +43,9 @@ COMMANDS = ["monai.bundle.__main__", "monai_selfcleanse.noise.__main__", "monai_
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("error", [ValueError("no such case"), FileNotFoundError("no such case"), RankZeroError("no")])
+@pytest.mark.parametrize(
+    "error", [ValueError("no such case"), FileNotFoundError("no such case"), RankZeroError("no"), MemoryError("no")]
+)
 def test_a_command_ends_with_the_message_alone(
     command: str, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

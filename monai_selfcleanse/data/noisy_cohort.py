@@ -97,11 +97,17 @@ def replay_manifest(
     """
     cases = {case_of(item) for item in data}
     records: dict[str, list[NoiseRecord]] = {}
-    for number, line in enumerate(Path(manifest).read_text().splitlines(), 1):
+    try:
+        lines = Path(manifest).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{manifest}: is no text in UTF-8; give the manifest.jsonl of a noisy copy") from error
+    for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
             case = record["case"]
-        except (ValueError, TypeError, KeyError) as error:
+            if not isinstance(case, str) or not isinstance(record.get("model"), str):
+                raise TypeError("'case' and 'model' must be texts")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{manifest}, line {number}: is no record of label noise ({error})") from error
         if case not in cases:
             raise ValueError(f"{manifest}, line {number}: the data set has no case {case!r}")
@@ -113,6 +119,10 @@ def replay_manifest(
             return replay(truth, own, spacing), own
         except ValueError as error:
             raise ValueError(f"{manifest}, case {case_of(item)!r}: {error}") from error
+        except (TypeError, KeyError, IndexError, ArithmeticError) as error:  # values of another kind
+            raise ValueError(
+                f"{manifest}, case {case_of(item)!r}: is no record of label noise ({type(error).__name__}: {error})"
+            ) from error
 
     return _write_noisy(data, Path(directory), set(records), corrupt, show_progress)
 

@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
 from ..bad_input import exit_code_of, on_command_line, printable
+from ..distributed import RankZeroError
 from .finite_loss import LossNotFiniteError
 
 __all__ = ["PlainEnd"]
@@ -50,7 +51,7 @@ class PlainEnd:
         raise SystemExit(printable(f"error: {text}")) from error
 
 
-_KNOWN = (KeyboardInterrupt, OSError, LossNotFiniteError)
+_KNOWN = (KeyboardInterrupt, OSError, LossNotFiniteError, RankZeroError)
 
 
 def _without_word_of_a_known_end(record: logging.LogRecord) -> bool:

@@ -47,6 +47,8 @@ def change(data: Path, what: str) -> None:
         (data / "imagesTr" / label.name).unlink()
     elif what == "emptied":
         write_nifti(label, np.zeros_like(tiny_label()))
+    elif what == "one byte":  # its size stays
+        label.write_bytes(label.read_bytes()[:-1] + bytes([label.read_bytes()[-1] ^ 1]))
     elif what == "one voxel":
         changed = tiny_label(1)
         changed[0, 11, 3] = 1
@@ -59,6 +61,7 @@ def change(data: Path, what: str) -> None:
         ("added", r"other data or another network: 1 case new \('case_4'\); give the same, or start afresh"),
         ("gone", r"1 case gone \('case_1'\)"),
         ("emptied", r"1 case changed \('case_1'\)"),
+        ("one byte", r"1 case changed \('case_1'\)"),
         ("one voxel", r"1 case changed \('case_1'\)"),
     ],
 )

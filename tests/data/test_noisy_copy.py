@@ -200,6 +200,32 @@ def test_bad_input_is_refused_and_leaves_nothing(acdc: Path, tmp_path: Path, cha
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"null",
+        b"[1]",
+        b'{"case": []}',
+        b'{"case": {}, "model": "erosion"}',
+        b'{"case": "patient001_frame01"}',
+        b'{"case": "patient001_frame01", "model": [1], "structure": 1}',
+        b'{"case": "patient001_frame01", "model": "zzz", "structure": 1}',
+        b'{"case": "patient001_frame01", "model": "missing", "structure": "x"}',
+        b'{"case": "patient001_frame01", "model": "missing"}',
+        b'{"case": "patient001_frame01", "model": "erosion", "structure": 1, "distance_mm": "x", "axis": []}',
+        b"[" * 100_000,
+        b"\x00",
+        b"\xff\xfe\xff",
+    ],
+    ids=lambda line: line[:60].decode(errors="replace"),
+)
+def test_a_manifest_that_is_none_is_named(line: bytes, acdc: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(ValueError, match=r"m\.jsonl(, line 1|, case 'patient001_frame01')?: ."):
+        copy_with_noise(acdc, tmp_path / "copy", manifest=tmp_path / "m.jsonl")
+    assert not (tmp_path / "copy").exists()
+
+
 def test_broken_label_leaves_no_half_copy(acdc: Path, tmp_path: Path) -> None:
     write_nifti(acdc / "patient004" / "patient004_frame09_gt.nii.gz", tiny_label() * np.float32(0.5))
     with pytest.raises(ValueError, match=r"patient004_frame09_gt\.nii\.gz: holds 0\.5, which is no whole number"):
