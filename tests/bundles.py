@@ -17,7 +17,7 @@ NAME = "cardiac_short_axis_segmentation"
 CPU = torch.device("cpu")
 
 TINY: dict[str, Any] = {
-    "epochs": 3,  # two in a first round, three in the second
+    "epochs": 2,  # a round
     "warmup_epochs": 1,
     "val_interval": 2,
     "batch_size": 2,
@@ -35,7 +35,7 @@ TINY: dict[str, Any] = {
     "label_filter#min_separation": -2.0,
     "label_filter#max_share": 1.0,
     "label_filter#threshold": 1e-3,  # or so many of the six cases are suspected that none could be left out
-    # Leave suspects out after the first epoch; redraw them after the second, which ends the first round.
+    # Leave suspects out after the first epoch; redraw them after the second, which ends the first of two rounds.
     "label_cleanser#leave_out_separation": -2.0,
 }
 

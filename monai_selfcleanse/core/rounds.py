@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["EARLIER_SHARE", "Place", "epochs_of_rounds", "place_of", "total_epochs"]
-
-EARLIER_SHARE = 0.5
-"""Length of a round before the last, in lengths of the last: finding wrong labels takes less than learning to draw."""
+__all__ = ["Place", "epochs_of_rounds", "place_of", "total_epochs"]
 
 
 class Place(NamedTuple):
@@ -31,31 +28,25 @@ class Place(NamedTuple):
 
 
 def total_epochs(epochs: Any, rounds: Any) -> Any:
-    """Epochs of all rounds together, of which the last has ``epochs``.
+    """Epochs of all rounds together, each of which has ``epochs``.
 
     What is no whole number of at least 1, which others refuse, counts as one round.
     """
-    if not isinstance(epochs, int) or not isinstance(rounds, int) or rounds < 1:
-        return epochs
-    return epochs + (rounds - 1) * _earlier(epochs)
+    return epochs * rounds if _are_whole(epochs, rounds) else epochs
 
 
 def epochs_of_rounds(total: Any, rounds: Any) -> list[Any]:
-    """Number of epochs of each round, first to last: what :func:`total_epochs` adds up.
+    """Number of epochs of each round, first to last: of one length, and what is left over in the last.
 
     What is no whole number of at least 1, which others refuse, counts as one round.
 
     Args:
         total: epochs of all rounds together.
-        rounds: number of rounds, at least 1; where there are too few epochs for them, there is one.
+        rounds: number of rounds; where there are too few epochs for them, there is one.
     """
-    if total_epochs(total, rounds) == total:
+    if not _are_whole(total, rounds) or total < rounds:
         return [total]
-    last = next((n for n in range(total, 0, -1) if total_epochs(n, rounds) <= total), total)
-    earlier = (total - last) // (rounds - 1)
-    if earlier < 1:
-        return [total]
-    return [earlier] * (rounds - 1) + [total - earlier * (rounds - 1)]
+    return [total // rounds] * (rounds - 1) + [total - total // rounds * (rounds - 1)]
 
 
 def place_of(epoch: int, rounds: Sequence[int]) -> Place:
@@ -73,5 +64,5 @@ def place_of(epoch: int, rounds: Sequence[int]) -> Place:
     raise ValueError("there is no round")
 
 
-def _earlier(epochs: int) -> int:
-    return max(1, round(EARLIER_SHARE * epochs))
+def _are_whole(*numbers: Any) -> bool:
+    return all(isinstance(number, int) and number >= 1 for number in numbers)

@@ -23,7 +23,7 @@ from monai.bundle import ConfigParser
         ({"noise_rate": 1.5}, r"noise_rate must lie in \[0, 1\], got 1.5"),
         ({"epochs": 5, "rounds": 1, "warmup_epochs": 5}, r"epochs \(5\) must be more than warmup_epochs \(5\)"),
         (
-            {"epochs": 8, "rounds": 2, "warmup_epochs": 5},
+            {"epochs": 4, "rounds": 2, "warmup_epochs": 5},
             r"first of 2 rounds \(4\) must be at least warmup_epochs",
         ),
         ({"rounds": 0}, "rounds must be a whole number of at least 1, got 0"),
@@ -31,7 +31,7 @@ from monai.bundle import ConfigParser
         ({"epochs": "many"}, "epochs must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"redraw_epoch": "soon"}, "redraw_epoch, if not None, must be a whole number of at least 0, got 'soon'"),
-        ({"redraw_epoch": 6}, r"redraw_epoch \(6\) lies behind the last of the epochs \(5\)"),
+        ({"redraw_epoch": 5}, r"redraw_epoch \(5\) lies behind the last of the epochs \(4\)"),
         ({"num_workers": "two"}, "num_workers must be a whole number of at least 0, got 'two'"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"learning_rate": 0}, "learning_rate must be a number above 0, got 0"),
@@ -71,7 +71,7 @@ def test_bad_options_are_named_before_anything_is_written(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs", "5", "--warmup_epochs", "5"], "error: epochs of the first of 2 rounds (2) must be at least"),
+        (["--epochs", "5", "--warmup_epochs", "6"], "error: epochs of the first of 2 rounds (5) must be at least"),
         (["--noise_preset", "nonsense"], "error: noise_preset 'nonsense' is unknown; choose one of boundary"),
     ],
 )

@@ -62,7 +62,7 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
         assert torch.equal(weights[name], value), name
     labels, expected_labels = (snapshot(o / "cleansed_labels") for o in (output, trained))
     for files in (labels, expected_labels):
-        assert b'"epoch": 5' in files.pop("provenance.json")  # has a date, too
+        assert b'"epoch": 4' in files.pop("provenance.json")  # has a date, too
     assert labels == expected_labels
 
 
@@ -77,7 +77,7 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
         ({"spacing": [1.0, 1.0, -1.0]}, r"spacing \(then \[.*\], now \[1.0, 1.0, -1.0\]\)"),
         ({"structures": {"1": "a", "2": "b", "3": "c"}}, r"structures \(then \{.*\}, now \{'1': 'a', .*\}\)"),
         ({"network_def#channels": [8, 12]}, r"network_def \(then UNet with .* parameters, now UNet with .* parameters"),
-        ({"seed": 1, "epochs": 4}, r"epochs \(then 3, now 4\), seed \(then 0, now 1\)"),
+        ({"seed": 1, "epochs": 3}, r"epochs \(then 2, now 3\), .*seed \(then 0, now 1\)"),
     ],
 )
 def test_resuming_another_run_is_refused_before_anything_is_written(
