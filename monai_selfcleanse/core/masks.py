@@ -82,7 +82,7 @@ def structure_boxes(index: np.ndarray, structures: Sequence[int]) -> dict[int, B
         structures: those to look for, each over 0.
     """
     index = np.ascontiguousarray(index)
-    step = max(1, _SLAB // max(1, index[0].nbytes))
+    step = max(1, _SLAB * len(index) // max(1, index.nbytes))
     found = {k: (np.zeros(len(index), bool), np.zeros(index.shape[1:], bool)) for k in structures}
     for start in range(0, len(index), step):  # in slabs that fit the cache
         slab = index[start : start + step]
