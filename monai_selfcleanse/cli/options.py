@@ -126,7 +126,7 @@ class AuditOptions:
             ValueError: one is missing, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
-        _check_kinds(o)
+        _check_kinds({name: value for name, value in o.items() if (name, value) != ("num_workers", None)})
         if o["dataset_dir"] is None:
             raise ValueError("dataset_dir is missing: say which data set to audit with --dataset_dir")
         if (o["ckpt_path"] is None) == (o["predictions_dir"] is None):

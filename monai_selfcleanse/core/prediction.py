@@ -26,6 +26,9 @@ MIN_PROBABILITY = 0.05
 _BLOCK = 1 << 16
 """Voxels of a block: with what is worked out of them they take a megabyte."""
 
+_SUM_TO = 0.01
+"""What may be missing of a voxel's sum of probabilities, where many small ones are not looked at."""
+
 _TOLERANCE = 1e-3
 """How far probabilities may be out of [0, 1]."""
 
@@ -105,12 +108,15 @@ class Sweep:
         shape: ``(C, *spatial)``.
         dtype: of the confidence, float32 or float64.
         slices_first: whether slices run along the first spatial axis, as in files of nnU-Net, instead of the last.
+        sums: whether :attr:`off_one` is wanted.
 
     Attributes:
         blocks: the parts of a flat volume.
     """
 
-    def __init__(self, shape: Sequence[int], dtype: DTypeLike = np.float32, slices_first: bool = False) -> None:
+    def __init__(
+        self, shape: Sequence[int], dtype: DTypeLike = np.float32, slices_first: bool = False, sums: bool = False
+    ) -> None:
         n_classes, *self._spatial = shape
         size, self._slices_first = int(np.prod(self._spatial)), slices_first
         n_slices = self._spatial[0 if slices_first else -1]
@@ -125,6 +131,8 @@ class Sweep:
         self._floor = [-math.inf] * len(self.blocks)  # lowest confidence of each block
         self._peak = [-math.inf] * n_classes
         self._mass = np.zeros((n_classes, n_slices))
+        self._sum = np.zeros(size, np.float32) if sums else None
+        self._negligible = _SUM_TO / n_classes
         longest = max(block.stop - block.start for block in self.blocks)
         self._higher, self._class = np.empty(longest, bool), np.empty(longest, self._predicted.dtype)
 
@@ -146,10 +154,13 @@ class Sweep:
         self._peak[k] = max(self._peak[k], highest)
         leads = highest > self._floor[block] or (before_others and highest == self._floor[block])
         counts = k > 0 and highest >= MIN_PROBABILITY
-        if not leads and not counts:
+        adds = self._sum is not None and not before_others and highest >= self._negligible
+        if not (leads or counts or adds):
             return
         if values.dtype != self._confidence.dtype:
             values = torch.from_numpy(values).to(_TORCH[self._confidence.dtype]).numpy()
+        if adds:
+            self._sum[self.blocks[block]] += values  # type: ignore[index]
         if leads:
             self._lead(k, block, values, before_others)
         if counts:
@@ -197,6 +208,8 @@ class Sweep:
             for part in self.blocks:
                 _highest(flat[part])
             wide = flat.astype(self._confidence.dtype)
+            if self._sum is not None:
+                self._sum += wide
             if k == 0:
                 background = wide
             else:
@@ -208,6 +221,12 @@ class Sweep:
     def _add_class(self, k: int, flat: np.ndarray, before_others: bool = False) -> None:
         for block, part in enumerate(self.blocks):
             self.add(k, block, flat[part], before_others)
+
+    @property
+    def off_one(self) -> float:
+        """How far the sum of a voxel's probabilities is off 1, at most; to within :data:`_SUM_TO`."""
+        assert self._sum is not None
+        return max(abs(float(self._sum.max()) - 1), abs(float(self._sum.min()) - 1))
 
     def end(self) -> Prediction:
         """What it all comes to, once every class has been taken in every block."""
