@@ -1,38 +1,92 @@
 """Several processes that work as one (``torch.distributed``, one process a GPU): beginning, end, and steps together.
 
 Each process has a number, its rank. In a single process the functions that do a step together do it and nothing more.
+Each may have worker processes besides, which share the cores of its machine.
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import ignite.distributed as idist
 import torch
 import torch.distributed as dist
+from torch.utils.data import DataLoader, Dataset
 
 __all__ = [
     "RankZeroError",
     "check_shared",
     "gathered",
+    "in_workers",
     "join_processes",
     "lagging_ranks",
     "leave_processes",
     "local_device",
     "merge_shares",
     "on_rank_zero",
+    "worker_count",
 ]
 
+S = TypeVar("S")
 T = TypeVar("T")
+
+_FORK = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+"""How worker processes are started that take over what this one has in memory; None for as the system does."""
+
+
+def worker_count(n_tasks: int, wanted: int | None = None) -> int:
+    """How many worker processes to start.
+
+    Args:
+        n_tasks: number of tasks to share out; there are no more workers than that.
+        wanted: None: as many as the machine has cores for each of its ranks (``LOCAL_WORLD_SIZE`` of ``torchrun``);
+            none where that is a single one, or where processes cannot be forked.
+    """
+    if wanted is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if dist.is_initialized() else 1
+        wanted = cores // max(1, ranks) if _FORK else 0
+        wanted = wanted if wanted > 1 else 0
+    return min(wanted, n_tasks)
+
+
+class _Steps(Dataset):
+    def __init__(self, step: Callable, items: Sequence) -> None:
+        self.step, self.items = step, items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.step(self.items[index])
+
+
+def _as_it_is(result: T) -> T:
+    return result
+
+
+def in_workers(step: Callable[[S], T], items: Sequence[S], workers: int) -> Iterator[T]:
+    """Do a step for each item in worker processes, and give the results in the items' order.
+
+    A worker has one item at a time, and one result that waits to be taken.
+
+    Args:
+        step: its result must be picklable. What it raises is raised here.
+        items: what it is done for.
+        workers: their number; 0: this process does it.
+    """
+    options: dict[str, Any] = {"prefetch_factor": 1, "multiprocessing_context": _FORK} if workers else {}
+    yield from DataLoader(_Steps(step, items), batch_size=None, collate_fn=_as_it_is, num_workers=workers, **options)
 
 
 def local_device() -> torch.device:
@@ -57,12 +111,15 @@ def join_processes(
         device: the process's own device. A GPU becomes the current one.
         backend: how the processes talk to each other. None: ``nccl`` between GPUs, ``gloo`` between CPUs.
         hours: how long a process waits for the others before it gives up.
-        required: what to do in a process that ``torchrun`` has not started. True: raise. False: leave it alone.
+        required: what to do in a process that ``torchrun`` has not started. True: raise, but join if whatever started
+            it says of how many it is one (``WORLD_SIZE``). False: leave it alone. Clusters set ``WORLD_SIZE`` for
+            processes that have no others, so it does not count then.
 
     Raises:
         ValueError: ``torchrun`` has not started this process, and that is required.
     """
-    if not dist.is_initialized() and "WORLD_SIZE" not in os.environ:
+    started = "WORLD_SIZE" in os.environ if required else dist.is_torchelastic_launched()
+    if not dist.is_initialized() and not started:
         if required:
             raise ValueError("this config is for several processes: start it with torchrun -m monai.bundle run ...")
         return

@@ -11,6 +11,7 @@
         models/               ``model.pt`` and ``checkpoint/last.pt``, where no other folder is named
         noisy_labels/         synthetic label noise of a training that was asked for it
         phantom/              the built-in data set
+        checked.json          which cases were in order at the last start
         cases/                what the looks saw, and the targets (:class:`monai_selfcleanse.cases.CaseStore`)
         tensorboard/          curves and pictures
         evaluation/           metrics of an evaluation
@@ -93,6 +94,11 @@ class RunFolder:
     def noisy_labels(self) -> Path:
         """Folder of labels with synthetic noise."""
         return self.path / "noisy_labels"
+
+    @property
+    def checked(self) -> Path:
+        """Which cases were in order."""
+        return self.path / "checked.json"
 
     @property
     def phantom(self) -> Path:

@@ -26,10 +26,11 @@ import numpy as np
 
 from ..cases.look import score_case
 from ..cases.store import CaseStore
-from ..core.border import BorderProbabilities, stand_in
+from ..core.border import stand_in
 from ..core.evidence import stack_evidence
 from ..core.index_map import to_values
 from ..core.judgement import Judgement, LabelJudge
+from ..core.prediction import Predicted
 from ..core.structures import class_names, label_values, values_unless_classes
 from ..results.write import replace_results, write_results
 from ..run_folder import RunFolder
@@ -192,7 +193,7 @@ class _Keeper:
         Raises:
             ValueError: the prediction holds no probabilities, or a label value over 255; the message names the case.
         """
-        probabilities: np.ndarray | BorderProbabilities = case.predicted
+        probabilities: Predicted = case.predicted
         confidence = None
         if case.kind == SEGMENTATIONS:
             n_classes = max(*judge.names, case.highest) + 1

@@ -6,11 +6,11 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
 
 from ..cases.case import check_unique_cases, with_values
 from ..cases.grid import Notes, log_notes
@@ -21,7 +21,7 @@ from ..core.case_id import case_of
 from ..core.evidence import EVIDENCE_VERSION, stack_evidence
 from ..core.judgement import Judgement, LabelJudge
 from ..data.checks import warn_of_other_slices
-from ..distributed import check_shared, gathered, on_rank_zero
+from ..distributed import check_shared, gathered, in_workers, on_rank_zero, worker_count
 from ..progress import progress
 from ..results.write import closing_table, replace_results, write_results
 from ..run_folder import RunFolder
@@ -40,12 +40,13 @@ def audit_labels(
     store: StoreLike,
     output_dir: str | os.PathLike,
     problems: Sequence[str] = (),
-    num_workers: int = 0,
+    num_workers: int | None = None,
 ) -> Judgement:
     """Judge every label of a data set, and leave report and cleansed labels in a folder.
 
     Cases are dealt out to the processes of ``torch.distributed``, if there are several; all of them must share the
-    folders. One case is in memory at a time, and as many more as workers have read ahead.
+    folders. In each, worker processes read, unpack and score cases, one at a time each. A network predicts in the
+    process itself what its workers have read ahead. The result does not depend on the number of any of them.
 
     What is known of a case is written when it is done, with a fingerprint of what it rests on: the given label, the
     image as the network sees it or the prediction as it was found, weights, network, inferer, structures, and the
@@ -60,7 +61,8 @@ def audit_labels(
         store: folder or store for what was seen.
         output_dir: where the results go.
         problems: what was found broken before, to be listed with the cases that cannot be judged.
-        num_workers: processes that read cases ahead.
+        num_workers: number of worker processes of each process; 0: there are none, and it does all itself. None: as
+            many as it has processor cores, but none on systems that cannot fork.
 
     Raises:
         ValueError: no case can be judged, ids are not unique, another run is at work in the folder, or a case lies in
@@ -84,19 +86,15 @@ def audit_labels(
             warn_of_other_slices(_spacings(cases))
         check_shared(store.directory)
         share = cases[idist.get_rank() :: idist.get_world_size()]
-        loader: DataLoader = DataLoader(_Cases(share, source), batch_size=None, num_workers=num_workers)
+        scoring = _Scoring(source, judge, store, identity)
         found: dict[str, Mapping[str, np.ndarray] | str] = {}
         notes: list[Notes] = []
         reused = 0
-        for case, loaded in zip(progress(share, "cases", show=idist.get_rank() == 0), loader, strict=True):
-            if isinstance(loaded, str):
-                found[case_of(case)] = loaded
-                continue
-            notes.append(loaded.notes)
-            fingerprint = digest([identity, loaded.given, loaded.basis, loaded.affine])
-            kept = store.read_evidence(case_of(case), fingerprint)
-            reused += kept is not None
-            found[case_of(case)] = kept or _judge_anew(case_of(case), loaded, source, judge, store, fingerprint)
+        outcomes = _outcomes(share, scoring, worker_count(len(share), num_workers))
+        for case, outcome in zip(progress(share, "cases", show=idist.get_rank() == 0), outcomes, strict=True):
+            found[case_of(case)] = outcome.evidence
+            notes.append(outcome.notes)
+            reused += outcome.is_reused
         everything = {case: outcome for shard in gathered(found) for case, outcome in shard.items()}
         log_notes((note for shard in gathered(notes) for note in shard), len(cases))
         if n_reused := sum(gathered(reused)):
@@ -112,36 +110,57 @@ def _only_run(folder: RunFolder) -> Iterator[None]:
         yield
 
 
-class _Cases(Dataset):
-    """Cases as they are read, or why they cannot be: a broken file must not end the run, in a worker or out of it."""
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """Evidence about a case, or why there is none; what was tolerated; whether the evidence was there already."""
 
-    def __init__(self, cases: Sequence[Mapping[str, Any]], source: PredictionSource) -> None:
-        self.cases, self.source = cases, source
+    evidence: Mapping[str, np.ndarray] | str
+    notes: Notes
+    is_reused: bool = False
 
-    def __len__(self) -> int:
-        return len(self.cases)
 
-    def __getitem__(self, index: int) -> LoadedCase | str:
+@dataclass(frozen=True)
+class _Scoring:
+    """How each case is judged, in whatever process.
+
+    A broken file must not end the run: what goes wrong with a case becomes its outcome.
+    """
+
+    source: PredictionSource
+    judge: LabelJudge
+    store: CaseStore
+    identity: str
+
+    def hand_over(self, case: Mapping[str, Any]) -> LoadedCase | _Outcome:
+        """A worker's part: the case judged or, where predictions are the main process's, as it is read."""
         try:
-            return self.source.read(self.cases[index])
+            loaded = self.source.read(case)
         except Exception as error:
-            return _reason(error)
+            return _Outcome(_reason(error), {})
+        return self.score(case, loaded) if self.source.in_workers else loaded
+
+    def score(self, case: Mapping[str, Any], loaded: LoadedCase) -> _Outcome:
+        """Evidence about the case, which is kept; what was kept before is taken if it still holds."""
+        fingerprint = digest([self.identity, loaded.given, loaded.basis, loaded.files, loaded.affine])
+        if kept := self.store.read_evidence(case_of(case), fingerprint):
+            return _Outcome(kept, loaded.notes, True)
+        try:
+            prediction, confidence = self.source.predict(loaded, self.judge)
+            seen = case_of(case), loaded.given, prediction, loaded.affine, confidence, fingerprint
+        except Exception as error:  # the case's problem, not the run's
+            return _Outcome(_reason(error), loaded.notes)
+        try:
+            return _Outcome(score_case(self.judge, self.store, *seen), loaded.notes)
+        except OSError:  # the disk's problem, and so the run's
+            raise
+        except Exception as error:
+            return _Outcome(_reason(error), loaded.notes)
 
 
-def _judge_anew(
-    case: str, loaded: LoadedCase, source: PredictionSource, judge: LabelJudge, store: CaseStore, fingerprint: str
-) -> Mapping[str, np.ndarray] | str:
-    """Evidence about a case, which is kept; or why there is none."""
-    try:
-        probabilities, confidence = source.predict(loaded)
-    except Exception as error:  # the case's problem, not the run's
-        return _reason(error)
-    try:
-        return score_case(judge, store, case, loaded.given, probabilities, loaded.affine, confidence, fingerprint)
-    except OSError:  # the disk's problem, and so the run's
-        raise
-    except Exception as error:
-        return _reason(error)
+def _outcomes(cases: Sequence[Mapping[str, Any]], scoring: _Scoring, workers: int) -> Iterator[_Outcome]:
+    """The outcome of each case, in order."""
+    for case, loaded in zip(cases, in_workers(scoring.hand_over, cases, workers), strict=True):
+        yield loaded if isinstance(loaded, _Outcome) else scoring.score(case, loaded)
 
 
 def _spacings(cases: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, ...]]:

@@ -11,20 +11,23 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..cases.grid import Turn, notes_of, turn_onto
+from ..cases.grid import notes_of, turn_onto
 from ..cases.image_file import open_image
-from ..cases.label_file import GivenLabel, label_of, read_label
+from ..cases.label_file import label_of, read_label
 from ..cases.view import position_of
-from ..core.border import BORDER_SCALE, BorderProbabilities, stand_in
+from ..core.border import BORDER_SCALE, stand_in
 from ..core.case_id import ENDINGS, case_of, ending_of, images_of, name_of, split_channel, strip_ending
+from ..core.judgement import LabelJudge
+from ..core.prediction import Prediction
 from ..data.checks import check_values
 from ..data.listing import is_passed_over
-from .npz import read_probabilities, shape_of_probabilities
+from .npz import StoredProbabilities, shape_of_probabilities
 from .source import LoadedCase
 
 __all__ = ["FolderPredictions"]
@@ -57,6 +60,8 @@ class FolderPredictions:
         directory: the folder.
         structures: the known structures, as class indices.
     """
+
+    in_workers = True
 
     def __init__(self, directory: str | os.PathLike, structures: Mapping[Any, str] | Sequence[int]) -> None:
         self.directory = Path(directory)
@@ -160,28 +165,27 @@ class FolderPredictions:
         predicted = turn(prediction.index, label.index.ndim)
         notes = notes_of(label.file, prediction.file) | turn.notes
         affine = position_of(case, label)
-        if self.has_probabilities:
+        loaded = LoadedCase(label.index, predicted.astype(np.uint8), affine, notes=notes)
+        if not self.has_probabilities:
+            return loaded
+        try:
+            stored = StoredProbabilities(
+                _npz(path), max(self.structures) + 1, prediction.index.shape, loaded.basis, turn
+            )
+            return replace(loaded, batch=stored, files=stored.digest())
+        except ValueError as error:
+            notes["probabilities"] = str(error)
+            return loaded
+
+    def predict(self, loaded: LoadedCase, judge: LabelJudge) -> tuple[Prediction, np.ndarray | None]:
+        """What the probabilities come to that were found, or those that stand in for them."""
+        if loaded.batch is not None:
             try:
-                probabilities = self._probabilities(path, prediction, predicted, turn)
-                return LoadedCase(label.index, probabilities, affine, notes=notes)
+                return judge.in_label_terms(loaded.given, loaded.batch), None
             except ValueError as error:
-                notes["probabilities"] = str(error)
-        return LoadedCase(label.index, predicted.astype(np.uint8), affine, notes=notes)
-
-    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray | BorderProbabilities, np.ndarray]:
-        """The probabilities that were found, or those that stand in for them."""
-        if loaded.basis.ndim > loaded.given.ndim:
-            return loaded.basis, loaded.basis.max(0)
-        return stand_in(loaded.basis, max(self.structures) + 1, loaded.affine)
-
-    def _probabilities(self, path: Path, prediction: GivenLabel, predicted: np.ndarray, turn: Turn) -> np.ndarray:
-        stored = read_probabilities(_npz(path), max(self.structures) + 1, prediction.index.shape)
-        probabilities = np.stack([turn(channel, predicted.ndim) for channel in stored])
-        # nnU-Net may have taken specks away from the segmentation; axes in another order are another matter.
-        differ = np.count_nonzero(probabilities.argmax(0) != predicted)
-        if differ > max(0.5 * np.count_nonzero(predicted), 1e-3 * predicted.size):
-            raise ValueError(f"{_npz(path)}: is another prediction than {path.name}")
-        return probabilities
+                loaded.notes["probabilities"] = str(error)
+        probabilities, confidence = stand_in(loaded.basis, max(self.structures) + 1, loaded.affine)
+        return judge.in_label_terms(loaded.given, probabilities), confidence
 
 
 def _image_files(directory: Path) -> set[Path]:

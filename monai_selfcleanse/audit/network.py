@@ -14,6 +14,8 @@ from monai.utils import CommonKeys
 
 from ..cases.case import decollated
 from ..core.index_map import index_map
+from ..core.judgement import LabelJudge
+from ..core.prediction import Prediction
 from ..data.checks import look_into
 from .source import LoadedCase, digest
 
@@ -35,6 +37,7 @@ class NetworkPredictions:
     """
 
     has_probabilities = True
+    in_workers = False
 
     def __init__(
         self,
@@ -76,11 +79,11 @@ class NetworkPredictions:
         affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
         return LoadedCase(index_map(label, str(case["label"])), image.cpu().numpy(), affine, data, found.notes)
 
-    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, loaded: LoadedCase, judge: LabelJudge) -> tuple[Prediction, None]:
         """Have the evaluator predict a case."""
         self.evaluator.data_loader = [list_data_collate([loaded.batch])]
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
         (output,) = decollated(self.evaluator.state.output)
         probabilities = torch.as_tensor(output[self.pred_key]).detach().cpu().float().numpy()
-        return probabilities, probabilities.max(0)
+        return judge.in_label_terms(loaded.given, probabilities), None

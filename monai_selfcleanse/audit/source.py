@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..cases.grid import Notes
-from ..core.border import BorderProbabilities
+from ..core.judgement import LabelJudge
+from ..core.prediction import Prediction
 
 __all__ = ["LoadedCase", "PredictionSource", "digest"]
 
@@ -24,7 +25,8 @@ class LoadedCase:
         basis: what the prediction rests on: the image as the network takes it, or the prediction as it was found.
         affine: voxel to world, ``(4, 4)``.
         batch: what the source needs beside that.
-        notes: what was tolerated about the files.
+        notes: what was tolerated about the files; :meth:`PredictionSource.predict` may add to it.
+        files: digest of what else the prediction rests on, in files that are yet to be read.
     """
 
     given: np.ndarray
@@ -32,6 +34,7 @@ class LoadedCase:
     affine: np.ndarray
     batch: Any = None
     notes: Notes = field(default_factory=dict)
+    files: str = ""
 
 
 class PredictionSource(Protocol):
@@ -40,6 +43,11 @@ class PredictionSource(Protocol):
     @property
     def about(self) -> Mapping[str, Any]:
         """What judges the labels, for reports and exports; values that JSON holds."""
+        ...
+
+    @property
+    def in_workers(self) -> bool:
+        """Whether :meth:`predict` may be called in worker processes, in which there is no GPU."""
         ...
 
     @property
@@ -66,9 +74,13 @@ class PredictionSource(Protocol):
         """
         ...
 
-    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray | BorderProbabilities, np.ndarray]:
-        """Class probabilities ``(C, *spatial)`` to judge the label by, and how far the most probable class is to be
-        trusted when a suspected label is redrawn, ``spatial`` in [0, 1]."""
+    def predict(self, loaded: LoadedCase, judge: LabelJudge) -> tuple[Prediction, np.ndarray | None]:
+        """Predict a case, in the terms of its label (:meth:`monai_selfcleanse.core.LabelJudge.in_label_terms`).
+
+        Returns:
+            What to judge the label by, and how far the most probable class is to be trusted when a suspected label is
+            redrawn, ``spatial`` in [0, 1]; None for its probability.
+        """
         ...
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from ..core.border import BorderProbabilities
 from ..core.judgement import LabelJudge
+from ..core.prediction import Predicted
 from .store import CaseStore, StoreLike
 
 __all__ = ["score_case"]
@@ -21,7 +21,7 @@ def score_case(
     store: StoreLike,
     case: str,
     given: np.ndarray,
-    probabilities: np.ndarray | BorderProbabilities,
+    probabilities: Predicted,
     affine: np.ndarray,
     confidence: np.ndarray | None = None,
     fingerprint: str = "",
@@ -45,7 +45,7 @@ def score_case(
     Raises:
         ValueError: shapes do not fit, or the probabilities are none.
     """
-    probabilities = judge.in_label_terms(given, probabilities)
-    evidence = judge.evidence(given, probabilities, nib.affines.voxel_sizes(affine))
-    CaseStore.at(store).write_seen(case, given, probabilities, affine, confidence, evidence, fingerprint)
+    prediction = judge.in_label_terms(given, probabilities)
+    evidence = judge.evidence(given, prediction, nib.affines.voxel_sizes(affine))
+    CaseStore.at(store).write_seen(case, given, prediction, affine, confidence, evidence, fingerprint)
     return evidence

@@ -27,8 +27,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..core.border import BorderProbabilities
 from ..core.cleansing import MIN_CONFIDENCE, cleanse_label, untrusted_voxels
+from ..core.prediction import Predicted, condensed
 from ..files import atomic_path
 
 __all__ = ["CaseStore", "SeenCase", "StoreLike"]
@@ -108,7 +108,7 @@ class CaseStore:
         self,
         case: str,
         given: np.ndarray,
-        probabilities: np.ndarray | BorderProbabilities,
+        probabilities: Predicted,
         affine: np.ndarray,
         confidence: np.ndarray | None = None,
         evidence: Mapping[str, np.ndarray] | None = None,
@@ -119,21 +119,21 @@ class CaseStore:
         Args:
             case: the case's id.
             given: index map, shape ``spatial``.
-            probabilities: ``(C, *spatial)`` in [0, 1].
+            probabilities: ``(C, *spatial)`` in [0, 1], or what they come to.
             affine: voxel to world, ``(4, 4)``.
             confidence: that of the most probable class, in [0, 1], shape ``spatial``; None for its probability.
             evidence: arrays by name, for :meth:`read_evidence`.
             fingerprint: what the evidence rests on.
         """
-        if confidence is None:
-            confidence = np.asarray(probabilities).max(0)
+        prediction = condensed(probabilities)
+        confidence = prediction.confidence if confidence is None else confidence
         kept: dict[str, Any] = {f"{_EVIDENCE}{name}": values for name, values in (evidence or {}).items()}
         with atomic_path(self._file("seen", case, ".npz")) as part:
             np.savez_compressed(
                 part,
                 given=_smallest(given),
-                predicted=_smallest(probabilities.argmax(0)),
-                confidence=np.rint(np.clip(confidence, 0, 1) * 255).astype(np.uint8),
+                predicted=_smallest(prediction.predicted),
+                confidence=_as_bytes(confidence),
                 affine=np.asarray(affine, dtype=np.float64),
                 fingerprint=np.array(fingerprint),
                 **kept,
@@ -222,6 +222,14 @@ class CaseStore:
 
 StoreLike: TypeAlias = CaseStore | str | os.PathLike
 """A store, or its folder."""
+
+
+def _as_bytes(confidence: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1] in steps of 1/255; part by part, so that none but the result takes a volume's memory."""
+    out = np.empty(confidence.shape, np.uint8)
+    for part, bytes_ in zip(confidence, out, strict=True):
+        bytes_[...] = np.rint(np.clip(part, 0, 1) * 255)
+    return out
 
 
 def _smallest(label: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from ..cases.case import with_values
 from ..cases.grid import NOTE_KINDS
 from ..core.case_id import case_of, patient_of
 from ..core.structures import class_names, label_values
-from ..data.checks import CaseCheck, look_into
+from ..data.case_check import CaseCheck
+from ..data.checks import look_into
 from ..data.layouts import find_cases, layout_of, structures_named
+from ..distributed import in_workers, worker_count
 from ..progress import progress
 
 __all__ = ["examine"]
@@ -46,9 +48,8 @@ def examine(dataset: str | os.PathLike, structures: Mapping[Any, str] | None = N
     named = structures if structures is not None else own
     cases = cases if named is None else with_values(cases, named)
     classes = _ANY if named is None else range(1, len(named) + 1)
-    with ThreadPoolExecutor(4) as pool:
-        looks = [pool.submit(look_into, case, classes) for case in cases]
-        found = [look.result() for look in progress(looks, "cases")]
+    looks = in_workers(partial(look_into, structures=classes), cases, worker_count(len(cases), None))
+    found = [one for _, one in zip(progress(cases, "cases"), looks, strict=True)]
     broken = [("?", problem) for problem in problems]
     broken += [(case_of(c), problem) for c, one in zip(cases, found, strict=True) for problem in one.problems]
     whole = [one for one in found if not one.problems]

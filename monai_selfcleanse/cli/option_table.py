@@ -229,7 +229,11 @@ OPTIONS: Mapping[str, Option] = {
     "batch_size": Option("cases a step; of each, several patches", _whole(1), "2; with the phantom 1", _TRAINING, True),
     "learning_rate": Option("highest learning rate of the schedule", _positive, commands=_TRAINING, fixed=True),
     "val_interval": Option("epochs from one validation to the next", _whole(1), commands=_TRAINING),
-    "num_workers": Option("processes that read data; 0: the main process does", _whole(0)),
+    "num_workers": Option(
+        "processes that read data and, in an audit of predictions, score it; 0: the main process does",
+        _whole(0),
+        "0; in an audit as many as there are cores",
+    ),
     "device": Option("`cpu`, `cuda` or `cuda:1`", _device, "the GPU if there is one"),
     "seed": Option(
         "decides split, noise, weights, order and augmentation",

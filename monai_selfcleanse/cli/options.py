@@ -136,7 +136,7 @@ class AuditOptions:
         """
         o = self.options
         check_command_line()
-        _check_kinds(o)
+        _check_kinds({name: value for name, value in o.items() if (name, value) != ("num_workers", None)})
         if o["dataset_dir"] is None:
             raise ValueError("dataset_dir is missing: say which data set to audit with --dataset_dir")
         if (o["ckpt_path"] is None) == (o["predictions_dir"] is None):

@@ -5,11 +5,11 @@ Knows arrays only, and is applied on the network's grid for training as on the g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .masks import debatable_slices
+from .masks import Box, box_around, debatable_slices, structure_boxes
 
 __all__ = ["MIN_CONFIDENCE", "cleanse_label", "untrusted_voxels"]
 
@@ -76,7 +76,7 @@ def cleanse_label(
     target = given.copy()
     weight = np.ones(given.shape, dtype=np.float32)
     redrawn, _, kept = _decided(given, predicted, confidence, structures, min_confidence)
-    target[redrawn] = predicted[redrawn]
+    np.copyto(target, predicted, where=redrawn, casting="unsafe")
     weight[kept & (target == given)] = 0.0
     return target, weight
 
@@ -108,37 +108,55 @@ def _decided(
     given: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, structures: Sequence[int], min_confidence: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the prediction decides, where it would if it were sure, and what stays of suspects that it sees nowhere."""
-    closed = _closed_to_redrawing(given, predicted, structures)
-    sure = _sure(predicted, confidence, structures, min_confidence)
+    own, seen = structure_boxes(given, structures), structure_boxes(predicted, structures)
+    closed = _closed_to_redrawing(given, predicted, own, seen)
+    sure = _sure(predicted, confidence, seen, min_confidence)
     disputed, kept = np.zeros(given.shape, dtype=bool), np.zeros(given.shape, dtype=bool)
-    for k in structures:
-        has, sees = given == k, predicted == k
-        decides = (has | sees) & ~closed & ~debatable_slices(has, sees)
-        if (sees & sure & ~closed).any():
+    for k in own.keys() | seen.keys():
+        box = box_around(own.get(k), seen.get(k))
+        assert box is not None
+        has, sees, is_open = given[box] == k, predicted[box] == k, ~closed[box]
+        decides = (has | sees) & is_open & ~debatable_slices(has, sees)
+        if (sees & sure[box] & is_open).any():
             decides = _without_the_trusted_side(has, sees, decides)
         else:  # the network may just not know the structure: what the label has of it stays
-            kept |= decides & has & ~sees
+            kept[box] |= decides & has & ~sees
             decides &= ~has
-        disputed |= decides
+        disputed[box] |= decides
     return disputed & sure, disputed & ~sure, kept
 
 
-def _closed_to_redrawing(given: np.ndarray, predicted: np.ndarray, structures: Sequence[int]) -> np.ndarray:
-    """Voxels of structures that are not redrawn, but where a redrawn one is seen to lie for a good part in others."""
-    closed = ~np.isin(given, [0, *structures])
-    for k in structures:
-        sees = predicted == k
-        if np.count_nonzero(sees & closed) > MIN_SHARE_IN_OTHERS * np.count_nonzero(sees):
-            closed &= ~sees
+def _closed_to_redrawing(
+    given: np.ndarray, predicted: np.ndarray, own: Mapping[int, Box], seen: Mapping[int, Box]
+) -> np.ndarray:
+    """Voxels of structures that are not redrawn, but where a redrawn one is seen to lie for a good part in others.
+
+    Args:
+        given, predicted: the index maps.
+        own, seen: boxes of the redrawn structures in each.
+    """
+    closed = _of_others(given, own)
+    for k, box in seen.items():
+        sees = predicted[box] == k
+        if np.count_nonzero(sees & closed[box]) > MIN_SHARE_IN_OTHERS * np.count_nonzero(sees):
+            closed[box] &= ~sees
     return closed
 
 
-def _sure(
-    predicted: np.ndarray, confidence: np.ndarray, structures: Sequence[int], min_confidence: float
-) -> np.ndarray:
+def _sure(predicted: np.ndarray, confidence: np.ndarray, seen: Mapping[int, Box], min_confidence: float) -> np.ndarray:
     """Where the prediction is sure enough: surer where it gives a voxel to a neighbour that is not redrawn."""
-    neighbour = ~np.isin(predicted, [0, *structures])
-    return confidence >= np.where(neighbour, max(min_confidence, MIN_CONFIDENCE_NEIGHBOUR), min_confidence)
+    sure = confidence >= np.float64(min_confidence)
+    if min_confidence < MIN_CONFIDENCE_NEIGHBOUR:
+        sure &= (confidence >= np.float64(MIN_CONFIDENCE_NEIGHBOUR)) | ~_of_others(predicted, seen)
+    return sure
+
+
+def _of_others(index: np.ndarray, boxes: Mapping[int, Box]) -> np.ndarray:
+    """Voxels of the structures that have none of these boxes."""
+    out = index != 0
+    for k, box in boxes.items():
+        out[box] &= index[box] != k
+    return out
 
 
 def _without_the_trusted_side(has: np.ndarray, sees: np.ndarray, decides: np.ndarray) -> np.ndarray:

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
-from .border import BorderProbabilities
-from .masks import Box, box_around, debatable_slices, dice
+from .masks import axis_counts, box_around, debatable_ends, structure_boxes
+from .prediction import Predicted, Prediction, condensed, mass_by_slice
 
 __all__ = [
     "ABSENT",
@@ -52,22 +51,19 @@ ABSENT = dict.fromkeys(EVIDENCE, 0.0) | {"score": np.nan, "dice": 1.0, "expected
 _LEAST_DOUBT = 0.02
 """Dice by which even two careful drawings differ, however sure a network is of its own."""
 
-_MIN_PROBABILITY = 0.05
-"""Smallest probability that counts as doubt: in a large volume the little that softmax leaves everywhere adds up."""
+_PART = 1 << 16
+"""Voxels of a box whose probabilities are summed together."""
 
 
 def structure_evidence(
-    given: np.ndarray,
-    probabilities: np.ndarray | BorderProbabilities,
-    structures: Sequence[int],
-    spacing: Sequence[float],
+    given: np.ndarray, probabilities: Predicted, structures: Sequence[int], spacing: Sequence[float]
 ) -> dict[str, np.ndarray]:
     r"""Evidence about each structure of one given label.
 
     Args:
         given: index map, shape ``spatial`` (2 or 3 axes).
-        probabilities: the network's class probabilities, shape ``(C, *spatial)``, class ``k`` at index ``k``; or those
-            that stand in for them.
+        probabilities: the network's class probabilities, shape ``(C, *spatial)``, class ``k`` at index ``k``; those
+            that stand in for them, or what either come to (:func:`monai_selfcleanse.core.prediction.condensed`).
         structures: the ``K`` structures to score, each below ``C``.
         spacing: voxel size in mm, one number a spatial axis. Slices are counted along the last axis.
 
@@ -98,90 +94,103 @@ def structure_evidence(
     Raises:
         ValueError: shapes do not fit, or the probabilities are not in [0, 1].
     """
-    _check(given, probabilities, structures, spacing)
+    _check(given, probabilities.shape, structures, spacing)
     voxel = np.asarray(spacing[: given.ndim], dtype=np.float64)
-    predicted = probabilities.argmax(0)
-    given_boxes, predicted_boxes = (ndimage.find_objects(label, max(structures)) for label in (given, predicted))
+    prediction = condensed(probabilities)
+    given = _compact(given)
+    given_boxes, seen_boxes = (structure_boxes(index, structures) for index in (given, prediction.predicted))
     rows = []
     for k in structures:
-        box = box_around(given_boxes[k - 1], predicted_boxes[k - 1])
+        box = box_around(given_boxes.get(k), seen_boxes.get(k))
         if box is None:
             rows.append(ABSENT)
             continue
-        has, sees = given[box] == k, predicted[box] == k
+        inside = prediction.predicted[box]
+        masks = _Masks(given[box] == k, inside == k)
+        mass = prediction.mass[k].copy()
+        mass[box[-1]][~masks.judged] = 0
         rows.append(
-            _disagreement(has, sees, *_probability(probabilities, k, box))
-            | _difference(has, sees, voxel)
-            | _swap(predicted[box][has], k)
+            _disagreement(masks, prediction.confidence[box], float(mass.sum()), float(prediction.peak[k]))
+            | _difference(masks, voxel)
+            | _swap(inside, masks, k)
         )
     return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in EVIDENCE}
 
 
-def _check(
-    given: np.ndarray,
-    probabilities: np.ndarray | BorderProbabilities,
-    structures: Sequence[int],
-    spacing: Sequence[float],
-) -> None:
-    if probabilities.shape[1:] != given.shape or given.ndim not in (2, 3) or len(spacing) < given.ndim:
+def _check(given: np.ndarray, shape: tuple[int, ...], structures: Sequence[int], spacing: Sequence[float]) -> None:
+    if shape[1:] != given.shape or given.ndim not in (2, 3) or len(spacing) < given.ndim:
         raise ValueError(
-            f"given label {given.shape}, probabilities {probabilities.shape} and spacing {tuple(spacing)} do not fit "
+            f"given label {given.shape}, probabilities {shape} and spacing {tuple(spacing)} do not fit "
             "together: expected (*spatial), (classes, *spatial) and one number an axis"
         )
-    if isinstance(probabilities, np.ndarray) and not (
-        probabilities.min() >= -1e-3 and probabilities.max() <= 1 + 1e-3  # NaN fails this, too
-    ):
-        raise ValueError(
-            "the prediction must hold class probabilities in [0, 1]: add "
-            "monai.transforms.Activationsd(keys='pred', softmax=True) to the evaluator's postprocessing"
+    if max(structures) >= shape[0]:
+        raise ValueError(f"the prediction has {shape[0]} classes, too few for structure {max(structures)}")
+
+
+def _compact(given: np.ndarray) -> np.ndarray:
+    """The same index map in as few bytes as may be, so that it is read fast."""
+    if given.dtype.itemsize == 1 or given.dtype.kind not in "iu" or not 0 <= given.min() <= given.max() <= 255:
+        return given
+    return given.astype(np.uint8)
+
+
+class _Masks:
+    """A structure's voxels in the given label and in the prediction, within a box around both.
+
+    Attributes:
+        has, sees: the voxels.
+        n_has, n_sees: their number at each place along each axis.
+        n_both: number of those in both, by slice.
+        judged: the slices that are not debatable.
+    """
+
+    def __init__(self, has: np.ndarray, sees: np.ndarray) -> None:
+        self.has, self.sees = has, sees
+        self.n_has, self.n_sees = axis_counts(has), axis_counts(sees)
+        self.n_both = axis_counts(has & sees)[-1]
+        whole = has.ndim == 3
+        self.judged = (
+            ~debatable_ends(self.n_has[-1] > 0, self.n_sees[-1] > 0) if whole else np.full(has.shape[-1], True)
         )
-    if max(structures) >= len(probabilities):
-        raise ValueError(f"the prediction has {len(probabilities)} classes, too few for structure {max(structures)}")
 
 
-def _probability(probabilities: np.ndarray | BorderProbabilities, structure: int, box: Box) -> tuple[np.ndarray, Box]:
-    """Probability of a structure in the part of the volume beyond which it is 0, and where ``box`` lies in it."""
-    if isinstance(probabilities, np.ndarray):
-        return probabilities[structure], box
-    found = probabilities.part(structure)
-    whole = box_around(box, None if found is None else found[0])
-    assert whole is not None
-    out = np.zeros([side.stop - side.start for side in whole], dtype=np.float32)
-    if found is not None:
-        out[_within(found[0], whole)] = found[1]
-    return out, _within(box, whole)
-
-
-def _within(box: Box, whole: Box) -> Box:
-    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
-
-
-def _disagreement(has: np.ndarray, sees: np.ndarray, probability: np.ndarray, box: Box) -> dict[str, float]:
+def _disagreement(masks: _Masks, confidence: np.ndarray, mass: float, peak: float) -> dict[str, float]:
     """``score``, ``dice`` and ``expected_dice`` of a structure that the label has, the prediction, or both.
 
     Args:
-        has, sees: its voxels in the given label and in the prediction, within ``box``.
-        probability: of the structure, wherever it is not 0.
-        box: around both, in that array.
+        masks: its voxels.
+        confidence: probability of the most probable class, in their box.
+        mass: what the structure's probabilities add up to, in slices that are judged.
+        peak: the structure's highest probability.
     """
-    judged = ~debatable_slices(has, sees)
-    agreement = dice(has[..., judged], sees[..., judged])
-    if sees.any():
-        mass = _mass(probability) - _mass(probability[..., box[-1]][..., ~judged])
-        seen = sees & judged
-        expected = 2.0 * _mass(probability[box], seen) / (mass + float(np.count_nonzero(seen)))
+    judged = masks.judged
+    n_has, n_sees, n_both = (int(n[judged].sum()) for n in (masks.n_has[-1], masks.n_sees[-1], masks.n_both))
+    agreement = 2.0 * n_both / (n_has + n_sees) if n_has + n_sees else 1.0
+    if masks.n_sees[-1].any():
+        seen = _seen_mass(confidence, masks.sees)[judged].sum()
+        expected = 2.0 * seen / (mass + n_sees)
     else:
-        expected = 1.0 - float(probability.max())
-    expected = min(max(expected, 0.0), 1.0)
+        expected = 1.0 - peak
+    expected = min(max(float(expected), 0.0), 1.0)
     score = (1.0 - agreement) / (1.0 - expected + _LEAST_DOUBT)
     return {"score": score, "dice": agreement, "expected_dice": expected}
 
 
-def _difference(has: np.ndarray, sees: np.ndarray, voxel: np.ndarray) -> dict[str, float]:
+def _seen_mass(confidence: np.ndarray, sees: np.ndarray) -> np.ndarray:
+    """Sum of the probabilities in a mask, by slice: in parts that fit the cache."""
+    step = max(1, _PART // max(1, sees[0].size))
+    parts = range(0, len(sees), step)
+    return np.sum([mass_by_slice(confidence[i : i + step] * sees[i : i + step]) for i in parts], axis=0)
+
+
+def _difference(masks: _Masks, voxel: np.ndarray) -> dict[str, float]:
     """Volumes, shares outside each other, slices and shift, for the reason shown to the user."""
-    n_has, n_sees, n_both = (int(np.count_nonzero(mask)) for mask in (has, sees, has & sees))
-    in_slice, seen_in_slice = has.any((0, 1)), sees.any((0, 1))
-    whole = has.ndim == 3
+    n_has, n_sees, n_both = (int(n.sum()) for n in (masks.n_has[-1], masks.n_sees[-1], masks.n_both))
+    in_slice, seen_in_slice = masks.n_has[-1] > 0, masks.n_sees[-1] > 0
+    whole = masks.has.ndim == 3
+    shift = np.nan
+    if n_has and n_sees:
+        shift = float(np.linalg.norm((_centroid(masks.n_has) - _centroid(masks.n_sees)) * voxel))
     return {
         "given_ml": n_has * voxel.prod() / 1e3,
         "predicted_ml": n_sees * voxel.prod() / 1e3,
@@ -189,17 +198,17 @@ def _difference(has: np.ndarray, sees: np.ndarray, voxel: np.ndarray) -> dict[st
         "inside": 1.0 - n_both / n_sees if n_sees else 0.0,
         "missing_slices": float(np.count_nonzero(seen_in_slice & ~in_slice)) if whole else 0.0,
         "extra_slices": float(np.count_nonzero(in_slice & ~seen_in_slice)) if whole else 0.0,
-        "shift_mm": float(np.linalg.norm((_centroid(has) - _centroid(sees)) * voxel)) if n_has and n_sees else np.nan,
+        "shift_mm": shift,
     }
 
 
-def _swap(seen_there: np.ndarray, structure: int) -> dict[str, float]:
+def _swap(predicted: np.ndarray, masks: _Masks, structure: int) -> dict[str, float]:
     """The other structure most often predicted where the label has this one, and the share of the label it takes."""
-    counts = np.bincount(seen_there, minlength=structure + 1)
-    counts[[0, structure]] = 0
+    counts = np.bincount(predicted[masks.has & ~masks.sees], minlength=structure + 1)
+    counts[0] = 0
     if not counts.any():
         return {"swapped_with": 0.0, "swapped": 0.0}
-    return {"swapped_with": float(counts.argmax()), "swapped": counts.max() / len(seen_there)}
+    return {"swapped_with": float(counts.argmax()), "swapped": counts.max() / masks.n_has[-1].sum()}
 
 
 def stack_evidence(by_case: Mapping[str, Mapping[str, np.ndarray]], n_structures: int) -> dict[str, np.ndarray]:
@@ -229,10 +238,8 @@ def surprise(evidence: Mapping[str, Any]) -> Any:
     return evidence["expected_dice"] - evidence["dice"]
 
 
-def merge_unannotated(
-    given: np.ndarray, probabilities: np.ndarray | BorderProbabilities
-) -> np.ndarray | BorderProbabilities:
-    """Class probabilities in a partial label's terms, in which a structure that it lacks is background.
+def merge_unannotated(given: np.ndarray, probabilities: Predicted) -> Prediction:
+    """A prediction in a partial label's terms, in which a structure that it lacks is background.
 
     So nothing is said of a structure that was not annotated: there is no evidence about it, and a cleansed label gets
     none of it.
@@ -242,24 +249,16 @@ def merge_unannotated(
         probabilities: the network's, shape ``(C, *spatial)``.
 
     Returns:
-        Of the same shape: classes that ``given`` lacks have 0, and background their sum in addition to its own.
+        What the probabilities come to where classes that ``given`` lacks have 0, and background their sum in addition
+        to its own.
     """
-    absent = sorted(set(range(1, len(probabilities))) - {int(k) for k in np.unique(given)})
-    if isinstance(probabilities, BorderProbabilities):
-        return probabilities.without(absent)
-    merged = probabilities.copy()
-    merged[0] += merged[absent].sum(0)
-    merged[absent] = 0
-    return merged
+    known = structure_boxes(_compact(given), range(1, probabilities.shape[0]))
+    return condensed(probabilities, [k for k in range(1, probabilities.shape[0]) if k not in known])
 
 
-def _mass(probability: np.ndarray, where: np.ndarray | bool = True) -> float:
-    """Sum of the probabilities that count as doubt."""
-    return float(probability.sum(dtype=np.float64, where=(probability >= _MIN_PROBABILITY) & where))
-
-
-def _centroid(mask: np.ndarray) -> np.ndarray:
-    return np.array([axis.mean() for axis in np.nonzero(mask)])
+def _centroid(counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Middle of a mask, in voxels, by its counts along each axis."""
+    return np.array([np.arange(len(n)) @ n / n.sum() for n in counts])
 
 
 def reason_for(evidence: Mapping[str, float], names: Mapping[int, str] | None = None) -> str:

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .border import BorderProbabilities
 from .evidence import EVIDENCE, merge_unannotated, reason_for, structure_evidence, surprise
 from .mixture import FilterDecision, filter_labels
+from .prediction import Predicted, Prediction, condensed
 
 __all__ = [
     "BEYOND_DOUBT",
@@ -235,19 +235,15 @@ class LabelJudge:
             "random_state": random_state,
         }
 
-    def in_label_terms(
-        self, given: np.ndarray, probabilities: np.ndarray | BorderProbabilities
-    ) -> np.ndarray | BorderProbabilities:
-        """The prediction ``(C, *spatial)`` in the label's terms: what is scored, and what a cleansed label is made of.
+    def in_label_terms(self, given: np.ndarray, probabilities: Predicted) -> Prediction:
+        """The prediction in the label's terms: what is scored, and what a cleansed label is made of.
 
         With partial labels a structure that the label lacks is background there
         (:func:`monai_selfcleanse.core.evidence.merge_unannotated`).
         """
-        return merge_unannotated(given, probabilities) if self.partial_labels else probabilities
+        return merge_unannotated(given, probabilities) if self.partial_labels else condensed(probabilities)
 
-    def evidence(
-        self, given: np.ndarray, probabilities: np.ndarray | BorderProbabilities, spacing: Sequence[float]
-    ) -> dict[str, np.ndarray]:
+    def evidence(self, given: np.ndarray, probabilities: Predicted, spacing: Sequence[float]) -> dict[str, np.ndarray]:
         """Evidence ``(K,)`` by name about one case; see :func:`monai_selfcleanse.core.evidence.structure_evidence`."""
         return structure_evidence(given, probabilities, tuple(self.names), spacing)
 

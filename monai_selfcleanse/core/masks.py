@@ -13,10 +13,24 @@ import torch
 from monai.metrics import compute_hausdorff_distance
 from scipy import ndimage
 
-__all__ = ["Box", "bounding_box", "box_around", "debatable_slices", "dice", "hausdorff95", "inscribed_radius"]
+__all__ = [
+    "Box",
+    "axis_counts",
+    "bounding_box",
+    "box_around",
+    "debatable_ends",
+    "debatable_slices",
+    "dice",
+    "hausdorff95",
+    "inscribed_radius",
+    "structure_boxes",
+]
 
 Box = tuple[slice, ...]
 """A part of an array, one slice an axis."""
+
+_SLAB = 1 << 19
+"""Bytes of an index map that are looked at together."""
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
@@ -60,6 +74,47 @@ def bounding_box(mask: np.ndarray) -> Box | None:
     return found[0]
 
 
+def structure_boxes(index: np.ndarray, structures: Sequence[int]) -> dict[int, Box]:
+    """Smallest box around each structure of an index map, of those that it has.
+
+    Args:
+        index: 2 or 3 axes.
+        structures: those to look for, each over 0.
+    """
+    index = np.ascontiguousarray(index)
+    step = max(1, _SLAB * len(index) // max(1, index.nbytes))
+    found = {k: (np.zeros(len(index), bool), np.zeros(index.shape[1:], bool)) for k in structures}
+    for start in range(0, len(index), step):  # in slabs that fit the cache
+        slab = index[start : start + step]
+        for k, (along, across) in found.items():
+            has = slab == k
+            if has.any():
+                along[start : start + step] = has.reshape(len(slab), -1).any(1)
+                across |= has.any(0)
+    return {
+        k: (
+            _extent(along),
+            *(_extent(np.asarray(across.any(tuple({*range(across.ndim)} - {i})))) for i in range(across.ndim)),
+        )
+        for k, (along, across) in found.items()
+        if along.any()
+    }
+
+
+def _extent(has: np.ndarray) -> slice:
+    """From the first to the last that is True."""
+    return slice(int(has.argmax()), len(has) - int(has[::-1].argmax()))
+
+
+def axis_counts(mask: np.ndarray) -> list[np.ndarray]:
+    """Number of a mask's voxels at each place along each of its axes."""
+    first = np.array([np.count_nonzero(part) for part in mask], dtype=np.int64)
+    small = mask.view(np.uint8)
+    parts = [small[i : i + 255].sum(0, dtype=np.uint8) for i in range(0, len(mask), 255)]  # as many as a byte counts
+    across = np.sum(parts, axis=0, dtype=np.int64)
+    return [first, *(across.sum(tuple({*range(across.ndim)} - {i})) for i in range(across.ndim))]
+
+
 def box_around(a: Box | None, b: Box | None) -> Box | None:
     """Smallest box around two boxes, of which each may be none."""
     if a is None or b is None:
@@ -79,11 +134,18 @@ def debatable_slices(given: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     Returns:
         Boolean, one a slice; all False for images, and where no slice has both.
     """
-    out = np.zeros(given.shape[-1], dtype=bool)
-    if given.ndim == 3 and (given.any((0, 1)) & predicted.any((0, 1))).any():
-        a, b = (np.flatnonzero(mask.any((0, 1))) for mask in (given, predicted))
-        if abs(a[0] - b[0]) == 1:
-            out[min(a[0], b[0])] = True
-        if abs(a[-1] - b[-1]) == 1:
-            out[max(a[-1], b[-1])] = True
+    if given.ndim != 3:
+        return np.zeros(given.shape[-1], dtype=bool)
+    return debatable_ends(*(np.asarray(mask.any((0, 1))) for mask in (given, predicted)))
+
+
+def debatable_ends(given: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The same, of the slices in which the given label and the prediction have the structure, each ``(slices,)``."""
+    out = np.zeros(len(given), dtype=bool)
+    if (given & predicted).any():
+        a, b = _extent(given), _extent(predicted)
+        if abs(a.start - b.start) == 1:
+            out[min(a.start, b.start)] = True
+        if abs(a.stop - b.stop) == 1:
+            out[max(a.stop, b.stop) - 1] = True
     return out

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..cases.case import check_unique_cases
-from ..cases.grid import Notes, log_notes, notes_of, turn_onto
+from ..cases.grid import log_notes, notes_of, turn_onto
 from ..cases.image_file import open_image
 from ..cases.label_file import GivenLabel, label_of
 from ..core.case_id import images_of
+from ..distributed import in_workers, worker_count
+from ..progress import progress
+from .case_check import CaseCheck
+from .checked import CheckedCases
+from .resampling import Resampling
 
 __all__ = [
-    "CaseCheck",
     "DatasetError",
-    "Resampling",
     "check_case",
     "check_cases",
     "check_values",
@@ -34,77 +34,6 @@ logger = logging.getLogger(__name__)
 
 class DatasetError(ValueError):
     """A data set that cannot be trained on; the message names every broken case and what to do."""
-
-
-@dataclass
-class CaseCheck:
-    """What was found of one case's files.
-
-    Attributes:
-        problems: what is wrong, a line each.
-        notes: what was tolerated.
-        structures: the structures that the label has.
-        n_channels: number of the image's channels.
-        spacing: voxel size of the label in mm.
-        spatial: number of the label's voxels along each axis.
-    """
-
-    problems: list[str] = field(default_factory=list)
-    notes: Notes = field(default_factory=dict)
-    structures: set[int] = field(default_factory=set)
-    n_channels: int = 0
-    spacing: tuple[float, ...] = ()
-    spatial: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """What becomes of images in memory.
-
-    Attributes:
-        spacing: voxel size in mm that they are resampled to; -1 keeps an axis as it is.
-        cache_rate: share of the cases that is held in memory.
-        memory: bytes that there are; None for the machine's.
-    """
-
-    spacing: Sequence[float]
-    cache_rate: float = 1.0
-    memory: int | None = None
-
-    def too_large(self, found: Mapping[str, CaseCheck]) -> list[str]:
-        """A line where the images do not fit into the memory; the first is of the largest one.
-
-        Args:
-            found: what was found of each case, by its label's file.
-        """
-        memory = _memory() if self.memory is None else self.memory
-        held = {path: self._voxels(one) * 4 * (one.n_channels + 1) for path, one in found.items()}
-        largest = max(held, key=lambda path: held[path], default=None)
-        if largest is None or memory is None:
-            return []
-        grid = 24 * self._voxels(found[largest])  # where MONAI takes each voxel from, while it resamples
-        needed = held[largest] + grid + self.cache_rate * sum(held.values())
-        if needed <= memory:
-            return []
-        sizes = " x ".join(map(str, found[largest].spatial)), " x ".join(f"{s:.3g}" for s in found[largest].spacing)
-        return [
-            f"{largest}: with spacing {list(self.spacing)} its {sizes[0]} voxels of {sizes[1]} mm become "
-            f"{self._voxels(found[largest]):,.0f}, and the {len(found)} cases take {needed / 1e9:,.1f} GB, where the "
-            f"machine has {memory / 1e9:,.1f} GB: give a larger --spacing, or hold fewer cases with --cache_rate "
-            f"(now {self.cache_rate})"
-        ]
-
-    def _voxels(self, one: CaseCheck) -> float:
-        axes = zip(one.spatial, one.spacing, self.spacing, strict=False)
-        return math.prod(max(1.0, n * size / wanted) if wanted > 0 else n for n, size, wanted in axes)
-
-
-def _memory() -> int | None:
-    """Bytes of the machine's memory; None where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def check_case(
@@ -247,23 +176,49 @@ def warn_of_other_slices(spacings: Mapping[str, Sequence[float]]) -> None:
         )
 
 
+def _look_into_all(
+    cases: Sequence[Mapping[str, Any]],
+    structures: Sequence[int],
+    ndim: int | None,
+    num_workers: int | None,
+    checked: CheckedCases,
+) -> list[CaseCheck]:
+    """What is found of each case, or was found before of those that have not changed."""
+    found = [checked.find(case) for case in cases]
+    rest = [case for case, one in zip(cases, found, strict=True) if one is None]
+    known = len(cases) - len(rest)
+    logger.info(f"checking {len(rest)} cases" + (f"; {known} have not changed since they were" if known else ""))
+    step = partial(look_into, structures=structures, ndim=ndim)
+    looks = in_workers(step, rest, worker_count(len(rest), num_workers))
+    new = iter([one for _, one in zip(progress(rest, "checks"), looks, strict=True)])
+    everything = [next(new) if one is None else one for one in found]
+    checked.note(cases, everything)
+    return everything
+
+
 def check_cases(
     cases: Sequence[Mapping[str, Any]],
     structures: Sequence[int],
     problems: Sequence[str] = (),
     ndim: int | None = None,
     channels: int = 1,
-    threads: int = 4,
+    num_workers: int | None = None,
+    checked: CheckedCases | None = None,
     resampling: Resampling | None = None,
 ) -> None:
     """Check all cases and report once; warn of a structure that no label has.
+
+    Cases are read by worker processes. Those that were in order at the last check, and whose files have not changed in
+    size or time since, are not read again.
 
     Args:
         cases: their dictionaries, see :mod:`monai_selfcleanse.cases.case`.
         structures: the known structures, 1, 2, ... where cases say their ``values``.
         problems: what was found wrong before, to be reported together.
         ndim, channels: see :func:`check_case`.
-        threads: files are read by this many threads.
+        num_workers: number of worker processes, 0 for none; None: as many as there are cores.
+        checked: what is known of an earlier check, for the same ``structures`` and ``ndim``; it notes what this one
+            finds. Its file is written by the caller or, where something is wrong, here if its folder is there.
         resampling: what becomes of the images in memory; None: they are not resampled.
 
     Raises:
@@ -271,9 +226,8 @@ def check_cases(
     """
     if not problems:
         check_unique_cases(cases)
-    logger.info(f"checking {len(cases)} cases")
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda case: look_into(case, structures, ndim), cases))
+    checked = checked or CheckedCases(None, structures, ndim)
+    found = _look_into_all(cases, structures, ndim, num_workers, checked)
     by_channels: dict[int, list[str]] = {}
     for case, one in zip(cases, found, strict=True):
         if not one.problems:
@@ -292,6 +246,8 @@ def check_cases(
             )
         warn_of_other_slices({str(case["label"]): one.spacing for case, one in zip(cases, found, strict=True)})
         return
+    if checked.path is not None and checked.path.parent.is_dir():
+        checked.write()  # so that the next start, with these mended, reads these alone
     shown = "\n  ".join(everything[:20]) + (f"\n  ... and {len(everything) - 20} more" if len(everything) > 20 else "")
     count = "1 problem" if len(everything) == 1 else f"{len(everything)} problems"
     raise DatasetError(

@@ -15,10 +15,12 @@ from ..files import check_writable
 from ..noise.presets import make_annotator
 from ..run_folder import RunFolder
 from .acdc import ACDC_STRUCTURES
-from .checks import Resampling, check_cases
+from .checked import CheckedCases
+from .checks import check_cases
 from .layouts import check_structures, find_cases
 from .noisy_cohort import check_rate, corrupt_cohort
 from .phantom import write_phantom
+from .resampling import Resampling
 
 __all__ = ["Cohort", "split_patients"]
 
@@ -115,6 +117,7 @@ class Cohort:
             raise ValueError(f"validation_share {self.validation_share} leaves no patient to train on")
         self.folder.check_apart([*train, *validation], makes_noise=True)
         cases = on_rank_zero(lambda: self._with_noise(train))
+        on_rank_zero(lambda: self._checked.write())
         n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in cases)
         logger.info(
             f"{len(cases)} training cases of {len({patient_of(c) for c in cases})} patients"
@@ -152,7 +155,16 @@ class Cohort:
         check_writable(self.folder)
         cases, problems = self._find_files()
         classes = range(1, len(self.structures) + 1)
-        check_cases(cases, classes, problems, ndim=3, channels=self.in_channels, resampling=self.resampling)
+        self._checked = CheckedCases(self.folder.checked, classes, ndim=3)
+        check_cases(
+            cases,
+            classes,
+            problems,
+            ndim=3,
+            channels=self.in_channels,
+            checked=self._checked,
+            resampling=self.resampling,
+        )
         train_patients, _ = split_patients([patient_of(c) for c in cases], self.validation_share, self.seed)
         train = [c for c in cases if patient_of(c) in set(train_patients)]
         return train, [c for c in cases if patient_of(c) not in set(train_patients)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..cases.view import CaseView
-from ..core.masks import debatable_slices
+from ..core.masks import axis_counts, box_around, debatable_ends, structure_boxes
 
 __all__ = ["SLICE_COLUMNS", "slice_rows"]
 
@@ -51,20 +51,25 @@ def slice_rows(view: CaseView, structure: int, name: str, number: int | None = N
 
         An empty list where the two agree to the voxel.
     """
-    has, sees = view.given == structure, view.predicted == structure
+    boxes = (structure_boxes(index, [structure]).get(structure) for index in (view.given, view.predicted))
+    box = box_around(*boxes)
+    if box is None:
+        return []
+    has, sees = view.given[box] == structure, view.predicted[box] == structure
+    first = box[-1].start
     if has.ndim == 2:
-        has, sees = has[..., None], sees[..., None]
+        has, sees, first = has[..., None], sees[..., None], 0
     area = float(np.prod(view.spacing[:2]))
-    n_has, n_sees, n_both = (np.count_nonzero(mask, axis=(0, 1)) for mask in (has, sees, has & sees))
+    n_has, n_sees, n_both = (axis_counts(mask)[-1] for mask in (has, sees, has & sees))
     differ = n_has + n_sees - 2 * n_both
-    debatable = debatable_slices(has, sees)
+    debatable = debatable_ends(n_has > 0, n_sees > 0)
     order = sorted(np.flatnonzero(differ), key=lambda z: (debatable[z], -differ[z]))
     return [
         {
             "case": view.case,
             "structure": structure if number is None else number,
             "structure_name": name,
-            "slice": int(z),
+            "slice": first + int(z),
             "given_mm2": float(n_has[z] * area),
             "predicted_mm2": float(n_sees[z] * area),
             "only_given_mm2": float((n_has[z] - n_both[z]) * area),

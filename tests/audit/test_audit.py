@@ -24,6 +24,7 @@ from helpers import AFFINE, IntensityNet, files_below, read_nifti, refused, writ
 
 from monai_selfcleanse.audit import FolderPredictions, LoadedCase, audit_labels
 from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.prediction import Prediction
 from monai_selfcleanse.data import find_cases, write_phantom
 
 NAMES = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
@@ -205,17 +206,76 @@ class Counting(FolderPredictions):
         super().__init__(directory, NAMES)
         self.predicted, self.break_at = 0, break_at
 
-    def predict(self, loaded: LoadedCase) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, loaded: LoadedCase, judge: LabelJudge) -> tuple[Prediction, np.ndarray | None]:
         if self.predicted == self.break_at:
             raise KeyboardInterrupt
         self.predicted += 1
-        return super().predict(loaded)
+        return super().predict(loaded, judge)
 
 
-def judgement(dataset: Path, predictions: Path | FolderPredictions, output: Path) -> Any:
+def judgement(dataset: Path, predictions: Path | FolderPredictions, output: Path, num_workers: int = 0) -> Any:
     cases, problems = find_cases(dataset)
     source = predictions if isinstance(predictions, FolderPredictions) else FolderPredictions(predictions, NAMES)
-    return audit_labels(cases, source, LabelJudge(NAMES), str(output / "cases"), output, problems)
+    return audit_labels(cases, source, LabelJudge(NAMES), str(output / "cases"), output, problems, num_workers)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 3, None])
+@pytest.mark.parametrize("kind", ["nnunet", "segmentations"])
+def test_the_number_of_workers_changes_nothing(
+    kind: str, num_workers: int | None, dataset: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    predictions = request.getfixturevalue(kind)
+    alone = judgement(dataset, predictions, tmp_path / "alone")
+    shared = judgement(dataset, predictions, tmp_path / "shared", num_workers)
+    assert shared.cases == alone.cases
+    for name, values in alone.evidence.items():
+        np.testing.assert_array_equal(shared.evidence[name], values)
+    assert tables(tmp_path / "shared") == tables(tmp_path / "alone")
+
+
+def test_workers_take_up_what_an_interrupted_audit_has_left(
+    dataset: Path, segmentations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        judgement(dataset, Counting(segmentations, break_at=5), tmp_path)
+    with caplog.at_level("INFO"):
+        judgement(dataset, segmentations, tmp_path, num_workers=2)
+    assert "5 of 14 cases had been judged before" in caplog.text
+    assert reasons(tmp_path) == CULPRITS
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("order", "CF")
+def test_probabilities_are_read_however_numpy_writes_them(
+    save: Any, dtype: Any, order: Any, dataset: Path, nnunet: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(nnunet, tmp_path / "results")
+    for path in (tmp_path / "results").rglob("*.npz"):
+        with np.load(path) as stored:
+            save(path, probabilities=np.asarray(stored["probabilities"], dtype, order=order))
+    found = judgement(dataset, tmp_path / "results", tmp_path / "out")
+    expected = judgement(dataset, nnunet, tmp_path / "plain")
+    for name, values in expected.evidence.items():
+        np.testing.assert_allclose(found.evidence[name], values, rtol=5e-2 if dtype == np.float16 else 1e-6, atol=1e-3)
+
+
+def test_probabilities_of_turned_predictions_are_turned_back(dataset: Path, nnunet: Path, tmp_path: Path) -> None:
+    expected = judgement(dataset, nnunet, tmp_path / "as they are")
+    for i, path in enumerate(sorted(nnunet.rglob("*.nii.gz"))):
+        orders = [[(2, 1), (0, -1), (1, 1)], [(0, 1), (1, -1), (2, -1)], [(1, 1), (2, -1), (0, -1)]]
+        turn = np.array(orders[i % 3])
+        turned = nib.as_closest_canonical(nib.load(path)).as_reoriented(turn)
+        with np.load(path.with_name(path.name.replace(".nii.gz", ".npz"))) as stored:
+            classes = [nib.Nifti1Image(k.T, nib.load(path).affine) for k in stored["probabilities"]]
+        lying = [np.asarray(nib.as_closest_canonical(k).as_reoriented(turn).dataobj).T for k in classes]
+        (tmp_path / "turned").mkdir(exist_ok=True)
+        nib.save(turned, tmp_path / "turned" / path.name)
+        np.savez_compressed(tmp_path / "turned" / path.name.replace(".nii.gz", ".npz"), probabilities=np.stack(lying))
+    found = judgement(dataset, tmp_path / "turned", tmp_path / "out")
+    assert "class probabilities" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for name, values in expected.evidence.items():
+        np.testing.assert_allclose(found.evidence[name], values, rtol=1e-9, atol=1e-12)
 
 
 def test_a_link_to_a_folder_above_finds_no_prediction_twice(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
@@ -314,11 +374,12 @@ def broken(dataset: Path, segmentations: Path, tmp_path: Path) -> tuple[Path, Pa
     )
 
 
+@pytest.mark.parametrize("num_workers", [0, 2])
 def test_what_cannot_be_judged_is_listed_with_reason_and_the_rest_is_judged(
-    broken: tuple[Path, Path, dict[str, str]], tmp_path: Path
+    broken: tuple[Path, Path, dict[str, str]], num_workers: int, tmp_path: Path
 ) -> None:
     data, predictions, expected = broken
-    found = judgement(data, predictions, tmp_path / "out")
+    found = judgement(data, predictions, tmp_path / "out", num_workers)
     listed = {row["case"]: row["reason"] for row in rows_of(tmp_path / "out", "unreadable.csv")}
     assert listed.keys() == expected.keys()
     for case, match in expected.items():

@@ -108,6 +108,15 @@ def test_a_process_that_may_work_alone_is_left_alone(alone: None) -> None:
     leave_processes()
 
 
+def test_a_process_that_may_work_alone_waits_for_none_that_a_cluster_has_counted(
+    alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"WORLD_SIZE": "4", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29999"}.items():
+        monkeypatch.setenv(name, value)
+    join_processes("cpu", hours=0.001, required=False)
+    assert not dist.is_initialized()
+
+
 def test_one_process_of_torchrun_joins_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from plain_cleansing import plain_decision
 
 from monai_selfcleanse.core.cleansing import (
     MIN_CONFIDENCE_NEIGHBOUR,
@@ -222,6 +223,22 @@ def test_shapes_must_agree(wrong: int) -> None:
     arrays[wrong] = np.zeros((3, 2))
     with pytest.raises(ValueError, match="must be of one shape"):
         cleanse_label(*arrays, [1])
+
+
+@given(data=st.data(), suspected=SUSPECTS, least=st.sampled_from([0.0, 0.5, 0.65, 0.95, 1.0]))
+def test_boxes_change_nothing_about_what_is_redrawn(data: st.DataObject, suspected: list[int], least: float) -> None:
+    shape = data.draw(st.sampled_from([(9,), (6, 7), (6, 5, 4), (0, 3)]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 16)))
+    label = rng.integers(0, 4, shape).astype(np.uint8)
+    label[rng.random(shape) < 0.5] = 0
+    predicted = np.where(rng.random(shape) < data.draw(st.sampled_from([0.1, 0.5])), rng.integers(0, 4, shape), label)
+    confidence = rng.choice(np.array([0.3, 0.5, 0.65, 0.9, 1], np.float32), shape)
+    redrawn, unsure, kept = plain_decision(label, predicted, confidence, suspected, least)
+    target, weight = cleanse_label(label, predicted, confidence, suspected, least)
+    np.testing.assert_array_equal(target, np.where(redrawn, predicted, label))
+    np.testing.assert_array_equal(weight == 0, kept & (target == label))
+    expected = (unsure & (label != predicted)) | (kept & ~redrawn)
+    np.testing.assert_array_equal(untrusted_voxels(label, predicted, confidence, suspected, least), expected)
 
 
 @pytest.mark.parametrize(("more", "redrawn"), [(1, False), (2, True)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from helpers import AFFINE, tiny_image, tiny_label, write_decathlon, write_nifti
 
 from monai_selfcleanse.data import DatasetError, check_case, check_cases, find_cases
-from monai_selfcleanse.data.checks import Resampling
+from monai_selfcleanse.data.checked import CheckedCases
+from monai_selfcleanse.data.resampling import Resampling
 
 Break = Callable[[Path, Path], object]
 
@@ -262,3 +265,78 @@ def test_images_that_do_not_fit_into_memory_are_refused_with_the_numbers(tmp_pat
     check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([0.01, 0.01, -1.0], 0.0, memory=700_000_000))
     with pytest.raises(DatasetError, match=r"where the machine has [\d,.]+ GB: give a larger --spacing, or hold fewer"):
         check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([1e-4, 1e-4, -1.0], 0.0))
+
+
+def reads(caplog: pytest.LogCaptureFixture) -> str:
+    """How many cases the last check has read, in words."""
+    return [record.message for record in caplog.records if record.message.startswith("checking ")][-1]
+
+
+def start(cases: list[dict[str, str]], file: Path, structures: Sequence[int] = (1, 2, 3)) -> None:
+    """The checks at the start of a training."""
+    checked = CheckedCases(file, structures, 3)
+    check_cases(cases, structures, ndim=3, checked=checked)
+    checked.write()
+
+
+def test_a_case_is_read_again_only_when_its_files_have_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    cases, file = write_cases(tmp_path / "data", 3), tmp_path / "out" / "checked.json"
+    for expected in ("checking 3 cases", "checking 0 cases; 3 have not changed since they were"):
+        start(cases, file)
+        assert reads(caplog) == expected
+    os.utime(cases[0]["label"], ns=(0, 0))
+    Path(cases[1]["image"]).write_bytes(Path(cases[1]["image"]).read_bytes()[:-20])
+    for expected in ("checking 2 cases; 1 have not", "checking 1 cases; 2 have not"):  # what is broken is named again
+        with pytest.raises(DatasetError, match=r"(?s)1 problem.*case01"):
+            start(cases, file)
+        assert reads(caplog).startswith(expected)
+
+
+def test_what_a_case_was_not_checked_for_is_checked(tmp_path: Path) -> None:
+    cases, file = write_cases(tmp_path, 2), tmp_path / "checked.json"
+    start(cases, file)
+    with pytest.raises(DatasetError, match="none of the known structures"):
+        start(cases, file, [1, 2])
+    with pytest.raises(DatasetError, match="the network takes 2"):
+        check_cases(cases, [1, 2, 3], ndim=3, channels=2, checked=CheckedCases(file, [1, 2, 3], 3))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "7", '{"a": 1}', "\x00"])
+def test_a_damaged_file_of_checks_is_as_none(content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    cases, file = write_cases(tmp_path, 2), tmp_path / "checked.json"
+    file.write_text(content)
+    for expected in ("checking 2 cases", "checking 0 cases; 2 have not changed since they were"):
+        start(cases, file)
+        assert reads(caplog) == expected
+
+
+def test_what_is_kept_in_part_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    cases, file = write_cases(tmp_path, 2), tmp_path / "checked.json"
+    start(cases, file)
+    kept = json.loads(file.read_text())
+    del kept[min(kept)]["spacing"]
+    file.write_text(json.dumps(kept))
+    start(cases, file)
+    assert reads(caplog) == "checking 1 cases; 1 have not changed since they were"
+
+
+def test_a_data_set_that_is_refused_leaves_no_folder_behind(tmp_path: Path) -> None:
+    cases = write_cases(tmp_path / "data", 1)
+    Path(cases[0]["image"]).write_bytes(b"")
+    with pytest.raises(DatasetError):
+        start(cases, tmp_path / "out" / "checked.json")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2, 3])
+def test_workers_find_the_same_problems_in_the_same_order(num_workers: int, tmp_path: Path) -> None:
+    cases = write_cases(tmp_path, 5)
+    for i in (1, 3):
+        Path(cases[i]["image"]).write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"(?s)2 problems.*case01.*case03"):
+        check_cases(cases, [1, 2, 3], num_workers=num_workers)

@@ -57,10 +57,10 @@ def test_split_is_fixed_by_the_seed(data: str, out: Path) -> None:
     assert len(set(splits)) > 1
 
 
-def test_without_noise_nothing_is_written_and_no_truth_is_known(data: str, out: Path) -> None:
+def test_without_noise_no_label_is_written_and_no_truth_is_known(data: str, out: Path) -> None:
     cohort = Cohort(data, str(out))
     assert not any("truth" in case for case in cohort.train + cohort.validation)
-    assert not out.exists()
+    assert files_of(out) == ["checked.json"]
 
 
 def test_noise_falls_on_the_wanted_share_of_training_patients(data: str, out: Path) -> None:
@@ -217,8 +217,8 @@ def test_data_that_the_run_would_replace_are_refused(folder: str, rate: float, o
 def test_noisy_labels_that_no_training_made_are_left_alone(data: str, out: Path) -> None:
     write_patients(out / "noisy_labels", 2)
     (out / "noisy_labels" / "manifest.jsonl").touch()  # as in a noisy copy of a data set
-    before = files_of(out)
     assert Cohort(data, str(out)).train
+    before = files_of(out)
     with pytest.raises(ValueError, match=r"noisy_labels is not of an earlier training .* move it"):
         _ = Cohort(data, str(out), noise_rate=0.5).train
     assert files_of(out) == before

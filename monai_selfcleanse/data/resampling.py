@@ -1,0 +1,62 @@
+"""Whether images fit into memory once they are resampled."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .case_check import CaseCheck
+
+__all__ = ["Resampling"]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """What becomes of images in memory.
+
+    Attributes:
+        spacing: voxel size in mm that they are resampled to; -1 keeps an axis as it is.
+        cache_rate: share of the cases that is held in memory.
+        memory: bytes that there are; None for the machine's.
+    """
+
+    spacing: Sequence[float]
+    cache_rate: float = 1.0
+    memory: int | None = None
+
+    def too_large(self, found: Mapping[str, CaseCheck]) -> list[str]:
+        """A line where the images do not fit into the memory; the first is of the largest one.
+
+        Args:
+            found: what was found of each case, by its label's file.
+        """
+        memory = _memory() if self.memory is None else self.memory
+        held = {path: self._voxels(one) * 4 * (one.n_channels + 1) for path, one in found.items()}
+        largest = max(held, key=lambda path: held[path], default=None)
+        if largest is None or memory is None:
+            return []
+        grid = 24 * self._voxels(found[largest])  # where MONAI takes each voxel from, while it resamples
+        needed = held[largest] + grid + self.cache_rate * sum(held.values())
+        if needed <= memory:
+            return []
+        sizes = " x ".join(map(str, found[largest].spatial)), " x ".join(f"{s:.3g}" for s in found[largest].spacing)
+        return [
+            f"{largest}: with spacing {list(self.spacing)} its {sizes[0]} voxels of {sizes[1]} mm become "
+            f"{self._voxels(found[largest]):,.0f}, and the {len(found)} cases take {needed / 1e9:,.1f} GB, where the "
+            f"machine has {memory / 1e9:,.1f} GB: give a larger --spacing, or hold fewer cases with --cache_rate "
+            f"(now {self.cache_rate})"
+        ]
+
+    def _voxels(self, one: CaseCheck) -> float:
+        axes = zip(one.spatial, one.spacing, self.spacing, strict=False)
+        return math.prod(max(1.0, n * size / wanted) if wanted > 0 else n for n, size, wanted in axes)
+
+
+def _memory() -> int | None:
+    """Bytes of the machine's memory; None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
