@@ -182,8 +182,7 @@ OPTIONS: Mapping[str, Option] = {
         True,
     ),
     "warmup_epochs": Option(
-        "epoch after which the first look comes; in the first round, one every tenth of `epochs` follows; and each "
-        "round has one at its end",
+        "epoch of the first look; in the first round, one follows every tenth of `epochs`; each round ends with one",
         _whole(1),
         "three tenths of `epochs`",
         _TRAINING,
