@@ -109,7 +109,12 @@ class _PrintableRecords:
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self.factory(*args, **kwargs)
-        record.msg, record.args = printable(record.getMessage()), ()
+        try:
+            text = record.getMessage()
+        except Exception:  # a message that does not fit its values is logging's to tell
+            return record
+        if (shown := printable(text)) != text:
+            record.msg, record.args = shown, ()
         return record
 
 

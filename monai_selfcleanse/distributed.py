@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ __all__ = [
 S = TypeVar("S")
 T = TypeVar("T")
 
-_FORK = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+_FORK = "fork" if "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin" else None
 """How worker processes are started that take over what this one has in memory; None for as the system does."""
 
 

@@ -88,8 +88,10 @@ def test_an_interruption_is_one_line_and_the_exit_code_that_shells_know(
     number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_as(COMMANDS[0], monkeypatch)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     with pytest.raises(SystemExit) as stop:
         exit_on_bad_input(lambda: os.kill(os.getpid(), number), "interrupted: nothing was written")
+    signal.signal(signal.SIGINT, before)
     assert stop.value.code == code
     assert capsys.readouterr().err == "interrupted: nothing was written\n"
 

@@ -30,6 +30,9 @@ from .source import LoadedCase, PredictionSource, digest
 
 __all__ = ["audit_labels"]
 
+_MOST_READERS = 4
+"""Workers that read ahead for a network, each of which hands over a whole volume: more would wait for it."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -90,7 +93,8 @@ def audit_labels(
         found: dict[str, Mapping[str, np.ndarray] | str] = {}
         notes: list[Notes] = []
         reused = 0
-        outcomes = _outcomes(share, scoring, worker_count(len(share), num_workers))
+        most = len(share) if source.in_workers else min(len(share), _MOST_READERS)
+        outcomes = _outcomes(share, scoring, worker_count(most, num_workers))
         for case, outcome in zip(progress(share, "cases", show=idist.get_rank() == 0), outcomes, strict=True):
             found[case_of(case)] = outcome.evidence
             notes.append(outcome.notes)

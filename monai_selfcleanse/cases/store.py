@@ -163,6 +163,15 @@ class CaseStore:
             confidence = file["confidence"].astype(np.float32) / 255
             return SeenCase(file["given"], file["predicted"], confidence, file["affine"], self.min_confidence)
 
+    def read_given(self, case: str) -> np.ndarray:
+        """The case's given label alone, as :meth:`read_seen` has it.
+
+        Raises:
+            FileNotFoundError: no look has seen the case.
+        """
+        with np.load(self._file("seen", case, ".npz")) as file:
+            return file["given"]
+
     def write_target(self, version: int, case: str, target: np.ndarray, weight: np.ndarray) -> None:
         """Add a case's target (index map) and voxel weights (in [0, 1], kept in steps of 1/255) to a cleansing."""
         folder = f"targets/{version}"

@@ -142,7 +142,7 @@ def _parsed(parser: _Parser, arguments: Sequence[str]) -> tuple[dict[str, Any], 
         name, equals, text = pair.partition("=")
         if not (name and equals):
             parser.error(f"--set {pair}: expected ID=VALUE, such as --set label_filter#min_cases=8")
-        out[name] = _value(name, text)
+        out[name] = "$None" if text == "None" else _value(name, text)
     return out, overlay, bundle
 
 
@@ -158,6 +158,8 @@ def _value(name: str, text: str) -> Any:
 
 def _as_typed(value: Any) -> Any:
     """A value of which MONAI's parser makes what was typed: for it ``#`` in a text is ``::``, ``@`` a reference."""
+    if value is None:
+        return "$None"  # a plain one is passed over
     if isinstance(value, str):
         escaped = re.sub("[#@$%:]", lambda found: f"\\x{ord(found[0]):02x}", repr(value))
         return value if escaped == repr(value) else f"${escaped}"
@@ -176,7 +178,8 @@ def _run(run_id: str, overlays: Sequence[str], values: Mapping[str, Any], task: 
     paths = [str(file) for file in files]
     exit_on_bad_input(lambda: check_ids(values, paths))
     # A relative folder: with an absolute one the bundle takes itself for MONAI Label's, and writes into its own folder.
-    run(run_id=run_id, config_file=paths, bundle_root=os.path.relpath(root), **values)
+    beside = exit_on_bad_input(lambda: os.path.relpath(root))
+    run(run_id=run_id, config_file=paths, bundle_root=_as_typed(beside), **values)
 
 
 def _bundle_root(folder: str | None) -> Path:

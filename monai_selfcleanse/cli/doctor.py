@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bad_input import printable
 from ..cases.case import with_values
 from ..cases.grid import NOTE_KINDS
 from ..core.case_id import case_of, patient_of
@@ -102,4 +103,4 @@ def _tolerated(found: Sequence[CaseCheck]) -> Lines:
 
 def _table(lines: Lines) -> str:
     width = max(len(name) for name, _ in lines)
-    return "\n".join(f"  {name:<{width}}  {value}" for name, value in lines)
+    return "\n".join(printable(f"  {name:<{width}}  {value}") for name, value in lines)

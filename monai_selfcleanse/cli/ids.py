@@ -22,7 +22,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def check_ids(ids: Iterable[str], config_files: Sequence[str]) -> None:
+def check_ids(ids: Iterable[str], config_files: str | Sequence[str]) -> None:
     """See that the configs define what is to be overridden.
 
     An id with ``#`` (or ``::``) is one of an entry: the entry must be there, its last part may be new, such as an
@@ -30,24 +30,25 @@ def check_ids(ids: Iterable[str], config_files: Sequence[str]) -> None:
 
     Args:
         ids: the overrides' names.
-        config_files: the files, which are laid on one another in this order.
+        config_files: the files, which are laid on one another in this order: a list, or a text with commas.
 
     Raises:
         ValueError: an id is not defined; the message names it and the nearest one.
     """
-    config = ConfigParser.load_config_files([*config_files])
+    config = ConfigParser.load_config_files(config_files if isinstance(config_files, str) else [*config_files])
     for name in ids:
         parts = re.split("#|::", name.removeprefix("+"))
         here = config
         for i, part in enumerate(parts[: max(1, len(parts) - 1)]):
-            if isinstance(here, dict) and part not in here:
-                known = ["#".join([*parts[:i], str(key)]) for key in here if not str(key).startswith("_")]
+            entries = dict(enumerate(here)) if isinstance(here, list) else here
+            if not isinstance(entries, dict):
+                break  # an expression or a reference: what it holds is not known yet
+            entries = {str(key): entry for key, entry in entries.items()}
+            if part not in entries:
+                known = ["#".join([*parts[:i], key]) for key in entries if not key.startswith("_")]
                 wrong = "#".join(parts[: i + 1])
                 raise ValueError(f"--{name}: no config defines {wrong!r}{nearest(wrong, known)}")
-            if isinstance(here, (list, dict)):
-                here = here[int(part)] if isinstance(here, list) and part.isdecimal() else here.get(part)  # type: ignore
-            else:
-                break  # an expression or a reference: what it holds is not known yet
+            here = entries[part]
 
 
 def check_command_line() -> None:
@@ -66,17 +67,19 @@ def check_command_line() -> None:
 
 
 def _given(arguments: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Options and their values, as Fire reads them: ``--name value``, ``--name=value``."""
+    """Options and their values, as Fire reads them: ``--name value``, ``--name=value``, dashes for underscores."""
     for i, argument in enumerate(arguments):
-        if argument.startswith("--") and len(argument) > 2:
+        if argument == "--":  # Fire's own follow
+            return
+        if argument.startswith("--"):
             name, _, value = argument[2:].partition("=")
-            yield name, value or next(iter(arguments[i + 1 : i + 2]), "")
+            yield name.replace("-", "_"), value or next(iter(arguments[i + 1 : i + 2]), "")
 
 
-def _files(text: str) -> list[str]:
-    """The config files that an option's text names: one path, or a list in Python's words."""
+def _files(text: str) -> str | list[str]:
+    """The config files that an option's text names: one path or several with commas, or a list in Python's words."""
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         found = text
-    return [str(path) for path in found] if isinstance(found, (list, tuple)) else [str(found)]
+    return [str(path) for path in found] if isinstance(found, (list, tuple)) else text

@@ -190,7 +190,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "redraw_epoch": Option(
         "epoch from which on the training takes suspects beyond doubt redrawn, where the network draws well enough; "
-        "before it, and where it is None, their cases are left out",
+        "before it, and with `'$None'`, their cases are left out",
         _whole_or_none(0),
         "the first round's last; in one round None",
         _TRAINING,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import torch
 
-from ..core.rounds import epochs_of_rounds, total_epochs
 from ..files import check_writable
 from .ids import check_command_line
 from .option_table import OPTIONS
@@ -33,11 +32,13 @@ class TrainingOptions:
     Args:
         options: values by their names in :data:`monai_selfcleanse.cli.option_table.OPTIONS`.
         checkpoint: the file that ``resume`` takes up.
+        round_epochs: number of epochs of each of the trainer's rounds.
     """
 
-    def __init__(self, options: Mapping[str, Any], checkpoint: str) -> None:
+    def __init__(self, options: Mapping[str, Any], checkpoint: str, round_epochs: Sequence[int]) -> None:
         self.options = dict(options)
         self.checkpoint = checkpoint
+        self.round_epochs = list(round_epochs)
 
     def check(self) -> None:
         """Look at the options.
@@ -48,9 +49,8 @@ class TrainingOptions:
         o = self.options
         check_command_line()
         _check_kinds(o)
-        rounds = epochs_of_rounds(total_epochs(o["epochs"], o["rounds"]), o["rounds"])
         if o["self_cleanse"]:
-            _check_looks(rounds, o["warmup_epochs"], o["redraw_epoch"])
+            _check_looks(self.round_epochs, o["warmup_epochs"], o["redraw_epoch"])
         for name in ("output_dir", "ckpt_dir"):
             check_writable(o[name], name)
         if o["resume"] and Path(self.checkpoint).exists():
@@ -97,13 +97,13 @@ def read_checkpoint(path: str, name: str) -> Any:
         ) from error
 
 
-def _check_looks(rounds: list[int], warmup_epochs: int, redraw_epoch: int | None) -> None:
+def _check_looks(rounds: Sequence[int], warmup_epochs: int, redraw_epoch: int | None) -> None:
     """See that labels are judged early enough to be cleansed, in rounds of so many epochs.
 
     Raises:
         ValueError: they are not; the message names the option.
     """
-    if warmup_epochs > rounds[0] or [warmup_epochs] == rounds:
+    if warmup_epochs > rounds[0] or [warmup_epochs] == [*rounds]:
         wanted = f"epochs ({rounds[0]}) must be more than"
         if len(rounds) > 1:
             wanted = f"epochs of the first of {len(rounds)} rounds ({rounds[0]}) must be at least"

@@ -39,32 +39,38 @@ def mean_dice(one: np.ndarray, other: np.ndarray, structures: Sequence[int]) -> 
 
 
 def arrangement_that_fits(
-    given: np.ndarray, predicted: np.ndarray, structures: Sequence[int], least: float
-) -> tuple[str, float]:
+    given: np.ndarray,
+    predicted: np.ndarray,
+    structures: Sequence[int],
+    least: float,
+    shape: Sequence[int] | None = None,
+) -> str:
     """How a label must be mirrored or its axes be exchanged to fit the prediction, if that is so.
 
     Args:
         given, predicted: index maps of one shape, 2 or 3 axes, best :func:`thinned`.
         structures: those that count.
         least: mean Dice to the prediction, in [0, 1], from which on a label fits.
+        shape: of the volume before it was thinned, whose axes are exchanged only if they are equally long; None: the
+            label's own.
 
     Returns:
-        Words such as ``"mirrored along its first axis"``, and the mean Dice then; empty and 0.0 where no arrangement
-        fits.
+        Words such as ``"mirrored along its first axis"``; empty where no arrangement fits.
     """
-    found = [(mean_dice(turned, predicted, structures), words) for words, turned in _arrangements(given)]
+    arrangements = _arrangements(given, given.shape if shape is None else shape)
+    found = [(mean_dice(turned, predicted, structures), words) for words, turned in arrangements]
     best, words = max(found, key=lambda pair: pair[0])
-    return (words, best) if best >= least else ("", 0.0)
+    return words if best >= least else ""
 
 
-def _arrangements(label: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _arrangements(label: np.ndarray, shape: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
     """The label mirrored along one or more axes, and with two axes exchanged, mirrored or not; simple ones first."""
     axes = range(label.ndim)
     for n in range(1, label.ndim + 1):
         for mirrored in combinations(axes, n):
             yield f"mirrored along {_in_words(mirrored)}", np.flip(label, mirrored)
     for pair in combinations(axes, 2):
-        if label.shape[pair[0]] != label.shape[pair[1]]:
+        if shape[pair[0]] != shape[pair[1]]:
             continue
         exchanged = np.swapaxes(label, *pair)
         for chosen in product((False, True), repeat=2):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from .case_check import CaseCheck
 
@@ -55,8 +57,10 @@ class Resampling:
 
 
 def _memory() -> int | None:
-    """Bytes of the machine's memory; None where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+    """Bytes of memory for this process, of the machine or its container; None where neither says."""
+    known = []
+    with suppress(AttributeError, OSError, ValueError):
+        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        known.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(known) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if known else None

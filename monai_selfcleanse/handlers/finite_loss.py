@@ -9,6 +9,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
+from ..distributed import gathered
+
 __all__ = ["FiniteLoss", "LossNotFiniteError"]
 
 _NAMED = 10
@@ -60,8 +62,13 @@ class FiniteLoss:
         if scaler is None or not scaler.is_enabled() or self._in_a_row >= self.patience:
             self._give_up()
 
-    def _epoch_completed(self) -> None:
-        if self._in_a_row:
+    def _epoch_completed(self, engine: Engine) -> None:
+        """See that no rank's loss is still lost, and that no running statistics were, of a step that was left out."""
+        since = next((since for since in gathered(self._since if self._in_a_row else "") if since), "")
+        if not since and not all(map(_is_finite, getattr(engine, "network", torch.nn.Identity()).buffers())):
+            since = f"epoch {engine.state.epoch} (the network's running statistics are not)"
+        if since:
+            self._since = since
             self._give_up()
 
     def _give_up(self) -> None:
@@ -69,6 +76,10 @@ class FiniteLoss:
             f"the loss is not finite since {self._since}: lower --learning_rate, or look at the intensities of these "
             "cases' images"
         )
+
+
+def _is_finite(buffer: torch.Tensor) -> bool:
+    return not buffer.is_floating_point() or bool(torch.isfinite(buffer).all())
 
 
 def _cases(batch: Any) -> Iterator[str]:

@@ -16,10 +16,10 @@ __all__ = ["FolderLock"]
 class FolderLock:
     """Keep other trainings and audits out of a training's folders while it runs.
 
-    They would put each other's targets out of force, and mix their results. Attach it first: it takes the folder before
-    the other handlers start (:class:`monai_selfcleanse.data.Cohort` has it already where it writes there), and lets go
-    when all of them have completed. A training that fails keeps it until another one in its process completes, or the
-    process ends.
+    They would put each other's targets out of force, and mix their results. Attach it before those who write: it takes
+    the folder before the other handlers start (:class:`monai_selfcleanse.data.Cohort` has it already where it writes
+    there), and lets go when all of them have completed. A training that fails keeps it until another one in its process
+    completes, or the process ends.
 
     Args:
         directory: the output folder, made if it is missing.

@@ -57,8 +57,8 @@ class LabelCleanser:
     :class:`monai_selfcleanse.transforms.CleansedLabeld` reads. The result is in ``engine.state.label_cleanser_result``
     when ``SelfCleanseEvents.LABELS_CLEANSED`` fires.
 
-    Report and cleansed labels on disk hold the redrawn labels either way. ``docs/explanation/method.md`` tells of
-    the two; to leave out to the end is the default.
+    Report and cleansed labels on disk hold the redrawn labels either way. The bundle redraws from the end of its first
+    round on (:class:`TrainingRounds`); without ``redraw_epoch`` suspects are left out to the end.
 
     Attach it to the same trainer as the filter, before whatever saves checkpoints. A training that starts at its first
     epoch starts from the given labels: older targets in the store are put out of force. In a distributed training each

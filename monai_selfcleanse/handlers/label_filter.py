@@ -182,10 +182,12 @@ class LabelFilter:
     def _started(self, engine: Engine) -> None:
         check_shared(self.store.directory)
         self._show_result(engine)
-        if engine.state.max_epochs is not None and engine.state.max_epochs < self.warmup_epochs:
+        first = self.rounds[0] if len(self.rounds) > 1 else engine.state.max_epochs
+        if first is not None and first < self.warmup_epochs:
+            what = "the first round" if len(self.rounds) > 1 else "this run"
             self.logger.warning(
-                f"no label will be judged in this run: it ends after epoch {engine.state.max_epochs}, the filter waits "
-                f"for epoch {self.warmup_epochs} (warmup_epochs)"
+                f"no label will be judged in {what}: it ends after epoch {first}, the filter waits for epoch "
+                f"{self.warmup_epochs} (warmup_epochs)"
             )
 
     def _show_result(self, engine: Engine) -> LabelFilterResult | None:

@@ -20,10 +20,10 @@ class TrainingCheckpoint:
     """Keep one file with all that training needs to go on, replaced atomically after every epoch.
 
     MONAI's ``CheckpointSaver`` names its files by epoch and cannot keep just one under a fixed name; here the file is
-    always the same, so that ``resume`` needs no path. Attach it *first*: it loads before the other handlers look at
-    their state, and it takes its place for saving, behind all of them, only when training starts. In a distributed
-    training rank 0 saves while the others wait, and every rank loads. What is kept must be the same on all of them. The
-    file's epoch is in ``engine.state.checkpoint_epoch``.
+    always the same, so that ``resume`` needs no path. Attach it before the handlers that have a state, which it loads,
+    and it takes its place for saving, behind all of them, only when training starts. In a distributed training rank 0
+    saves while the others wait, and every rank loads. What is kept must be the same on all of them. The file's epoch is
+    in ``engine.state.checkpoint_epoch``.
 
     Args:
         path: the file.
@@ -51,6 +51,7 @@ class TrainingCheckpoint:
     def __call__(self, engine: Engine) -> None:
         """Save."""
         on_rank_zero(lambda: self._save(engine))
+        engine.state.checkpoint_epoch = engine.state.epoch  # type: ignore[attr-defined]
 
     def _save(self, engine: Engine) -> None:
         state = {name: state_of(value) for name, value in self.objects.items()}
@@ -58,7 +59,6 @@ class TrainingCheckpoint:
         if (scaler := getattr(engine, "scaler", None)) is not None:
             state["trainer"]["scaler"] = scaler.state_dict()
         write_state(state, self.path)
-        engine.state.checkpoint_epoch = engine.state.epoch  # type: ignore[attr-defined]
 
     def load(self, engine: Engine) -> None:
         """Take up the file's state if asked to and there is one; not where an engine that has trained goes on.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,42 +39,50 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
     Returns:
         Sentences by case, in the judgement's order; none for a case that nothing fits.
     """
-    store = CaseStore.at(store)
+    labels = _Labels(judgement.cases, CaseStore.at(store))
     judged = ~np.isnan(judgement.evidence["score"])
     whole = judged.any(1) & (judgement.suspected | ~judged).all(1)
     out = {}
-    for i in np.flatnonzero(whole):
-        seen = store.read_seen(judgement.cases[i])
-        given, predicted = thinned(seen.given), thinned(seen.predicted)
-        expected = float(judgement.evidence["expected_dice"][i][judged[i]].mean())
+    for i in map(int, np.flatnonzero(whole)):
+        shape, given = labels[i]
         if not given.any():
             continue
+        predicted = thinned(labels.store.read_seen(judgement.cases[i]).predicted)
+        expected = float(judgement.evidence["expected_dice"][i][judged[i]].mean())
         least = max(_LEAST, expected - _SHORT_OF_EXPECTED, mean_dice(given, predicted, judgement.structures) + _GAIN)
-        words, _ = arrangement_that_fits(given, predicted, judgement.structures, least)
+        words = arrangement_that_fits(given, predicted, judgement.structures, least, shape)
         if words:
             out[judgement.cases[i]] = f"The whole label fits if it is {words}."
-        elif other := _other_that_fits(judgement, int(i), predicted, seen.given.shape, least, store):
+        elif other := _other_that_fits(judgement, i, predicted, least, labels):
             out[judgement.cases[i]] = f"The label of another case, {other}, fits here: the two may be mixed up."
     return out
 
 
-def _other_that_fits(
-    judgement: Judgement, i: int, predicted: np.ndarray, shape: tuple[int, ...], least: float, store: CaseStore
-) -> str:
-    """The case whose label fits a case's prediction best; empty if none does."""
-    best, name = least, ""
-    for other, given in _others(judgement, i, shape, store):
-        if (fit := mean_dice(thinned(given), predicted, judgement.structures)) >= best:
-            best, name = fit, other
-    return name
+class _Labels:
+    """Shape and thinned label of each case, read once."""
+
+    def __init__(self, cases: Sequence[str], store: CaseStore) -> None:
+        self.cases, self.store = cases, store
+        self._read: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
+
+    def __getitem__(self, i: int) -> tuple[tuple[int, ...], np.ndarray]:
+        if i not in self._read:
+            given = self.store.read_given(self.cases[i])
+            self._read[i] = given.shape, thinned(given)
+        return self._read[i]
 
 
-def _others(judgement: Judgement, i: int, shape: tuple[int, ...], store: CaseStore) -> Iterator[tuple[str, np.ndarray]]:
-    """Other cases' labels of the same shape and about the volumes that the network sees in this case."""
+def _other_that_fits(judgement: Judgement, i: int, predicted: np.ndarray, least: float, labels: _Labels) -> str:
+    """The case whose label fits a case's prediction best; empty if none does.
+
+    Asked are labels of the same shape and about the volumes that the network sees in this case.
+    """
     sees, has = judgement.evidence["predicted_ml"][i], judgement.evidence["given_ml"]
     near = ((has <= sees * _VOLUME_RATIO) & (sees <= has * _VOLUME_RATIO)).all(1)
     near[i] = False
-    for j in np.flatnonzero(near):
-        given = store.read_seen(judgement.cases[j]).given
-        if given.shape == shape:
-            yield judgement.cases[j], given
+    best, name = least, ""
+    for j in map(int, np.flatnonzero(near)):
+        shape, given = labels[j]
+        if shape == labels[i][0] and (fit := mean_dice(given, predicted, judgement.structures)) >= best:
+            best, name = fit, judgement.cases[j]
+    return name

@@ -18,6 +18,7 @@ from monai_selfcleanse.cli.ids import check_command_line, check_ids
 from monai_selfcleanse.cli.option_table import OPTIONS
 
 ROOT = Path(__file__).parents[2]
+AUDIT = str(ROOT / "bundle" / "configs" / "audit.json")
 TRAIN = str(ROOT / "bundle" / "configs" / "train.json")
 
 
@@ -76,6 +77,8 @@ def test_an_audit_lays_its_config_and_a_task_on_the_bundles(passed_on: dict[str,
     names = [Path(path).name for path in passed_on["config_file"]]
     assert names == ["train.json", "my task.json", "audit.json"]
     assert (passed_on["ckpt_path"], passed_on["label_filter#min_cases"]) == ("w.pt", 8)
+    main(["train", "DATA", "--redraw_epoch", "None", "--set", "ema=None"])
+    assert passed_on["redraw_epoch"] == passed_on["ema"] == "$None"  # MONAI passes a plain one over
     main(["train", "DATA", "--task", "hippocampus"])
     assert [Path(path).name for path in passed_on["config_file"]] == ["train.json", "hippocampus.json"]
 
@@ -145,10 +148,14 @@ def test_ids_that_no_config_defines_are_found() -> None:
         check_ids(["dataset_dri"], [TRAIN])
     with pytest.raises(ValueError, match="'train#trianer'; did you mean train#trainer"):
         check_ids(["train#trianer#amp"], [TRAIN])
+    for name in ("train#handlers#foo#x", "train#handlers#99#x"):
+        with pytest.raises(ValueError, match="no config defines 'train#handlers#"):
+            check_ids([name], [TRAIN])
+    check_ids(["train#handlers#0#x"], [TRAIN])
 
 
 @pytest.mark.parametrize("form", [["--dataset_dri", "X"], ["--dataset_dri=X"]])
-@pytest.mark.parametrize("file", [TRAIN, f"['{TRAIN}']"])
+@pytest.mark.parametrize("file", [TRAIN, f"['{TRAIN}']", f"{TRAIN},{AUDIT}"])
 def test_the_command_line_of_monai_bundle_is_looked_at(
     form: list[str], file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +169,9 @@ def test_the_command_line_of_monai_bundle_is_looked_at(
     with pytest.raises(ValueError, match="--dataset_dri: no config defines"):
         check_command_line()
     monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "training", "--config_file", file, "--tracking", "mlflow"])
+    check_command_line()
+    command = ["monai.bundle", "run", "training", "--config-file", file, "--dataset-dir", "X", "--", "--trace"]
+    monkeypatch.setattr(sys, "argv", command)  # as Fire takes them
     check_command_line()
 
 

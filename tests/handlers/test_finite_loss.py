@@ -82,3 +82,20 @@ def test_in_mixed_precision_single_steps_are_left_to_the_scaler(images: list[flo
     else:
         trainer.run()
         assert trainer.state.epoch == 2
+
+
+def test_running_statistics_that_are_lost_end_the_training_though_the_loss_is_finite_again(tmp_path: Path) -> None:
+    """A step that the gradient scaler leaves out has changed them all the same."""
+    network = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.BatchNorm1d(1))
+    trainer = trainer_of([1.0, 2.0, 3.0, 4.0], network)
+    TrainingCheckpoint(str(tmp_path / "last.pt"), {"network": network}).attach(trainer)
+    FiniteLoss().attach(trainer)
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED(once=3),
+        lambda: network[1].running_var.fill_(float("nan")),  # type: ignore[union-attr]
+    )
+    with pytest.raises(LossNotFiniteError, match=r"since epoch 2 \(the network's running statistics are not\)"):
+        trainer.run()
+    kept = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert kept["trainer"]["epoch"] == 1
+    assert torch.isfinite(kept["network"]["1.running_var"]).all()
