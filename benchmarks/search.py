@@ -28,7 +28,6 @@ import copy
 import hashlib
 import json
 import math
-import pickle
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -90,7 +89,7 @@ def data_file(args: argparse.Namespace, options: Options) -> Path:
     folders = [str(folder.resolve()) for folder in (args.dataset_dir, args.held, args.truth) if folder]
     name = f"{args.dataset_dir.resolve().name}_{hashlib.sha256(json.dumps(folders).encode()).hexdigest()[:8]}"
     name += "_held" if args.held else f"_{options.preset}_{options.rate}_seed{options.seed}"
-    return args.out / f"data_{name}_{options.spacing}mm_{options.size}.pkl"
+    return args.out / f"data_{name}_{options.spacing}mm_{options.size}.pt"
 
 
 def fork_file(args: argparse.Namespace, options: Options) -> Path | None:
@@ -130,9 +129,10 @@ def prepared(args: argparse.Namespace, options: Options) -> Path:
             labels = (np.rint(label.numpy()[0]).astype(np.uint8) for label in (given["label"], truth))
             arrays = dict(zip(("given", "truth"), labels, strict=True))
             image, spacing = given["image"].numpy()[0].astype(np.float32), given["label"].pixdim.tolist()
-            out[part].append({"case": case_of(item), "image": image, "spacing": spacing, **arrays})
+            tensors = {name: torch.from_numpy(array) for name, array in {"image": image, **arrays}.items()}
+            out[part].append({"case": case_of(item), "spacing": spacing, **tensors})
     with atomic_path(path) as unfinished:
-        unfinished.write_bytes(pickle.dumps(out))
+        torch.save(out, unfinished)
     return path
 
 
@@ -186,7 +186,7 @@ class Search:
     def run(self, fork: Path | None, fork_epoch: int) -> dict[str, Any]:
         """Train to the end; from the state in ``fork`` if it is there, or keep it there at ``fork_epoch``."""
         if fork is not None and fork.is_file():
-            self.load_state_dict(torch.load(fork, map_location=self.device, weights_only=False))
+            self.load_state_dict(torch.load(fork, map_location=self.device, weights_only=True))
         curve = {}
         if self.o.scout and self.epoch == 0:
             self.send_scout()
@@ -482,7 +482,9 @@ def main() -> None:
 def train(args: argparse.Namespace, tag: str, options: Options) -> dict[str, Any]:
     """One training, and its line."""
     torch.set_num_threads(1)
-    data = pickle.loads(prepared(args, options).read_bytes())
+    data = torch.load(prepared(args, options), weights_only=True)
+    for case in (*data["train"], *data["validation"]):
+        case.update({name: case[name].numpy() for name in ("image", "given", "truth")})
     if options.held:
         data = hold_more(data, options.held)
     start = time.monotonic()
