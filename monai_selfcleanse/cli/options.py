@@ -10,6 +10,7 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
+from ..core.rounds import total_epochs
 from ..files import check_writable
 from .ids import check_command_line
 from .option_table import OPTIONS
@@ -49,7 +50,8 @@ class TrainingOptions:
         o = self.options
         check_command_line()
         _check_kinds(o)
-        if o["self_cleanse"]:
+        # A trainer whose epochs are set elsewhere, as by MONAI Label, is not refused: the filter warns when it starts.
+        if o["self_cleanse"] and sum(self.round_epochs) == total_epochs(o["epochs"], o["rounds"]):
             _check_looks(self.round_epochs, o["warmup_epochs"], o["redraw_epoch"])
         for name in ("output_dir", "ckpt_dir"):
             check_writable(o[name], name)
