@@ -22,6 +22,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import struct
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -158,12 +159,18 @@ def open_image(path: str | os.PathLike) -> ImageFile:
     return FlatFile(path)
 
 
+_NIFTI_STARTS = tuple(struct.pack(f"{order}i", size) for size in (348, 540) for order in "<>")
+"""What an unpacked file of version 1 or 2 begins with: its header's size, in either order of bytes."""
+
+
 class NiftiFile(ImageFile):
     """A NIfTI file, version 1 or 2."""
 
     def __init__(self, path: Path, start: bytes, ending: str) -> None:
         self.path = path
         packed = start.startswith(b"\x1f\x8b")
+        if not packed and not start.startswith(_NIFTI_STARTS):
+            raise ValueError(f"{path}: is no NIfTI file, or damaged: its beginning is that of none; fetch it anew")
         if packed != (ending == ".nii.gz"):
             right = ".nii.gz" if packed else ".nii"
             raise ValueError(

@@ -18,6 +18,7 @@ import ast
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -179,6 +180,7 @@ def _run(run_id: str, overlays: Sequence[str], values: Mapping[str, Any], task: 
     exit_on_bad_input(lambda: check_ids(values, paths))
     # A relative folder: with an absolute one the bundle takes itself for MONAI Label's, and writes into its own folder.
     beside = exit_on_bad_input(lambda: os.path.relpath(root))
+    warnings.filterwarnings("ignore", "parsing config_file", UserWarning)  # it is our own, or the user has named it
     run(run_id=run_id, config_file=paths, bundle_root=_as_typed(beside), **values)
 
 

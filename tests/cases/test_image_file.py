@@ -155,7 +155,12 @@ def complex_numbers(path: Path) -> None:
     [
         ("a.nii.gz", lambda p: p.write_bytes(b""), "is empty"),
         ("a.nii.gz", lambda p: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid"), "Git LFS pointer"),
-        ("a.nii.gz", lambda p: p.write_bytes(bytes(1000)), "unpacked file, though its name ends in .nii.gz: rename"),
+        ("a.nii.gz", lambda p: p.write_bytes(bytes(1000)), "is no NIfTI file, or damaged"),
+        (
+            "a.nii.gz",
+            lambda p: p.write_bytes(b"\x5c\1\0\0" + bytes(344)),
+            "unpacked file, though its name ends in .nii",
+        ),
         (
             "a.nii",
             lambda p: p.write_bytes(gzip.compress(bytes(1000))),

@@ -46,7 +46,7 @@ DAMAGE: dict[str, tuple[Break, str]] = {
     "truncated image": (lambda image, _: truncate(image), "damaged"),
     "truncated label": (lambda _, label: truncate(label), "damaged"),
     "missing label": (lambda _, label: label.unlink(), "cannot be opened (No such file or directory)"),
-    "no NIfTI": (lambda image, _: image.write_bytes(b"no image at all"), "is an unpacked file, though"),
+    "no NIfTI": (lambda image, _: image.write_bytes(b"no image at all"), "is no NIfTI file, or damaged"),
     "NaN": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.nan)), "has 1 voxels that are NaN"),
     "infinity": (lambda image, _: write_nifti(image, with_voxel(tiny_image(), np.inf)), "has 1 voxels that are NaN"),
     "too large": (
