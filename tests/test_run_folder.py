@@ -89,15 +89,21 @@ def killed_at(step: int, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def with_results(path: Path) -> RunFolder:
+    """Results and weights of a first run."""
+    folder = RunFolder(path)
+    write_results(path, "first")
+    folder.models.mkdir()
+    folder.weights().write_text("first")
+    return folder
+
+
 @pytest.mark.parametrize("step", range(5))
 @pytest.mark.parametrize("what", ["copy", "rename"])
 def test_results_that_a_killed_process_was_setting_aside_end_up_together(
     what: str, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunFolder(tmp_path / "out")
-    write_results(folder.path, "first")
-    folder.models.mkdir()
-    folder.weights().write_text("first")
+    folder = with_results(tmp_path / "out")
     with monkeypatch.context() as patch:
         if what == "copy":
             patch.setattr(shutil, "copy2", killed_at(0, shutil.copy2))
@@ -120,10 +126,7 @@ REST = ["report.html", "slices.csv"]
 def test_what_a_resumed_run_writes_is_not_mixed_with_what_a_killed_one_had_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunFolder(tmp_path / "out")
-    write_results(folder.path, "first")
-    folder.models.mkdir()
-    folder.weights().write_text("first")
+    folder = with_results(tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", killed_at(2, Path.rename))
         with pytest.raises(KilledError):
@@ -138,10 +141,7 @@ def test_what_a_resumed_run_writes_is_not_mixed_with_what_a_killed_one_had_moved
 
 
 def test_a_full_disk_leaves_results_and_weights_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = RunFolder(tmp_path / "out")
-    write_results(folder.path, "first")
-    folder.models.mkdir()
-    folder.weights().write_text("first")
+    folder = with_results(tmp_path / "out")
     before = files_below(folder.path)
     usage = shutil.disk_usage(tmp_path)._replace(free=4)
     with monkeypatch.context() as patch:
