@@ -26,7 +26,7 @@ class RoundsLR(LambdaLR):
 
     Args:
         optimizer: whose rates are the highest ones.
-        steps: number of steps of each round. Behind the last the rate stays 0.
+        steps: number of steps of each round, one round or more. Behind the last the rate stays 0.
         warm_up: share of a round's steps, in [0, 1].
         hold: share of a round's steps before the rate falls, in [0, 1].
         start_factor: what the warm-up begins with, as a share of the rate, in [0, 1].

@@ -54,7 +54,10 @@ def place_of(epoch: int, rounds: Sequence[int]) -> Place:
 
     Args:
         epoch: number of the epoch, from 1; one behind the last round's counts on in that.
-        rounds: number of epochs of each round, at least one round.
+        rounds: number of epochs of each round.
+
+    Raises:
+        ValueError: there is no round.
     """
     before = 0
     for number, length in enumerate(rounds, 1):

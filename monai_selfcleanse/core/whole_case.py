@@ -22,7 +22,7 @@ _ORDINALS = ("first", "second", "third")
 
 
 def thinned(label: np.ndarray) -> np.ndarray:
-    """The index map with at most 80 voxels an axis, evenly taken and the same from either end."""
+    """The index map with at most :data:`_VOXELS_AN_AXIS` voxels an axis, evenly taken and the same from either end."""
     places = []
     for n in label.shape:
         kept = min(n, _VOXELS_AN_AXIS)

@@ -28,10 +28,12 @@ class FiniteLoss:
     scaler leaves out single steps of that kind; then it takes ten in a row, or the end of an epoch, to give up. No
     checkpoint is written meanwhile: the last one can be resumed from.
 
-    Attach it to MONAI's trainers before whatever judges labels or saves.
+    Ignite's ``TerminateOnNan`` looks when the step has been taken, and then fires ``COMPLETED``: weights and report
+    would be written. Attach this one to MONAI's trainers before whatever judges labels or saves.
 
     Raises:
-        LossNotFiniteError: in training; the message has epoch, step and the cases of the batch.
+        LossNotFiniteError: in training; the message has epoch, step and the cases of the batch. Also at an epoch's end
+            where the network's running statistics are not finite.
     """
 
     patience = 10

@@ -19,7 +19,8 @@ class TrainingRounds:
     """Put network, optimizer and averages back into their first state at the start of each round but the first.
 
     What a network has learned from wrong labels goes with its weights. What it has found out about them stays: the
-    targets of the :class:`LabelCleanser`, on which the next round is trained, preserved and redrawn labels together.
+    targets of the :class:`LabelCleanser`, on which the next round is trained, labels kept as given and redrawn ones
+    together.
 
     The first state is the one when training starts. Attach it behind what loads pretrained weights, which then every
     round begins with, and before :class:`TrainingCheckpoint`. A training that is resumed has its first state from the
