@@ -30,6 +30,7 @@ __all__ = [
     "staged",
     "temporary_folder",
     "umask",
+    "waiting_turn",
 ]
 
 
@@ -235,6 +236,29 @@ def only_process(directory: str | os.PathLike) -> Iterator[None]:
     Path(directory).mkdir(parents=True, exist_ok=True)
     lock = _lock_of(directory)
     _acquire(lock, directory)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def waiting_turn(path: str | os.PathLike, seconds: float = 30) -> Iterator[None]:
+    """Keep a file from the other processes and threads that ask in this way, after waiting for them.
+
+    Args:
+        path: the file; the lock lies beside it.
+        seconds: how long to wait.
+
+    Raises:
+        ValueError: another one has not given the file back by then.
+    """
+    target = Path(os.path.abspath(path))
+    lock = FileLock(target.parent / f".lock-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}")
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout as error:
+        raise ValueError(f"{path} is in use by another program for over {seconds:g} s: try again later") from error
     try:
         yield
     finally:

@@ -8,6 +8,10 @@
         unreadable.csv        cases that could not be judged; only where there are some
         raters.csv            raters compared; only where there are several
         cleansed_labels/      every label, redrawn structures in it
+        judged.npz            the judgement, for review, ``apply`` and ``export``
+        decisions.csv         what reviewers have decided
+        edited_labels/        labels that reviewers have drawn
+        corrected_labels/     every label, as reviewers have decided
         models/               ``model.pt`` and ``checkpoint/last.pt``, where no other folder is named
         noisy_labels/         synthetic label noise of a training that was asked for it
         phantom/              the built-in data set
@@ -91,6 +95,26 @@ class RunFolder:
         return self.path / "cleansed_labels"
 
     @property
+    def record(self) -> Path:
+        """The judgement and its cases, for what goes on from them."""
+        return self.path / "judged.npz"
+
+    @property
+    def decisions(self) -> Path:
+        """What reviewers have decided."""
+        return self.path / "decisions.csv"
+
+    @property
+    def edited_labels(self) -> Path:
+        """Folder of the labels that reviewers have drawn."""
+        return self.path / "edited_labels"
+
+    @property
+    def corrected_labels(self) -> Path:
+        """Folder of the labels as reviewers have decided."""
+        return self.path / "corrected_labels"
+
+    @property
     def noisy_labels(self) -> Path:
         """Folder of labels with synthetic noise."""
         return self.path / "noisy_labels"
@@ -149,6 +173,11 @@ class RunFolder:
         )
         return [(words, str(path)) for words, path in known if path.exists()]
 
+    def _of_a_judgement(self) -> list[Path]:
+        """All that a judgement and its review have left here."""
+        reviewed = self.record, self.decisions, self.edited_labels, self.corrected_labels
+        return [Path(path) for _, path in self.results()] + [path for path in reviewed if path.exists()]
+
     def hold(self, ckpt_dir: str | os.PathLike | None = None) -> None:
         """Keep other processes out of this folder until :meth:`free`, or this one's end.
 
@@ -204,9 +233,9 @@ class RunFolder:
             ValueError: the disk has no room for the copies.
         """
         filling = self.path / "earlier" / "next"
-        earlier = [Path(path) for _, path in self.results()]
+        earlier = self._of_a_judgement()
         copied = [path for path in map(Path, others) if path.exists()]
-        has_moved, aside = bool(RunFolder(filling).results()), None
+        has_moved, aside = bool(RunFolder(filling)._of_a_judgement()), None
         if has_moved and any((filling / path.name).exists() and not _equal(path, filling) for path in earlier + copied):
             has_moved, aside = False, self._next_is_full(filling)  # a resumed run has written results of its own since
         if not earlier and not has_moved and all(_equal(path, self._latest()) for path in copied):
@@ -245,7 +274,7 @@ class RunFolder:
     def check_apart(self, data: Iterable[Mapping[str, Any]], *, makes_noise: bool = False) -> None:
         """See that no file of a case lies in a folder here that a run replaces or moves.
 
-        That is :attr:`cleansed_labels`, for each run.
+        That are :attr:`cleansed_labels`, :attr:`edited_labels` and :attr:`corrected_labels`, for each run.
 
         Args:
             data: the cases' dictionaries.
@@ -254,8 +283,8 @@ class RunFolder:
         Raises:
             ValueError: one does; the message names the first.
         """
-        folders = (self.cleansed_labels, self.noisy_labels) if makes_noise else (self.cleansed_labels,)
-        replaced = [folder.resolve() for folder in folders]
+        folders = [self.cleansed_labels, self.edited_labels, self.corrected_labels]
+        replaced = [folder.resolve() for folder in folders + [self.noisy_labels] * makes_noise]
         for case in data:
             for path in (*images_of(case), case["label"]):
                 absolute = Path(os.path.abspath(path))

@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +163,15 @@ class CaseStore:
         with np.load(self._file("seen", case, ".npz")) as file:
             confidence = file["confidence"].astype(np.float32) / 255
             return SeenCase(file["given"], file["predicted"], confidence, file["affine"], self.min_confidence)
+
+    def stamp(self, case: str) -> str:
+        """What tells label and prediction that a look saw of a case from any others; empty where there are none."""
+        try:
+            with zipfile.ZipFile(self._file("seen", case, ".npz")) as file:
+                sums = [(one.filename, one.CRC) for one in file.infolist() if not one.filename.startswith(_EVIDENCE)]
+        except (OSError, zipfile.BadZipFile):
+            return ""
+        return hashlib.sha256(repr(sorted(sums)).encode()).hexdigest()[:16]
 
     def read_given(self, case: str) -> np.ndarray:
         """The case's given label alone, as :meth:`read_seen` has it.

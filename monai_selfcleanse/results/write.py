@@ -16,6 +16,7 @@ from ..files import staged
 from ..run_folder import RunFolder
 from .cleansed_labels import write_cleansed_labels
 from .raters import raters_of, write_raters
+from .record import write_record
 from .report import write_report
 from .truth import TruthSummary, compare_with_truth
 from .words import VERDICTS
@@ -37,7 +38,7 @@ def write_results(
     unreadable: Sequence[tuple[str, str]] = (),
     cleansed: bool = True,
 ) -> TableRows:
-    """Write report and ``cleansed_labels/``, and ``raters.csv`` where cases have raters.
+    """Write report, ``cleansed_labels/`` and record, and ``raters.csv`` where cases have raters.
 
     Args:
         directory: the folder, see :class:`monai_selfcleanse.run_folder.RunFolder`.
@@ -63,6 +64,7 @@ def write_results(
         rows.append(("labels redrawn", f"{redrawn} of the {int(judgement.suspected.sum())} suspected"))
     if raters_of(data):
         rows += write_raters(folder.raters, judgement, data)
+    write_record(folder.record, judgement, data, store, source)
     return rows + ([("not judged", f"{len(unreadable)} (see {folder.unreadable.name})")] if unreadable else [])
 
 

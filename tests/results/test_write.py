@@ -15,8 +15,8 @@ def test_everything_is_left_under_its_name_and_given_labels_stay(tmp_path: Path)
     before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.nii.gz")}
     rows = write_results(tmp_path / "out", *judged, {"epoch": 7}, unreadable=[("x", "is broken")])
     top = {path.name for path in (tmp_path / "out").iterdir()}
-    assert top == {"report.html", "label_report.csv", "slices.csv", "unreadable.csv", "cleansed_labels"}
-    assert len(RunFolder(tmp_path / "out").results()) == len(top)
+    assert top == {"report.html", "label_report.csv", "slices.csv", "unreadable.csv", "cleansed_labels", "judged.npz"}
+    assert len(RunFolder(tmp_path / "out").results()) == len(top) - 1  # the record is not for people
     assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.nii.gz")} == before
     assert rows == [
         ("labels judged", "18 (6 cases x 3 structures)"),

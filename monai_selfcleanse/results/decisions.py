@@ -1,0 +1,142 @@
+"""``decisions.csv``: what reviewers have decided about labels.
+
+Each decision is a row, added at the end. The last row about a label counts, so that nobody's decision is lost. A row
+that a person writes needs the first three columns alone.
+
+=============== =================================================================================================
+column          meaning
+=============== =================================================================================================
+``case``        the case's id
+``structure``   the structure's name or its value in label files; empty: every suspect of the case
+``decision``    ``keep`` the given label, ``redraw`` it, ``edit`` (it is in ``edited_labels/``), ``leave-out`` the
+                case, or ``undecided``, which takes an earlier decision back
+``who``         the reviewer
+``when``        UTC, ISO 8601
+``note``        anything
+=============== =================================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal, get_args
+
+from ..core.judgement import Judgement
+from ..files import atomic_path, waiting_turn
+from .tables import read_rows, write_rows
+
+__all__ = ["DECISION_COLUMNS", "Choice", "Decision", "add_decisions", "read_decisions"]
+
+DECISION_COLUMNS = ("case", "structure", "decision", "who", "when", "note")
+"""Columns of ``decisions.csv``."""
+
+Choice = Literal["keep", "redraw", "edit", "leave-out", "undecided"]
+"""What can be decided about a label."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision about one label.
+
+    Attributes:
+        case: the case's id.
+        structure: the structure's name.
+        decision: what was decided.
+        who: the reviewer; empty if unknown.
+        when: UTC, ISO 8601; empty if unknown.
+        note: the reviewer's words.
+    """
+
+    case: str
+    structure: str
+    decision: Choice
+    who: str = ""
+    when: str = ""
+    note: str = ""
+
+    @classmethod
+    def now(cls, case: str, structure: str, decision: Choice, who: str = "", note: str = "") -> Decision:
+        """A decision that is made at this moment."""
+        return cls(case, structure, decision, who, datetime.now(timezone.utc).isoformat(timespec="seconds"), note)
+
+
+def add_decisions(path: str | os.PathLike, decisions: Iterable[Decision]) -> None:
+    """Add decisions at the end of the file, all or none of them.
+
+    Processes that add at the same moment wait for each other. The file is whole at any time.
+
+    Args:
+        path: the file, made where it is missing.
+        decisions: the decisions.
+
+    Raises:
+        ValueError: the file is no table of decisions.
+        OSError: it cannot be written; it is then as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with waiting_turn(path):
+        rows = _rows(path) if path.exists() else []
+        rows += [dict(zip(DECISION_COLUMNS, astuple(decision), strict=True)) for decision in decisions]
+        with atomic_path(path) as part:
+            write_rows(rows, DECISION_COLUMNS, part)
+
+
+def read_decisions(path: str | os.PathLike, judgement: Judgement) -> dict[tuple[str, int], Decision]:
+    """The decisions in force.
+
+    Args:
+        path: the file; one that is not there holds none.
+        judgement: the labels that they are about.
+
+    Returns:
+        The last decision about each label, by case and class index; labels that are undecided are not in it.
+
+    Raises:
+        ValueError: the file is no table of decisions, or a row names an unknown case, structure or decision; the
+            message names file, line and remedy.
+    """
+    path = Path(path)
+    out: dict[tuple[str, int], Decision] = {}
+    rows = _rows(path) if path.exists() else []
+    suspected, known = judgement.by_case(judgement.suspected), set(judgement.cases)
+    for line, row in enumerate(rows, 2):
+        where = f"{path}, row {line}"
+        case, structure, choice = row["case"], row["structure"].strip(), row["decision"].strip()
+        if case not in known:
+            raise ValueError(f"{where}: no case {case!r} was judged; label_report.csv lists the cases")
+        if choice not in get_args(Choice):
+            raise ValueError(f"{where}: {choice!r} is no decision; it may be {', '.join(get_args(Choice))}")
+        for k in suspected.get(case, []) if not structure else [_class_of(structure, judgement, where)]:
+            name = judgement.name_of[k]
+            decision = Decision(case, name, choice, row["who"], row["when"], row["note"])  # type: ignore[arg-type]
+            out.pop((case, k), None)
+            if choice != "undecided":
+                out[case, k] = decision
+    return out
+
+
+def _class_of(structure: str, judgement: Judgement, where: str) -> int:
+    """The class index of a structure by its name or value."""
+    for k, name in judgement.name_of.items():
+        if structure in (name, str(judgement.numbers[k])):
+            return k
+    known = ", ".join(judgement.names)
+    raise ValueError(f"{where}: there is no structure {structure!r}; it may be {known}, or a value in the label files")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows, with every column."""
+    try:
+        rows = read_rows(path)
+    except (OSError, UnicodeError, csv.Error, AttributeError) as error:
+        raise ValueError(f"{path}: cannot be read as CSV ({type(error).__name__}: {error})") from error
+    lacking: Sequence[str] = [column for column in DECISION_COLUMNS[:3] if rows and rows[0].get(column) is None]
+    if lacking:
+        raise ValueError(f"{path}: lacks the column {lacking[0]!r}; a table of decisions has {DECISION_COLUMNS[:3]}")
+    return [{column: row.get(column) or "" for column in DECISION_COLUMNS} for row in rows]

@@ -1,0 +1,80 @@
+"""Decisions: the last about a label counts, none is lost, and a row that makes no sense is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import judged_cohort
+
+from monai_selfcleanse.core import Judgement
+from monai_selfcleanse.results import Decision, add_decisions, read_decisions, read_rows
+
+
+@pytest.fixture
+def judgement(tmp_path: Path) -> Judgement:
+    return judged_cohort(tmp_path / "data").judgement
+
+
+def test_the_last_decision_about_a_label_counts_and_all_are_kept(tmp_path: Path, judgement: Judgement) -> None:
+    path = tmp_path / "decisions.csv"
+    assert read_decisions(path, judgement) == {}
+    add_decisions(path, [Decision.now("a", "myocardium", "keep", "Ann"), Decision.now("b", "myocardium", "redraw")])
+    add_decisions(path, [Decision.now("a", "myocardium", "leave-out", "Bo", "both, ends; are\nodd")])
+    add_decisions(path, [Decision.now("b", "myocardium", "undecided")])
+    found = read_decisions(path, judgement)
+    assert [(case, one.decision, one.who, one.note) for (case, _), one in found.items()] == [
+        ("a", "leave-out", "Bo", "both, ends; are\nodd")
+    ]
+    assert [row["decision"] for row in read_rows(path)] == ["keep", "redraw", "leave-out", "undecided"]
+
+
+def test_reviewers_at_the_same_moment_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.csv"
+    program = (
+        "import sys; from monai_selfcleanse.results import Decision, add_decisions\n"
+        "for i in range(10): add_decisions(sys.argv[1], [Decision.now('a', 'myocardium', 'keep', sys.argv[2], str(i))])"
+    )
+    reviewers = [subprocess.Popen([sys.executable, "-c", program, path, who]) for who in ("Ann", "Bo", "Cy")]
+    assert [reviewer.wait() for reviewer in reviewers] == [0, 0, 0]
+    rows = read_rows(path)
+    assert len(rows) == 30
+    for who in ("Ann", "Bo", "Cy"):
+        assert [row["note"] for row in rows if row["who"] == who] == [str(i) for i in range(10)]
+
+
+def test_a_table_by_hand_needs_three_columns(tmp_path: Path, judgement: Judgement) -> None:
+    path = tmp_path / "mine.csv"
+    suspects = judgement.by_case(judgement.suspected)
+    case, structures = next(iter(suspects.items()))
+    path.write_text(f"case,structure,decision\n{case},,redraw\nb,{judgement.numbers[1]},keep\n")
+    found = read_decisions(path, judgement)
+    assert {k for (c, k) in found if c == case} == set(structures)
+    assert found["b", 1].decision == "keep"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("nobody,myocardium,keep", "row 2: no case 'nobody' was judged"),
+        ("a,spleen,keep", "row 2: there is no structure 'spleen'; it may be right ventricle"),
+        ("a,myocardium,maybe", "row 2: 'maybe' is no decision; it may be keep, redraw"),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_named(tmp_path: Path, judgement: Judgement, row: str, message: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"case,structure,decision\n{row}\n")
+    with pytest.raises(ValueError, match=message):
+        read_decisions(path, judgement)
+
+
+def test_another_table_is_refused_and_stays(tmp_path: Path, judgement: Judgement) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("patient,verdict\na,keep\n")
+    with pytest.raises(ValueError, match="lacks the column 'case'"):
+        read_decisions(path, judgement)
+    with pytest.raises(ValueError, match="lacks the column 'case'"):
+        add_decisions(path, [Decision.now("a", "myocardium", "keep")])
+    assert path.read_text() == "patient,verdict\na,keep\n"
