@@ -1,6 +1,7 @@
 """What ``configs/inference.json`` does besides naming MONAI's components.
 
-The config loads this file by its path. It needs MONAI alone.
+The config loads this file by its path. It needs MONAI alone, and ``monai-selfcleanse[itk]`` for images that are no
+NIfTI.
 
 An image that cannot be read as it should is passed over and named, and the others are segmented. At the end the program
 names all that were passed over, and ends with exit code 1.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import re
 import sys
 import zipfile
 import zlib
@@ -22,13 +24,16 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.data import MetaTensor
+from monai.data.image_reader import NibabelReader
 from monai.data.image_writer import NibabelWriter
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Orientation
+from monai.utils import ensure_tuple, optional_import
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 __all__ = [
-    "StoredShapeWriter",
+    "AnyFormatReader",
+    "SameFormatWriter",
     "as_stored",
     "check_inputs",
     "check_options",
@@ -49,16 +54,25 @@ NO_IMAGES = ("_gt", "_4d")
 """Endings of names in ACDC that are no images of one moment: labels, and whole heart cycles."""
 
 NIFTI = (".nii.gz", ".nii")
-"""Endings of images; capitals do as well."""
+"""Endings of images that MONAI reads by itself; capitals do as well."""
 
-OTHER_FORMATS = (".nrrd", ".mha", ".mhd")
-"""Endings of images that are not read."""
+VOLUMES = (".nrrd", ".mha", ".mhd")
+"""Endings of volumes that ``monai_selfcleanse`` reads."""
+
+PICTURES = (".png", ".tif", ".tiff", ".bmp")
+"""Endings of images of two axes that it reads. Beside volumes they are taken for something else."""
+
+CHANNEL = re.compile(r"_\d{4}$")
+"""How nnU-Net numbers the files of an image's channels."""
 
 NAMED = 20
 """How many images a message names at most."""
 
 LFS = b"version https://git-lfs"
 """How a file begins that Git LFS has put in the place of another one."""
+
+N_FILES = "n_files"
+"""Key of metadata: the number of files that an image was read from."""
 
 Problems = MutableMapping[str, str]
 """What is wrong with an image, and what to do, by its path."""
@@ -69,20 +83,36 @@ logger = logging.getLogger("inference")
 # Finding images.
 
 
-def find_images(dataset_dir: str, output_dir: str) -> list[str]:
+def find_images(dataset_dir: str, output_dir: str, in_channels: int = 1) -> list[str | list[str]]:
     """Find the images in a folder and in the folders below it.
 
     Labels are left out, and so are hidden files and folders, ``__MACOSX``, and segmentations that an earlier run has
-    left in ``output_dir``.
+    left in ``output_dir``. Where there are volumes, so are pictures (:data:`PICTURES`).
 
     Args:
         dataset_dir: the folder. Where it does not exist, nothing is found.
         output_dir: where segmentations go. It may lie in ``dataset_dir``.
+        in_channels: number of channels of an image.
 
     Returns:
-        Paths of all ``.nii`` and ``.nii.gz`` files that are left, sorted.
+        An entry an image, sorted: its path. Of several channels, files that differ in nnU-Net's ``_0000``, ``_0001``,
+        ... alone are one image, a list of paths. A file without such a number has all of the channels.
     """
-    return sorted(path for path in _files(dataset_dir, output_dir) if path.lower().endswith(NIFTI))
+    found = sorted(_files(dataset_dir, output_dir))
+    volumes = [path for path in found if path.lower().endswith(NIFTI + VOLUMES)]
+    paths = volumes or [path for path in found if path.lower().endswith(PICTURES)]
+    if in_channels == 1:
+        return list(paths)
+    images: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        images[_without_channel(path)].append(path)
+    return [one if CHANNEL.search(_stem(one[0])) else one[0] for one in images.values()]
+
+
+def _without_channel(path: str) -> str:
+    """A path without the number of its channel; for files without one, as it is."""
+    stem = _stem(path)
+    return CHANNEL.sub("", stem) + path[len(stem) :].lower() if CHANNEL.search(stem) else path
 
 
 def _files(dataset_dir: str, output_dir: str) -> Iterator[str]:
@@ -111,13 +141,84 @@ def _files(dataset_dir: str, output_dir: str) -> Iterator[str]:
 
 def _stem(path: str) -> str:
     """A path without the ending of an image."""
-    ending = next((end for end in NIFTI if path.lower().endswith(end)), "")
+    ending = next((end for end in NIFTI + VOLUMES + PICTURES if path.lower().endswith(end)), "")
     return path[: len(path) - len(ending)]
 
 
+def _files_of(image: str | Sequence[str]) -> list[str]:
+    """The files of an image, one or one a channel."""
+    return [str(path) for path in ensure_tuple(image)]
+
+
+def _written(image: str | Sequence[str]) -> str:
+    """Where an image's segmentation goes, with the output folder in the place of the images'."""
+    path = _files_of(image)[0]
+    stem, ending = _stem(path), path[len(_stem(path)) :]
+    name = stem if isinstance(image, str) else CHANNEL.sub("", stem)
+    return name + (".nii.gz" if ending.lower() in NIFTI else ending)
+
+
 def output_name(meta: Mapping[str, Any], _: Any = None) -> dict[str, Any]:
-    """How ``SaveImage`` names a segmentation: as its image, whose ending may have capitals."""
-    return {"subject": _stem(str(meta["filename_or_obj"])) + ".nii.gz", "idx": None}
+    """How ``SaveImage`` names a segmentation: as its image, whose ending may have capitals.
+
+    Of an image in several files the name has no channel's number.
+    """
+    path = str(meta["filename_or_obj"])
+    name = _stem(path) if meta.get(N_FILES, 1) == 1 else CHANNEL.sub("", _stem(path))
+    return {"subject": f"{name}.nii.gz", "idx": None}
+
+
+# Files of all formats.
+
+
+class AnyFormatReader(NibabelReader):
+    """Reads NIfTI as MONAI does, and other formats as ``monai_selfcleanse`` does (:data:`VOLUMES`, :data:`PICTURES`).
+
+    An image has three axes; one with two gets a third.
+    """
+
+    def read(self, data: Any, **options: Any) -> Any:
+        """Open files."""
+        paths = _files_of(data)
+        if all(path.lower().endswith(VOLUMES + PICTURES) for path in paths):
+            return [_opened(path) for path in paths]
+        return super().read(data, **options)
+
+    def get_data(self, img: Any) -> tuple[np.ndarray, dict]:
+        """Voxels, channel-first where there are several, and metadata."""
+        if hasattr(ensure_tuple(img)[0], "dataobj"):
+            array, meta = super().get_data(img)
+            if len(meta["spatial_shape"]) == 2:
+                array, meta["spatial_shape"] = array[..., None], np.append(meta["spatial_shape"], 1)
+        else:
+            files = ensure_tuple(img)
+            array = np.moveaxis(np.concatenate([file.stack(3) for file in files], -1), -1, 0)
+            array, channel = (array, 0) if len(array) > 1 else (array[0], float("nan"))
+            affine = files[0].affine
+            if not all(np.allclose(file.affine, affine, atol=1e-3) for file in files):
+                raise ValueError(f"{files[0].path}: its channels do not lie on one grid; save them on one")
+            meta = {
+                "affine": affine,
+                "original_affine": affine.copy(),
+                "spatial_shape": np.asarray(files[0].spatial(3)),
+                "original_channel_dim": channel,
+                "space": "RAS",
+                "dim": np.asarray([len(files[0].shape), *files[0].shape]),
+            }
+        meta[N_FILES] = len(ensure_tuple(img))
+        return array, meta
+
+
+def _opened(path: str) -> Any:
+    """A file as ``monai_selfcleanse`` sees it.
+
+    Raises:
+        ValueError: it cannot be read, or the package is not there; the message names the file.
+    """
+    open_image, is_there = optional_import("monai_selfcleanse.cases.image_file", name="open_image")
+    if not is_there:
+        raise ValueError(f"{path}: needs the package monai-selfcleanse with its extra itk; or convert it to NIfTI")
+    return open_image(path)
 
 
 # An image's axes.
@@ -126,7 +227,7 @@ def output_name(meta: Mapping[str, Any], _: Any = None) -> dict[str, Any]:
 def slices_last(image: MetaTensor) -> torch.Tensor:
     """Put the axis across the slices last. The other two keep their order.
 
-    It is the axis with the largest voxel size. Of equal ones it is the last.
+    It is an axis of length 1, if there is one, else the axis with the largest voxel size. Of equal ones it is the last.
 
     Many requests to a server share one config. So each image gets an ``Orientation`` of its own: a shared one would
     have to be changed for each image.
@@ -135,7 +236,7 @@ def slices_last(image: MetaTensor) -> torch.Tensor:
         image: ``(C, *spatial)`` with three spatial axes.
     """
     codes = "".join(nib.aff2axcodes(image.affine))
-    across = max(range(3), key=lambda axis: (round(float(image.pixdim[axis]), 3), axis))
+    across = max(range(3), key=lambda axis: (image.shape[axis + 1] == 1, round(float(image.pixdim[axis]), 3), axis))
     return Orientation(axcodes=codes[:across] + codes[across + 1 :] + codes[across], labels=None)(image)
 
 
@@ -147,26 +248,37 @@ def as_stored(image: MetaTensor) -> torch.Tensor:
     return Orientation(axcodes=nib.aff2axcodes(image.meta["original_affine"]), labels=None)(image)
 
 
-class StoredShapeWriter(NibabelWriter):
-    """Writes a segmentation with as many axes as its image's file has, those of length 1 at the end, too."""
+class SameFormatWriter(NibabelWriter):
+    """Writes a segmentation in its image's format, with as many axes, those of length 1 at the end, too."""
 
     def set_metadata(self, meta_dict: Mapping | None, resample: bool = True, **options: Any) -> None:
-        """As in MONAI, with three axes at least; then the array gets the image's shape."""
+        """As in MONAI, with three axes at least; then the array gets the shape of the image, or of one channel."""
         dim = np.asarray((meta_dict or {}).get("dim", ())).ravel().astype(int)
         shape = dim[1 : dim[0] + 1].tolist() if len(dim) else list(np.shape(self.data_obj))
-        self.data_obj = np.reshape(np.asarray(self.data_obj), shape[:3])
+        if int(np.prod(shape)) != np.size(self.data_obj):
+            shape = list(np.shape(self.data_obj))
+        self.image = str((meta_dict or {}).get("filename_or_obj", ""))
+        self.data_obj = np.reshape(np.asarray(self.data_obj), (*shape, 1)[:3])
         super().set_metadata(meta_dict, resample, **options)
         self.data_obj = np.reshape(self.data_obj, shape)
+
+    def write(self, filename: Any, verbose: bool = False, **options: Any) -> None:
+        """Write the file; of an image that is no NIfTI, under the ending of that."""
+        if self.image.lower().endswith(VOLUMES + PICTURES):
+            ending = self.image[len(_stem(self.image)) :]
+            _opened(self.image).write(np.asarray(self.data_obj), _stem(str(filename)) + ending, self.output_dtype)
+        else:
+            super().write(filename, verbose, **options)
 
 
 # What can be wrong with an image.
 
 
 def checked(image: MetaTensor) -> MetaTensor:
-    """An image that has just been loaded, without further axes of length 1.
+    """An image that has just been loaded, with three axes after its channels.
 
     Raises:
-        ValueError: its file is damaged, or holds what is no image of one channel; the message names the file.
+        ValueError: its file is damaged, or holds what is no image; the message names the file.
     """
     path = str(image.meta.get("filename_or_obj", ""))
     problem = (_header_problem(path) or _stream_problem(path)) if path.lower().endswith(NIFTI) else ""
@@ -176,8 +288,25 @@ def checked(image: MetaTensor) -> MetaTensor:
     return image.squeeze(tuple(extra)) if extra else image  # type: ignore[return-value]
 
 
-def _header_problem(path: str) -> str:
-    """What is wrong with an image, as far as its beginning tells, and what to do; or ''."""
+def _image_problem(image: str | Sequence[str], in_channels: int) -> str:
+    """What is wrong with an image of one file or more, as far as their beginnings tell, and what to do; or ''."""
+    files = _files_of(image)
+    for path in files:
+        if problem := _header_problem(path, in_channels if isinstance(image, str) else 1):
+            return problem if path == files[0] else f"its channel {path} {problem}"
+    if not isinstance(image, str) and len(files) != in_channels:
+        found = f"{len(files)} file" + "s" * (len(files) > 1)
+        return f"has channels in {found}, but the network takes {in_channels}; one file a channel is wanted"
+    return ""
+
+
+def _header_problem(path: str, in_channels: int | None = None) -> str:
+    """What is wrong with a file, as far as its beginning tells, and what to do; or ''.
+
+    Args:
+        path: the file.
+        in_channels: number of channels that it should have; None for any.
+    """
     try:
         with open(path, "rb") as file:
             start = file.read(len(LFS))
@@ -191,6 +320,8 @@ def _header_problem(path: str) -> str:
         return "is empty; fetch it again"
     if start == LFS:
         return "is a Git LFS pointer, not the image itself; fetch it with `git lfs pull`"
+    if path.lower().endswith(VOLUMES + PICTURES):
+        return _other_problem(path, in_channels)
     packed, ending = start.startswith(b"\x1f\x8b"), path.lower()[len(_stem(path)) :]
     if ending and packed != (ending == ".nii.gz"):
         kind, right = ("a packed", ".nii.gz") if packed else ("an unpacked", ".nii")
@@ -199,9 +330,19 @@ def _header_problem(path: str) -> str:
         return "is no NIfTI file; take it out of the folder, or fetch it again"
     try:
         image = nib.load(path)
-        return _kind_problem(tuple(image.shape), image.get_data_dtype())  # type: ignore[attr-defined]
+        return _kind_problem(tuple(image.shape), image.get_data_dtype(), in_channels)  # type: ignore[attr-defined]
     except Exception as error:  # nibabel raises much
         return f"is no NIfTI file, or damaged ({type(error).__name__}); take it out of the folder, or fetch it again"
+
+
+def _other_problem(path: str, in_channels: int | None) -> str:
+    """What ``monai_selfcleanse`` says of a file that is no NIfTI; or ''."""
+    try:
+        file = _opened(path)
+    except ValueError as error:
+        return str(error).removeprefix(f"{path}: ")
+    shape = (*file.spatial(3), *file.shape[file.ndim :])
+    return _kind_problem(shape, file.dtype, in_channels)
 
 
 def _is_nifti(path: str) -> bool:
@@ -211,15 +352,23 @@ def _is_nifti(path: str) -> bool:
     return start[344:347] in (b"n+1", b"ni1") or start[4:7] in (b"n+2", b"ni2")
 
 
-def _kind_problem(shape: tuple[int, ...], dtype: np.dtype) -> str:
-    """Why an image of this shape and data type is no volume of one channel, and what to do; or ''."""
+def _kind_problem(shape: tuple[int, ...], dtype: np.dtype, in_channels: int | None = None) -> str:
+    """Why a file of this shape and data type is no image, or none of that many channels, and what to do; or ''."""
     if dtype.fields is not None:
         return "holds colours (RGB), not one number a voxel; save one channel of it"
     if np.issubdtype(dtype, np.complexfloating):
         return "holds complex numbers; save their magnitude"
-    if len(shape) < 3 or max(shape[3:], default=1) > 1:
+    if not shape or min(shape) < 1:
+        return f"has the shape {shape}, which is no voxel; take it out of the folder"
+    channels = [n for n in shape[3:] if n > 1]
+    if len(shape) < 2 or len(channels) > 1:
         return f"has the shape {shape}, but three axes are wanted; split it into volumes, or take it out of the folder"
-    return "" if min(shape) > 0 else f"has the shape {shape}, which is no voxel; take it out of the folder"
+    found = channels[0] if channels else 1
+    if in_channels in (None, found):
+        return ""
+    if in_channels == 1:
+        return f"has the shape {shape}, but three axes are wanted; split it into volumes, or take it out of the folder"
+    return f"has {found} channels, but the network takes {in_channels}; give it an image with as many"
 
 
 def _stream_problem(path: str) -> str:
@@ -257,17 +406,20 @@ def _value_problem(image: MetaTensor) -> str:
 # Segmenting what can be segmented.
 
 
-def or_problem(preprocessing: Callable) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+def or_problem(preprocessing: Callable, in_channels: int = 1) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     """A transform that gives an image's path and its problem, where it has one, in the place of an error.
 
     Args:
         preprocessing: the transform of the images.
+        in_channels: number of channels of an image.
     """
 
     def transform(case: Mapping[str, Any]) -> Mapping[str, Any]:
-        path = str(case["image"])
+        path, *others = _files_of(case["image"])
         try:
-            problem = _header_problem(path)
+            problem = _image_problem(case["image"], in_channels)
+            for other in others if not problem else ():
+                problem = problem or _stream_problem(other)
             data = {} if problem else preprocessing(case)
             if not problem and not torch.isfinite(data["image"]).all():
                 problem = "has values too far apart for 32 bits; scale them"
@@ -319,6 +471,7 @@ def check_inputs(
     dataset_dir: str,
     output_dir: str,
     problems: Problems,
+    in_channels: int = 1,
 ) -> None:
     """End the program with a line a problem, if weights or folders have any, or all of the images do.
 
@@ -329,18 +482,20 @@ def check_inputs(
         dataset_dir: the folder that they come from.
         output_dir: the folder that segmentations are to go to.
         problems: those of single images go here, as far as the files' beginnings tell.
+        in_channels: number of channels of an image.
 
     Raises:
         SystemExit: there is a problem; the message names all of them.
     """
-    images = [str(case["image"]) for case in cases]
+    images = [case["image"] for case in cases]
     amiss = [
         "" if ckpt_path is None else _weights_amiss(ckpt_path, network),
         "" if images else _no_images(dataset_dir, output_dir),
         _overwriting(images, dataset_dir, output_dir),
         _same_output(images),
     ]
-    found = {path: problem for path in images if (problem := _header_problem(path))}
+    problems_of = ((_files_of(image)[0], _image_problem(image, in_channels)) for image in images)
+    found = {path: problem for path, problem in problems_of if problem}
     if images and len(found) == len(images):
         lines = [f"{path}: {problem}" for path, problem in list(found.items())[:NAMED]]
         amiss.append("\n  ".join([f"none of the images ({len(images)}) can be segmented:", *lines]))
@@ -373,11 +528,12 @@ def finish(cases: Sequence[Mapping[str, Any]], dataset_dir: str, output_dir: str
 
 
 def _passed_over(dataset_dir: str, output_dir: str) -> str:
-    """How many images are of formats that are not read, and what to do; or ''."""
-    count = sum(path.lower().endswith(OTHER_FORMATS) for path in _files(dataset_dir, output_dir))
-    if not count:
+    """How many pictures lie beside volumes; or ''."""
+    found = [path.lower() for path in _files(dataset_dir, output_dir)]
+    count = sum(path.endswith(PICTURES) for path in found)
+    if not count or not any(path.endswith(NIFTI + VOLUMES) for path in found):
         return ""
-    return f"passed over {count} files of other formats ({', '.join(OTHER_FORMATS)}); convert them to NIfTI"
+    return f"passed over {count} pictures ({', '.join(PICTURES)}) beside the volumes"
 
 
 # What ends the program before any work.
@@ -497,16 +653,17 @@ def _shapes(weights: Any) -> dict[str, Any]:
 
 def _no_images(dataset_dir: str, output_dir: str) -> str:
     """That a folder holds no image."""
-    line = f"dataset_dir {dataset_dir!r} holds no image: expected .nii or .nii.gz files in it or in folders below"
-    passed_over = _passed_over(dataset_dir, output_dir)
-    return f"{line}; {passed_over}" if passed_over else line
+    return (
+        f"dataset_dir {dataset_dir!r} holds no image: expected .nii or .nii.gz files (or "
+        f"{', '.join(VOLUMES + PICTURES)}) in it or in folders below"
+    )
 
 
-def _overwriting(images: Sequence[str], dataset_dir: str, output_dir: str) -> str:
+def _overwriting(images: Sequence[str | Sequence[str]], dataset_dir: str, output_dir: str) -> str:
     """That segmentations would take the place of images, or ''."""
-    relative = [os.path.relpath(path, dataset_dir) for path in images]
-    written = {os.path.join(_folder(output_dir), name) for path in relative for name in (path, _stem(path) + ".nii.gz")}
-    if written.isdisjoint(map(os.path.realpath, images)):
+    names = [name for image in images for name in (*_files_of(image), _written(image))]
+    written = {os.path.join(_folder(output_dir), os.path.relpath(name, dataset_dir)) for name in names}
+    if written.isdisjoint(os.path.realpath(path) for image in images for path in _files_of(image)):
         return ""
     return (
         f"output_dir {output_dir!r} would have images of dataset_dir overwritten by their segmentations; give another "
@@ -514,11 +671,11 @@ def _overwriting(images: Sequence[str], dataset_dir: str, output_dir: str) -> st
     )
 
 
-def _same_output(images: Sequence[str]) -> str:
+def _same_output(images: Sequence[str | Sequence[str]]) -> str:
     """Which images would have their segmentations in one file, or ''. The first 20 pairs are named."""
     outputs = defaultdict(list)
-    for path in images:
-        outputs[_stem(path)].append(path)
+    for image in images:
+        outputs[_stem(_written(image))].append(_files_of(image)[0])
     twice = [" and ".join(paths) for paths in outputs.values() if len(paths) > 1]
     if not twice:
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,7 @@ def write_cleansed_labels(
             if structures:
                 cleanse_file(item, store.read_seen(case_of(item)), structures, target)
             elif (label := label_of(item)).is_index_map:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(item["label"], target)
+                label.file.copy(target)
             else:
                 save_index_map(label.index, label, target)
         write_json(provenance(source) | {"cases": judgement_by_case(judgement)}, part / PROVENANCE_FILE)

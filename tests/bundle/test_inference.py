@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,6 @@ BAD_VOXELS: dict[str, Any] = {
     "complex": lambda x: x.astype(np.complex64),
     "colours": colours,
     "series": lambda x: np.stack([x, x], -1),
-    "slice": lambda x: x[:, :, 0],
 }
 BAD_BYTES: dict[str, Any] = {
     "empty.nii.gz": lambda whole: b"",
@@ -245,7 +245,7 @@ def test_images_with_problems_are_named_at_the_end_and_the_others_segmented(
         write_nifti(tmp_path / "in" / f"{name}.nii.gz", change(voxels))
     for name, change in BAD_BYTES.items():
         (tmp_path / "in" / name).write_bytes(change(whole))
-    (tmp_path / "in" / "other.nrrd").touch()
+    (tmp_path / "in" / "preview.png").touch()
     with pytest.raises(SystemExit) as caught:
         infer(bundle, tmp_path / "in", tmp_path / "out")
     (message,) = str(caught.value).splitlines()
@@ -254,9 +254,92 @@ def test_images_with_problems_are_named_at_the_end_and_the_others_segmented(
     for name in bad:
         assert f"{tmp_path}/in/{name} (" in message
     assert "good" not in message
-    assert message.endswith("passed over 1 files of other formats (.nrrd, .mha, .mhd); convert them to NIfTI")
+    assert message.endswith("; passed over 1 pictures (.png, .tif, .tiff, .bmp) beside the volumes")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a_good.nii.gz", "z_good.nii.gz"]
     np.testing.assert_array_equal(*(read_nifti(p) for p in (tmp_path / "out").iterdir()))
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".MHD"])
+def test_a_volume_of_another_format_is_segmented_as_nifti_is_and_in_its_own_format(
+    ending: str, bundle: Path, images: dict[str, nib.Nifti1Image], tmp_path: Path
+) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    nib.save(images["original"], tmp_path / "in" / "a.nii.gz")
+    path = tmp_path / "in" / "sub" / f"b{ending.lower()}"
+    itk.WriteImage(itk.ReadImage(str(tmp_path / "in" / "a.nii.gz")), str(path))
+    path.rename(path.with_suffix(ending))
+    infer(bundle, tmp_path / "in", tmp_path / "out")
+    assert sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")) == [
+        "a.nii.gz",
+        f"sub/b{ending}",
+    ]
+    reader = "NrrdImageIO" if ending == ".nrrd" else "MetaImageIO"
+    result = itk.ReadImage(str(tmp_path / "out" / "sub" / f"b{ending}"), imageIO=reader)
+    expected = itk.ReadImage(str(tmp_path / "out" / "a.nii.gz"))
+    assert itk.GetArrayFromImage(expected).any()
+    np.testing.assert_array_equal(itk.GetArrayFromImage(result), itk.GetArrayFromImage(expected))
+    np.testing.assert_allclose(result.GetOrigin(), expected.GetOrigin(), atol=1e-3)
+    np.testing.assert_allclose(result.GetDirection(), expected.GetDirection(), atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".png"])
+def test_an_image_of_two_axes_is_segmented_as_a_volume_of_one_slice(
+    ending: str, bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    plane = np.asarray(frame.dataobj)[:, :, 4]
+    plane = np.rint(255 * np.clip(plane / np.percentile(plane, 99.9), 0, 1)).astype(np.uint8)
+    spacing = np.diag([1.0, 1.0, 1.0, 1.0])
+    write_nifti(tmp_path / "volume" / "a.nii.gz", plane[:, :, None], spacing)
+    if ending == ".png":
+        (tmp_path / "plane").mkdir()
+        pytest.importorskip("PIL.Image").fromarray(plane.T).save(tmp_path / "plane" / "a.png")
+    else:
+        write_nifti(tmp_path / "plane" / "a.nii.gz", plane, spacing)
+    for name in ("volume", "plane"):
+        infer(bundle, tmp_path / name, tmp_path / f"{name}_out")
+    expected = read_nifti(tmp_path / "volume_out" / "a.nii.gz")[:, :, 0]
+    assert expected.any()
+    if ending == ".png":
+        result = np.asarray(pytest.importorskip("PIL.Image").open(tmp_path / "plane_out" / "a.png")).T
+    else:
+        result = read_nifti(tmp_path / "plane_out" / "a.nii.gz")
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_an_image_of_several_channels_is_one_file_or_one_a_channel(
+    bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    voxels, affine = np.asarray(frame.dataobj)[:60, :60, 2:4], frame.affine
+    other = voxels[::-1].copy()
+    write_nifti(tmp_path / "in" / "whole.nii.gz", np.stack([voxels, other], -1), affine)
+    for i, channel in enumerate((voxels, other)):
+        write_nifti(tmp_path / "in" / f"parts_{i:04d}.nii.gz", channel, affine)
+    write_nifti(tmp_path / "in" / "half_0000.nii.gz", voxels, affine)
+    write_nifti(tmp_path / "in" / "three.nii.gz", np.stack([voxels] * 3, -1), affine)
+    torch.manual_seed(0)
+    with pytest.raises(SystemExit) as caught:
+        infer(bundle, tmp_path / "in", tmp_path / "out", in_channels=2, load_pretrain=False)
+    message = str(caught.value)
+    assert message.startswith("error: 2 of 4 images were not segmented: ")
+    assert "half_0000.nii.gz (has channels in 1 file, but the network takes 2" in message
+    assert "three.nii.gz (has 3 channels, but the network takes 2" in message
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["parts.nii.gz", "whole.nii.gz"]
+    whole, parts = (nib.load(tmp_path / "out" / f"{name}.nii.gz") for name in ("whole", "parts"))
+    assert whole.shape == parts.shape == voxels.shape
+    np.testing.assert_array_equal(np.asarray(whole.dataobj), np.asarray(parts.dataobj))
+    np.testing.assert_allclose(whole.affine, affine, atol=1e-4)
+
+
+def test_without_the_package_other_formats_are_named(
+    bundle: Path, frame: nib.Nifti1Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_nifti(tmp_path / "in" / "a.nii.gz", np.asarray(frame.dataobj)[:60, :60, 2:4])
+    (tmp_path / "in" / "b.mha").write_text("ObjectType = Image")
+    monkeypatch.setitem(sys.modules, "monai_selfcleanse.cases.image_file", None)
+    with pytest.raises(SystemExit, match=r"b\.mha \(needs the package monai-selfcleanse with its extra itk"):
+        infer(bundle, tmp_path / "in", tmp_path / "out")
+    assert (tmp_path / "out" / "a.nii.gz").is_file()
 
 
 @pytest.mark.parametrize("more", [(), (1,), (1, 1)])

@@ -60,6 +60,26 @@ def test_segmentations_of_an_earlier_run_are_no_images_where_their_folder_lies_i
     assert found(tmp_path / "in", tmp_path) == ["a.nii", "out/a.nii", "output/b.nii"]
 
 
+def test_pictures_are_images_where_there_is_no_volume(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.TIF", "c.bmp", "d.jpg")
+    assert found(tmp_path, tmp_path / "out") == ["a.png", "b.TIF", "c.bmp"]
+    touch(tmp_path, "e.mha")
+    assert found(tmp_path, tmp_path / "out") == ["e.mha"]
+
+
+def test_files_of_one_image_differ_in_their_channels_number_alone(tmp_path: Path) -> None:
+    names = ["a_0000.nii.gz", "a_0001.NII.GZ", "b/a_0000.nii.gz", "b/a_0001.nii.gz", "c.nii.gz", "d_0000.nii.gz"]
+    touch(tmp_path, *names)
+    several = find_images(str(tmp_path), str(tmp_path / "out"), 2)
+    a, b, c, d = (
+        [str(Path(p).relative_to(tmp_path)) for p in (one if isinstance(one, list) else [one])] for one in several
+    )
+    assert (a, b, c, d) == (names[:2], names[2:4], names[4:5], names[5:])
+    assert isinstance(several[2], str)
+    assert isinstance(several[3], list)  # the other channel is missing, which is said
+    assert found(tmp_path, tmp_path / "out") == names  # a network of one channel segments each
+
+
 def test_a_folder_that_is_not_there_holds_none(tmp_path: Path) -> None:
     assert find_images(str(tmp_path / "no"), str(tmp_path)) == []
 
@@ -164,14 +184,14 @@ def test_good_inputs_pass(network: torch.nn.Module, cases: list[dict[str, str]],
 
 
 def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
-    touch(tmp_path, "in/a.nrrd", "in/sub/b.MHA", "in/._c.mha")
+    touch(tmp_path, "in/a.dcm", "in/sub/b.txt", "in/._c.mha")
     with pytest.raises(SystemExit) as caught:
         check(tmp_path, [], tmp_path / "model.pt")
     assert str(caught.value).splitlines() == [
         f"error: ckpt_path '{tmp_path}/model.pt' is missing, or no state dict that torch.save has written; give "
         "another one with --ckpt_path",
-        f"dataset_dir '{tmp_path}/in' holds no image: expected .nii or .nii.gz files in it or in folders below; passed "
-        "over 2 files of other formats (.nrrd, .mha, .mhd); convert them to NIfTI",
+        f"dataset_dir '{tmp_path}/in' holds no image: expected .nii or .nii.gz files (or .nrrd, .mha, .mhd, "
+        ".png, .tif, .tiff, .bmp) in it or in folders below",
     ]
 
 
@@ -249,7 +269,7 @@ CONTENT: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
     "unpacked": ("a.NII.GZ", lambda p: gzip.decompress(packed(p)), r"an unpacked file, .* in \.nii\.gz; .* in \.nii$"),
 }
 VOXELS_OF: dict[str, tuple[np.ndarray, str]] = {
-    "slice": (VOXELS[:, :, 0], r"has the shape \(4, 4\), but three axes are wanted"),
+    "line": (VOXELS[:, 0, 0], r"has the shape \(4,\), but three axes are wanted"),
     "series": (np.stack([VOXELS, VOXELS], -1), r"has the shape \(4, 4, 2, 2\), but three axes"),
     "colours": (COLOURS, r"holds colours \(RGB\)"),
     "complex": (VOXELS + np.complex64(1j), "holds complex numbers; save their magnitude"),
@@ -357,9 +377,9 @@ def test_the_closing_line_names_what_was_not_segmented(
         return caplog.messages[-1]
 
     assert closing({}) == "segmented 2 images, see out"
-    touch(tmp_path, "in/c.nrrd", "in/d.MHD")
+    touch(tmp_path, "in/c.png", "in/d.TIF")
     assert closing({}) == (
-        "segmented 2 images, see out; passed over 2 files of other formats (.nrrd, .mha, .mhd); convert them to NIfTI"
+        "segmented 2 images, see out; passed over 2 pictures (.png, .tif, .tiff, .bmp) beside the volumes"
     )
     with pytest.raises(SystemExit) as caught:
         closing({"a": "is empty", "b": "is damaged"})

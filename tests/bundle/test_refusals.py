@@ -64,7 +64,7 @@ def test_weights_that_do_not_fit_are_refused(
 
 
 def test_folder_without_images_is_named(bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "photo.jpg").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(SystemExit, match=rf"dataset_dir '{tmp_path}' holds no image: expected .nii or .nii.gz"):
         infer(bundle, tmp_path, tmp_path / "out")
 
@@ -142,11 +142,11 @@ def test_two_images_with_one_segmentation_are_refused_before_any_work(
 
 def test_where_no_image_can_be_segmented_nothing_is_begun(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "photo.nii").write_bytes(b"\x89PNG\r\n\x1a\n" * 100)
-    write_nifti(tmp_path / "slice.nii.gz", np.zeros((4, 4)))
+    write_nifti(tmp_path / "series.nii.gz", np.zeros((4, 4, 3, 2)))
     with pytest.raises(SystemExit) as caught:
         infer(bundle, tmp_path, tmp_path / "out")
     head, *lines = str(caught.value).splitlines()
     assert head == "error: none of the images (2) can be segmented:"
     assert lines[0].startswith(f"  {tmp_path}/photo.nii: is no NIfTI file")
-    assert lines[1].startswith(f"  {tmp_path}/slice.nii.gz: has the shape (4, 4)")
+    assert lines[1].startswith(f"  {tmp_path}/series.nii.gz: has the shape (4, 4, 3, 2)")
     assert not (tmp_path / "out").exists()

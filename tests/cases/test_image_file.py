@@ -225,7 +225,7 @@ def test_two_more_axes_are_refused(tmp_path: Path) -> None:
         file.stack()
 
 
-@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd", ".NRRD"])
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd", ".NRRD", ".MHA", ".MHD"])
 def test_other_volumes_lie_where_itk_says(ending: str, tmp_path: Path) -> None:
     itk = pytest.importorskip("SimpleITK")
     voxels = tiny_label()[:, :7]
@@ -245,6 +245,24 @@ def test_other_volumes_lie_where_itk_says(ending: str, tmp_path: Path) -> None:
     again = open_image(tmp_path / f"b{ending}")
     np.testing.assert_array_equal(again.voxels(), tiny_label(3)[:, :7])
     np.testing.assert_allclose(again.affine, file.affine)
+
+
+def test_a_header_with_its_voxels_elsewhere_becomes_one_file(tmp_path: Path) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    itk.WriteImage(itk.GetImageFromArray(np.ascontiguousarray(tiny_label().T)), str(tmp_path / "a.mhd"))
+    assert len(list(tmp_path.iterdir())) == 2
+    file = open_image(tmp_path / "a.mhd")
+    file.write(tiny_label(3), tmp_path / "written" / "b.mhd")
+    file.copy(tmp_path / "copied" / "a.mhd")
+    for folder, voxels in (("written", tiny_label(3)), ("copied", tiny_label())):
+        (path,) = (tmp_path / folder).iterdir()
+        np.testing.assert_array_equal(open_image(path).voxels(), voxels)
+
+
+def test_a_copy_is_the_same_file(tmp_path: Path) -> None:
+    path = write_forms(tmp_path / "a.nii.gz", np.zeros((4, 4, 3), np.int16), AFFINE, AFFINE)
+    open_image(path).copy(tmp_path / "sub" / "b.nii.gz")
+    assert (tmp_path / "sub" / "b.nii.gz").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("ending", [".png", ".tif", ".bmp"])
