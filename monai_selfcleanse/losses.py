@@ -69,6 +69,8 @@ class WeightedDiceCELoss(nn.Module):
         lambda_dice: weight of the Dice term.
         lambda_ce: weight of the cross-entropy term.
         smooth: the epsilon above, in voxels.
+        partial_labels: whether targets may have voxels of several classes. None looks at each target, for which a GPU
+            must be waited for; False does not heed them.
 
     Shape:
         input: logits ``(B, C, *spatial)``. target: see :func:`split_target`. Returns a scalar. Where all weights are 0
@@ -80,11 +82,17 @@ class WeightedDiceCELoss(nn.Module):
     """
 
     def __init__(
-        self, include_background: bool = False, lambda_dice: float = 1.0, lambda_ce: float = 1.0, smooth: float = 1.0
+        self,
+        include_background: bool = False,
+        lambda_dice: float = 1.0,
+        lambda_ce: float = 1.0,
+        smooth: float = 1.0,
+        partial_labels: bool | None = None,
     ) -> None:
         super().__init__()
         self.include_background = include_background
         self.lambda_dice, self.lambda_ce, self.smooth = lambda_dice, lambda_ce, smooth
+        self.partial_labels = partial_labels
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if input.shape[1] < 2:
@@ -99,7 +107,7 @@ class WeightedDiceCELoss(nn.Module):
         first = 0 if self.include_background else 1
         in_dice = weight
         several = probabilities.sum(1, keepdim=True) > 1.5
-        if several.any():
+        if self.partial_labels or (self.partial_labels is None and several.any()):
             union = log_p.masked_fill(several & (probabilities == 0), -torch.inf).logsumexp(1, keepdim=True)
             log_likelihood = torch.where(several, union, log_likelihood)
             in_dice = (weight * ~(several & (probabilities > 0)))[:, first:]

@@ -47,21 +47,20 @@ class PrepareBatchWeighted(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        label = batchdata[self.label_key]
+        low, high = (int(end) for end in torch.aminmax(label))  # before it goes to a GPU, which would be waited for
+        if low < 0 or high >= self.num_classes:
+            raise ValueError(f"labels must lie in 0 ... {self.num_classes - 1}, got {low} ... {high}")
         image, label = (
-            batchdata[key].to(device=device, non_blocking=non_blocking, **kwargs)
-            for key in (CommonKeys.IMAGE, self.label_key)
+            data.to(device=device, non_blocking=non_blocking, **kwargs) for data in (batchdata[CommonKeys.IMAGE], label)
         )
         index = (label.as_tensor() if isinstance(label, MetaTensor) else label)[:, 0].long()
-        if index.min() < 0 or index.max() >= self.num_classes:
-            raise ValueError(
-                f"labels must lie in 0 ... {self.num_classes - 1}, got {int(index.min())} ... {int(index.max())}"
-            )
         target = torch.nn.functional.one_hot(index, self.num_classes).movedim(-1, 1).float()
         known = batchdata.get(self.known_key)
         if known is not None:
-            unknown = (1 - known.to(target)).reshape(*known.shape, *[1] * (target.ndim - 2))
+            unknown = (1 - known.to(target, non_blocking=non_blocking)).reshape(*known.shape, *[1] * (target.ndim - 2))
             target = target + target[:, :1] * unknown
         weight = batchdata.get(self.weight_key)
         if weight is None:
             weight = torch.ones_like(target[:, :1])
-        return image, torch.cat([target, weight.to(target)], 1)
+        return image, torch.cat([target, weight.to(target, non_blocking=non_blocking)], 1)

@@ -208,3 +208,16 @@ def test_other_numbers_of_channels_are_refused(channels: int) -> None:
 def test_differing_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="differ in batch or space"):
         WeightedDiceCELoss()(logits_of(0), torch.zeros(shape, dtype=torch.long))
+
+
+def test_a_loss_that_is_told_of_partial_labels_is_the_one_that_looks_for_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, N_CLASSES, 5, 5, generator=generator)
+    hard = one_hot(torch.randint(0, N_CLASSES, (2, 1, 5, 5), generator=generator))
+    partial = hard.clone()
+    partial[:, 2] += partial[:, 0]
+    looks, told, never = (WeightedDiceCELoss(partial_labels=value) for value in (None, True, False))
+    for target in (hard, partial):
+        torch.testing.assert_close(told(logits, target), looks(logits, target))
+    torch.testing.assert_close(never(logits, hard), looks(logits, hard))
+    assert not torch.isclose(never(logits, partial), looks(logits, partial))

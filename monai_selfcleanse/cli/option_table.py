@@ -234,6 +234,11 @@ OPTIONS: Mapping[str, Option] = {
         "0; in an audit as many as there are cores",
     ),
     "device": Option("`cpu`, `cuda` or `cuda:1`", _device, "the GPU if there is one"),
+    "compile": Option(
+        "True: `torch.compile` the network; needs a C++ compiler, and pays on GPUs in long trainings",
+        _flag,
+        commands=_TRAINING,
+    ),
     "seed": Option(
         "decides split, noise, weights, order and augmentation",
         _whole(0),

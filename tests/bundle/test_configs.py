@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from bundles import BUNDLE, CONFIGS, parser_of, workflow
+from helpers import write_nifti
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle.config_item import ComponentLocator
 from monai.utils import optional_import
@@ -145,8 +149,20 @@ def test_a_step_that_an_overlay_disables_is_not_done() -> None:
         "configs/inference_trt.json",
         "configs/hippocampus.json",
         "configs/liver_tumor.json",
-        "scripts/inference.py",
     ],
 )
-def test_inference_needs_no_package_of_ours(name: str) -> None:
+def test_inference_configs_name_no_package_of_ours(name: str) -> None:
     assert "selfcleanse" not in (BUNDLE / name).read_text()
+
+
+def test_inference_needs_no_package_of_ours_for_nifti(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "in" / "a.nii.gz", np.random.default_rng(0).normal(size=(40, 40, 3)))
+    program = (
+        "import sys; sys.modules['monai_selfcleanse'] = None\n"
+        "from monai.bundle import run; run(config_file=sys.argv[1], bundle_root=sys.argv[2], dataset_dir=sys.argv[3], "
+        "output_dir=sys.argv[4], device='cpu')"
+    )
+    config = BUNDLE / "configs" / "inference.json"
+    arguments = [config, BUNDLE, tmp_path / "in", tmp_path / "out"]
+    subprocess.run([sys.executable, "-c", program, *map(str, arguments)], check=True, capture_output=True)
+    assert (tmp_path / "out" / "a.nii.gz").is_file()

@@ -99,3 +99,38 @@ def test_running_statistics_that_are_lost_end_the_training_though_the_loss_is_fi
     kept = torch.load(tmp_path / "last.pt", weights_only=True)
     assert kept["trainer"]["epoch"] == 1
     assert torch.isfinite(kept["network"]["1.running_var"]).all()
+
+
+class Later:
+    """An answer as from a GPU: it is not known before the next step but one, or until it is waited for."""
+
+    made = 0
+
+    def __init__(self, flag: torch.Tensor) -> None:
+        Later.made += 1
+        self._flag, self._number = flag, Later.made
+
+    @property
+    def is_known(self) -> bool:
+        return Later.made > self._number + 1
+
+    @property
+    def value(self) -> bool:
+        return bool(self._flag)
+
+
+@pytest.mark.parametrize("steps_after", [0, 1, 4])
+def test_an_answer_that_comes_later_names_the_step_that_it_is_of(
+    steps_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monai_selfcleanse.handlers.finite_loss._Answer", Later)
+    network = torch.nn.Linear(1, 1)
+    trainer = trainer_of([1.0, 2.0, 3.0, NAN, *[4.0, 5.0] * steps_after], network)
+    steps: list[int] = []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: steps.append(engine.state.iteration))
+    TrainingCheckpoint(str(tmp_path / "last.pt"), {"network": network}).attach(trainer)
+    FiniteLoss().attach(trainer)
+    with pytest.raises(LossNotFiniteError, match=r"since epoch 1, step 2 \(cases case_2, case_3\)"):
+        trainer.run()
+    assert len(steps) == min(2 + steps_after, 3)  # it ends as soon as it is known
+    assert not (tmp_path / "last.pt").exists()
