@@ -1,0 +1,99 @@
+"""Labels of a data set that are to be exported, wherever they come from; each is drawn when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..cases.case import label_file_of
+from ..cases.store import SeenCase
+from ..core.case_id import case_of
+from ..core.judgement import Judgement
+from ..files import atomic_folder
+from .drawing import Drawing, Recipe, draw_label
+from .provenance import PROVENANCE_FILE, Kind, is_export, judgement_by_case, provenance, write_json
+
+__all__ = ["JudgedLabels", "LabelSet", "write_labels"]
+
+_KIND: Kind = "cleansed labels"
+
+
+class LabelSet(Protocol):
+    """Labels of a data set as they are to be exported.
+
+    Attributes:
+        data: the cases' dictionaries, see :mod:`monai_selfcleanse.cases.case`.
+        structures: the structures' names by class index.
+    """
+
+    @property
+    def data(self) -> Sequence[Mapping[str, Any]]: ...
+
+    @property
+    def structures(self) -> Mapping[int, str]: ...
+
+    def draw(self, item: Mapping[str, Any], mark_untrusted: bool = False) -> Drawing:
+        """Draw a case's label; see :func:`monai_selfcleanse.results.drawing.draw_label`."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the labels come from, for JSON; it begins as
+        :func:`monai_selfcleanse.results.provenance.provenance`."""
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedLabels:
+    """The labels that a judgement has left: its ``redrawn`` structures are redrawn.
+
+    Attributes:
+        judgement: on the labels.
+        data: the cases' dictionaries, with paths.
+        read_seen: reads what the last look saw of a case.
+        source: see :func:`monai_selfcleanse.results.provenance.provenance`.
+    """
+
+    judgement: Judgement
+    data: Sequence[Mapping[str, Any]]
+    read_seen: Callable[[str], SeenCase]
+    source: Mapping[str, Any]
+    recipes: Mapping[str, Recipe] = field(init=False)
+
+    def __post_init__(self) -> None:
+        suspected, redrawn = (self.judgement.by_case(m) for m in (self.judgement.suspected, self.judgement.redrawn))
+        recipes = {
+            case: Recipe(redrawn=tuple(redrawn.get(case, ())), suspects=tuple(structures))
+            for case, structures in suspected.items()
+        }
+        object.__setattr__(self, "recipes", recipes)
+
+    @property
+    def structures(self) -> Mapping[int, str]:
+        """The structures' names by class index."""
+        return self.judgement.name_of
+
+    def draw(self, item: Mapping[str, Any], mark_untrusted: bool = False) -> Drawing:
+        """See :meth:`LabelSet.draw`."""
+        case = case_of(item)
+        recipe = self.recipes.get(case, Recipe())
+        return draw_label(item, recipe, lambda: self.read_seen(case), mark_untrusted=mark_untrusted)
+
+    def provenance(self) -> dict[str, Any]:
+        """Package, version, date, source, and the judgement on each label."""
+        return provenance(self.source) | {"cases": judgement_by_case(self.judgement)}
+
+
+def write_labels(directory: str | Path, labels: LabelSet) -> None:
+    """Write each label under its own relative path, and ``provenance.json``; the folder comes as a whole.
+
+    Args:
+        directory: the folder; an earlier export of this kind that was there is replaced.
+        labels: the labels.
+
+    Raises:
+        ValueError: the folder holds something else; a file cannot be read.
+    """
+    with atomic_folder(directory, is_export(_KIND)) as part:
+        for item in labels.data:
+            labels.draw(item).save(part / label_file_of(item))
+        write_json(labels.provenance() | {"export": _KIND}, part / PROVENANCE_FILE)
