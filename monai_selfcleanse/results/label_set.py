@@ -13,7 +13,9 @@ from ..core.case_id import case_of
 from ..core.judgement import Judgement
 from ..files import atomic_folder
 from .drawing import Drawing, Recipe, draw_label
+from .exclusion import exclusions
 from .provenance import PROVENANCE_FILE, Kind, is_export, judgement_by_case, provenance, write_json
+from .record import JudgedRun
 
 __all__ = ["JudgedLabels", "LabelSet", "write_labels"]
 
@@ -33,6 +35,11 @@ class LabelSet(Protocol):
 
     @property
     def structures(self) -> Mapping[int, str]: ...
+
+    @property
+    def excluded(self) -> Sequence[Mapping[str, Any]]:
+        """The cases that are better not trained on, most suspect first
+        (:func:`monai_selfcleanse.results.exclusion.exclusions`)."""
 
     def draw(self, item: Mapping[str, Any], mark_untrusted: bool = False) -> Drawing:
         """Draw a case's label; see :func:`monai_selfcleanse.results.drawing.draw_label`."""
@@ -67,10 +74,21 @@ class JudgedLabels:
         }
         object.__setattr__(self, "recipes", recipes)
 
+    @classmethod
+    def of(cls, run: JudgedRun) -> JudgedLabels:
+        """Those of a training or an audit that has ended."""
+        about = {key: value for key, value in run.source.items() if key not in ("package", "version", "date")}
+        return cls(run.judgement, run.data, run.read_seen, about | {"judged": run.source["date"]})
+
     @property
     def structures(self) -> Mapping[int, str]:
         """The structures' names by class index."""
         return self.judgement.name_of
+
+    @property
+    def excluded(self) -> Sequence[Mapping[str, Any]]:
+        """The cases with a suspect."""
+        return exclusions(self.judgement.suspects())
 
     def draw(self, item: Mapping[str, Any], mark_untrusted: bool = False) -> Drawing:
         """See :meth:`LabelSet.draw`."""

@@ -47,10 +47,10 @@ def is_export(kind: Kind) -> Callable[[Path], bool]:
     return is_one
 
 
-def read_provenance(folder: Path) -> dict[str, Any] | None:
-    """What an exported folder says of itself; None for any other folder."""
+def read_provenance(folder: Path, name: str = PROVENANCE_FILE) -> dict[str, Any] | None:
+    """What an export of this package says of itself in a file of a folder; None where there is none."""
     try:
-        found = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
         return found if found["package"] == _PACKAGE else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
