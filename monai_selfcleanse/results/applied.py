@@ -13,6 +13,7 @@ from ..cases.case import label_file_of
 from ..cases.label_file import label_of
 from ..cases.view import position_of, view_case
 from ..core.case_id import case_of
+from ..run_folder import RunFolder
 from .corrected_labels import KIND
 from .drawing import Drawing, Recipe, untrusted_by
 from .provenance import PROVENANCE_FILE, is_export, provenance, read_provenance
@@ -74,12 +75,14 @@ class AppliedLabels:
     @cached_property
     def _run(self) -> JudgedRun:
         """The run that judged the labels."""
+        beside = RunFolder(self.directory.parent)  # where folder and run have moved together
+        folder = beside if beside.record.is_file() else RunFolder(self.about["run"])
         wanted = (
-            f"{self.directory}: its untrusted voxels are known by {self.about['run']} alone, where its labels were "
+            f"{self.directory}: its untrusted voxels are known by {folder.path} alone, where its labels were "
             "judged; decide on all suspects, or export without --ignore"
         )
         try:
-            run = read_record(self.about["run"], self.data_root)
+            run = read_record(folder, self.data_root)
         except ValueError as error:
             raise ValueError(f"{wanted} ({error})") from error
         if dict(run.source) != self.about["judged_by"]:

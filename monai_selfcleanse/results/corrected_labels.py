@@ -27,6 +27,7 @@ from ..cases.label_file import GivenLabel
 from ..core.case_id import case_of, images_of
 from ..core.judgement import Judgement
 from ..files import atomic_folder
+from ..progress import progress
 from .decisions import Decision
 from .drawing import Drawing, ReadEdit, Recipe, draw_label, read_edited
 from .exclusion import exclusions
@@ -86,6 +87,7 @@ def apply_decisions(
     directory: str | os.PathLike | None = None,
     undecided: Undecided = "keep",
     read_edit: ReadEdit | None = None,
+    show_progress: bool = False,
 ) -> Applied:
     """Write a copy of the labels as reviewers have decided; given labels are only read.
 
@@ -100,6 +102,7 @@ def apply_decisions(
         undecided: what becomes of suspects without a decision. ``redraw`` redraws those that ``cleansed_labels/`` has
             redrawn, and keeps the others.
         read_edit: reads what a reviewer has drawn; None for the run's ``edited_labels/``.
+        show_progress: show a bar.
 
     Raises:
         ValueError: the folder holds something else, or labels of the data set; an edited label is missing, damaged, on
@@ -117,7 +120,7 @@ def apply_decisions(
     voxels: dict[tuple[str, int], int] = {}
     changed = 0
     with atomic_folder(directory, is_export(KIND)) as part:
-        for item in items:
+        for item in progress(items, "labels", show_progress):
             case = case_of(item)
             drawing = draw_label(item, recipes[case], lambda case=case: run.read_seen(case), read_edit)  # type: ignore[misc]
             drawing.save(part / label_file_of(item))

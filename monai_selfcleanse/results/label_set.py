@@ -12,6 +12,7 @@ from ..cases.store import SeenCase
 from ..core.case_id import case_of
 from ..core.judgement import Judgement
 from ..files import atomic_folder
+from ..progress import progress
 from .drawing import Drawing, Recipe, draw_label
 from .exclusion import exclusions
 from .provenance import PROVENANCE_FILE, Kind, is_export, judgement_by_case, provenance, write_json
@@ -101,17 +102,18 @@ class JudgedLabels:
         return provenance(self.source) | {"cases": judgement_by_case(self.judgement)}
 
 
-def write_labels(directory: str | Path, labels: LabelSet) -> None:
+def write_labels(directory: str | Path, labels: LabelSet, show_progress: bool = False) -> None:
     """Write each label under its own relative path, and ``provenance.json``; the folder comes as a whole.
 
     Args:
         directory: the folder; an earlier export of this kind that was there is replaced.
         labels: the labels.
+        show_progress: show a bar.
 
     Raises:
         ValueError: the folder holds something else; a file cannot be read.
     """
     with atomic_folder(directory, is_export(_KIND)) as part:
-        for item in labels.data:
+        for item in progress(labels.data, "labels", show_progress):
             labels.draw(item).save(part / label_file_of(item))
         write_json(labels.provenance() | {"export": _KIND}, part / PROVENANCE_FILE)

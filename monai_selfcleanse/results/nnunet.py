@@ -30,6 +30,7 @@ from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of, channel_name, ending_of, images_of, split_channel
 from ..core.judgement import Judgement
 from ..files import atomic_folder
+from ..progress import progress
 from .drawing import Drawing
 from .label_set import JudgedLabels, LabelSet
 from .provenance import PROVENANCE_FILE, Kind, is_export, write_json
@@ -68,7 +69,12 @@ def write_nnunet_dataset(
 
 
 def write_nnunet_labels(
-    directory: str | Path, labels: LabelSet, *, channel_names: Sequence[str] | None = None, ignore: bool = False
+    directory: str | Path,
+    labels: LabelSet,
+    *,
+    channel_names: Sequence[str] | None = None,
+    ignore: bool = False,
+    show_progress: bool = False,
 ) -> None:
     """Write images and labels, wherever these come from, as nnU-Net takes them.
 
@@ -83,6 +89,7 @@ def write_nnunet_labels(
         ignore: give voxels that neither the annotator nor the network can be trusted on
             (:func:`monai_selfcleanse.core.cleansing.untrusted_voxels`) nnU-Net's ``ignore`` label, which is the
             highest.
+        show_progress: show a bar.
 
     Raises:
         ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export;
@@ -102,7 +109,7 @@ def write_nnunet_labels(
     with atomic_folder(directory, is_export(_KIND)) as part:
         for folder in ("imagesTr", "labelsTr"):
             (part / folder).mkdir()
-        for item in data:
+        for item in progress(data, "cases", show_progress):
             case = case_of(item)
             drawing = labels.draw(item, mark_untrusted=ignore)
             index = _numbered(drawing, structures, numbers.get("ignore"))
