@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import nibabel as nib
@@ -394,8 +395,8 @@ def _passed_over(dataset_dir: str, output_dir: str) -> str:
 def check_command_line() -> None:
     """End ``python -m monai.bundle run`` with a line, if an option on its command line is no id of the configs.
 
-    This is what ``monai_selfcleanse.cli.ids`` does for a training, without that package. In any other program nothing
-    happens. An entry's last part may be new, such as an argument that has a default.
+    Training and audit do the same, by code that inference must do without. In any other program nothing happens. An
+    id's last part may be new in its entry, such as an argument that has a default.
 
     Raises:
         SystemExit: there is such an option; the message names it, and the id that is most like it.
@@ -405,7 +406,7 @@ def check_command_line() -> None:
         return
     arguments = sys.argv[2 : sys.argv.index("--") if "--" in sys.argv else None]
     given: dict[str, str] = {}
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         if argument.startswith("--"):  # as Fire reads them: --name value, --name=value, dashes for underscores
             option, _, value = argument[2:].partition("=")
             given[option.replace("-", "_")] = value or following

@@ -22,7 +22,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -182,7 +182,7 @@ def _parsed(parser: _Parser, arguments: Sequence[str]) -> tuple[dict[str, Any], 
 
 def _with_values(arguments: Sequence[str]) -> Iterator[str]:
     """The arguments, with a value for each flag that has none; what follows a flag is its value if it is one."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         is_flag = argument.startswith("--") and argument[2:] in FLAGS
         yield f"{argument}=True" if is_flag and following.lower() not in ("true", "false") else argument
 
