@@ -14,7 +14,7 @@ from ..files import atomic_folder
 from ..results.applied import AppliedLabels, is_applied, read_applied
 from ..results.corrected_labels import KIND
 from ..results.decisions import read_decisions
-from ..results.label_set import JudgedLabels, LabelSet, write_labels
+from ..results.label_set import JudgedLabels, LabelSet, check_apart, write_labels
 from ..results.nnunet import write_nnunet_labels
 from ..results.provenance import is_export
 from ..results.record import read_record
@@ -136,8 +136,7 @@ def _chosen(output: Path, which: Which | None, data: str | None) -> tuple[LabelS
 
 def _write_labels(directory: Path, labels: LabelSet) -> None:
     if isinstance(labels, AppliedLabels):
-        if directory.resolve() in (labels.directory.resolve(), *labels.directory.resolve().parents):
-            raise ValueError(f"{directory} holds these very labels: give another folder")
+        check_apart(directory, labels.data)
         with atomic_folder(directory, is_export(KIND)) as part:
             shutil.copytree(labels.directory, part, dirs_exist_ok=True)
     else:

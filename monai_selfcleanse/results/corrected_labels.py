@@ -24,13 +24,14 @@ import numpy as np
 
 from ..cases.case import label_file_of
 from ..cases.label_file import GivenLabel
-from ..core.case_id import case_of, images_of
+from ..core.case_id import case_of
 from ..core.judgement import Judgement
 from ..files import atomic_folder
 from ..progress import progress
 from .decisions import Decision
 from .drawing import Drawing, ReadEdit, Recipe, draw_label, read_edited
 from .exclusion import exclusions
+from .label_set import check_apart
 from .provenance import PROVENANCE_FILE, Kind, is_export, provenance, write_json
 from .record import JudgedRun, kept_case
 from .tables import read_rows, write_rows
@@ -195,16 +196,11 @@ def _edited_in(run: JudgedRun) -> ReadEdit:
 
 
 def _check_apart(directory: Path, run: JudgedRun) -> None:
-    """See that no file which is read, or is somebody's original, lies where the copy goes."""
-    target = directory.resolve()
+    """See that nothing which is read, or is somebody's original, lies where the copy goes, nor the copy in it."""
     own = [run.folder.edited_labels, run.folder.cleansed_labels, run.folder.cases]
-    files = [str(path) for item in run.data for path in (item["label"], *(images_of(item) if "image" in item else ()))]
-    for path in [*own, *map(Path, files)]:
-        here = Path(os.path.abspath(path))
-        if target in (*here.parents, *here.resolve().parents, here.resolve()):
-            raise ValueError(f"{path} lies in {str(directory)!r}, which would be replaced: give another folder")
+    check_apart(directory, run.data, own)
     for folder in own:
-        if folder.resolve() in target.parents:
+        if folder.resolve() in directory.resolve().parents:
             raise ValueError(f"{str(directory)!r} lies in {folder}, which is read: give another folder")
 
 

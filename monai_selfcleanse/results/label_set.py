@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..cases.case import label_file_of
 from ..cases.store import SeenCase
-from ..core.case_id import case_of
+from ..core.case_id import case_of, images_of
 from ..core.judgement import Judgement
 from ..files import atomic_folder
 from ..progress import progress
@@ -18,7 +19,7 @@ from .exclusion import exclusions
 from .provenance import PROVENANCE_FILE, Kind, is_export, judgement_by_case, provenance, write_json
 from .record import JudgedRun
 
-__all__ = ["JudgedLabels", "LabelSet", "write_labels"]
+__all__ = ["JudgedLabels", "LabelSet", "check_apart", "write_labels"]
 
 _KIND: Kind = "cleansed labels"
 
@@ -102,6 +103,20 @@ class JudgedLabels:
         return provenance(self.source) | {"cases": judgement_by_case(self.judgement)}
 
 
+def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], more: Iterable[Path] = ()) -> None:
+    """See that no image or label of a case lies in a folder that is to be replaced, nor one of some more paths.
+
+    Raises:
+        ValueError: one does; the message names the first.
+    """
+    target = Path(directory).resolve()
+    files = [path for item in data for path in (item["label"], *(images_of(item) if "image" in item else ()))]
+    for path in [*more, *files]:
+        here = Path(os.path.abspath(path))
+        if target in (*here.parents, *here.resolve().parents, here.resolve()):
+            raise ValueError(f"{path} lies in {str(directory)!r}, which would be replaced: give another folder")
+
+
 def write_labels(directory: str | Path, labels: LabelSet, show_progress: bool = False) -> None:
     """Write each label under its own relative path, and ``provenance.json``; the folder comes as a whole.
 
@@ -111,8 +126,9 @@ def write_labels(directory: str | Path, labels: LabelSet, show_progress: bool = 
         show_progress: show a bar.
 
     Raises:
-        ValueError: the folder holds something else; a file cannot be read.
+        ValueError: the folder holds something else, or files of the cases; a file cannot be read.
     """
+    check_apart(directory, labels.data)
     with atomic_folder(directory, is_export(_KIND)) as part:
         for item in progress(labels.data, "labels", show_progress):
             labels.draw(item).save(part / label_file_of(item))

@@ -32,7 +32,7 @@ from ..core.judgement import Judgement
 from ..files import atomic_folder
 from ..progress import progress
 from .drawing import Drawing
-from .label_set import JudgedLabels, LabelSet
+from .label_set import JudgedLabels, LabelSet, check_apart
 from .provenance import PROVENANCE_FILE, Kind, is_export, write_json
 
 __all__ = ["nnunet_names", "write_nnunet_dataset", "write_nnunet_labels"]
@@ -92,9 +92,9 @@ def write_nnunet_labels(
         show_progress: show a bar.
 
     Raises:
-        ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export;
-            structures' names are not unique; a label has other values; a case has no image, or one of another shape
-            than its label; cases differ in their number of channels.
+        ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export,
+            or files of the cases; structures' names are not unique; a label has other values; a case has no image, or
+            one of another shape than its label; cases differ in their number of channels.
     """
     directory, data, structures = Path(directory), labels.data, tuple(labels.structures)
     if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9_-]+", directory.name):
@@ -102,6 +102,7 @@ def write_nnunet_labels(
     check_unique_cases(data)
     if bare := [case_of(item) for item in data if "image" not in item]:
         raise ValueError(f"case {bare[0]!r} has no image, which nnU-Net needs: judge the labels with their images")
+    check_apart(directory, data)
     numbers = _numbers(list(labels.structures.values()), ignore)
     ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
     known = nnunet_names([case_of(item) for item in data])

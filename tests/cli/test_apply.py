@@ -219,7 +219,7 @@ def test_labels_alone_are_copied_with_their_provenance(
     said_by(capsys, "apply", out)
     said_by(capsys, "export", out, "--to", "labels", "-o", tmp_path / "c")
     assert files_below(tmp_path / "c") == files_below(out / "corrected_labels")
-    assert "holds these very labels" in refused_with(
+    assert "which would be replaced: give another folder" in refused_with(
         capsys, 1, "export", out, "--to", "labels", "-o", out / "corrected_labels"
     )
     assert "in the way" in refused_with(

@@ -7,6 +7,9 @@ import errno
 import hashlib
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -350,3 +353,21 @@ def test_what_another_run_has_seen_since_is_not_drawn(tmp_path: Path) -> None:
     apply_decisions(run, decide(run, ("b", 1, "redraw")))
     with pytest.raises(ValueError, match="case 'a' is gone, or is not what this judgement rests on"):
         apply_decisions(run, decide(run, ("a", 1, "redraw")))
+
+
+def test_a_killed_program_leaves_the_earlier_copy_whole(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    apply_decisions(run, decide(run, ("a", 1, "redraw")))
+    before = {p: p.read_bytes() for p in run.folder.corrected_labels.rglob("*") if p.is_file()}
+    program = (
+        "import os, signal, sys\n"
+        "from monai_selfcleanse.results import apply_decisions, drawing, read_record\n"
+        "drawing.save_index_map = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "apply_decisions(read_record(sys.argv[1]), {}, undecided='redraw')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, run.folder.path])
+    assert done.returncode == -signal.SIGKILL
+    assert {p: p.read_bytes() for p in run.folder.corrected_labels.rglob("*") if p.is_file()} == before
+    apply_decisions(run, {}, undecided="redraw")
+    assert not [name for name in files_below(tmp_path) if ".part" in name]
+    assert same_labels(run.folder.corrected_labels, run.folder.cleansed_labels)
