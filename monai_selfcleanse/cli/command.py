@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
     """Wrong use ends with one line, and with the nearest option's name."""
 
     def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog, allow_abbrev=False, **options)
+        super().__init__(prog, **({"allow_abbrev": False} | options))
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but an unknown option is said before what is missing for its sake."""

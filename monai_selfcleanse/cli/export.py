@@ -126,11 +126,9 @@ def _chosen(output: Path, which: Which | None, data: str | None) -> tuple[LabelS
                 f"these, run selfcleanse apply {output} again first"
             )
         return applied, f"corrected, of {folder.corrected_labels} (the judgement's: --labels cleansed)"
-    other = ""
-    if decisions:
+    other = " (reviewers': --labels corrected)" if has_copy else ""
+    if decisions and not has_copy:
         other = f"; {len(decisions)} decisions are not heeded: run selfcleanse apply {output} first"
-    elif has_copy:
-        other = " (reviewers': --labels corrected)"
     return JudgedLabels.of(run), f"cleansed, as the judgement says{other}"
 
 

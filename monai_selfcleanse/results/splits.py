@@ -78,7 +78,7 @@ def write_exclusion_files(directory: str | Path, labels: LabelSet) -> list[Path]
     excluded = labels.excluded
     cases = [one["case"] for one in excluded]
     splits = nnunet_splits(labels.data, cases)
-    about = {key: about[key] for key in ("package", "version", "date", *about) if key not in ("cases", "data")}
+    about = {key: value for key, value in about.items() if key not in ("cases", "changed", "decisions")}
     write_exclusions(folder, excluded, about)  # first, so that what follows is known to be ours
     with atomic_path(folder / "exclude.txt") as part:
         part.write_text("".join(f"{case}\n" for case in cases), encoding="utf-8", errors="surrogateescape")

@@ -169,9 +169,7 @@ def test_corrected_labels_come_to_nnunet_as_they_are(out: Path, tmp_path: Path, 
             target / "labelsTr" / f"{name}.nii.gz"
         ).read_bytes()
     found = lines_of(said_by(capsys, "export", out, "--to", "nnunet", "-o", alone, "--labels", "cleansed"))
-    assert found["labels"] == "cleansed, as the judgement says; 2 decisions are not heeded: run selfcleanse apply " + (
-        f"{out} first"
-    )
+    assert found["labels"] == "cleansed, as the judgement says (reviewers': --labels corrected)"
     assert (alone / "labelsTr" / "c.nii.gz").is_file()
 
 
