@@ -22,6 +22,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shutil
 import struct
 import zlib
 from abc import ABC, abstractmethod
@@ -124,6 +125,15 @@ class ImageFile(ABC):
             voxels = np.rint(voxels)
         with atomic_path(path) as part:
             self._write(voxels.astype(dtype, copy=False), part)
+
+    def copy(self, path: str | os.PathLike) -> None:
+        """Copy the file; where its voxels are in a second one (``.mhd``), into one file.
+
+        Args:
+            path: where to; folders are made.
+        """
+        with atomic_path(path) as part:
+            shutil.copyfile(self.path, part)
 
     @abstractmethod
     def _write(self, voxels: np.ndarray, path: Path) -> None:
@@ -272,8 +282,11 @@ class ItkFile(ImageFile):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._itk = _needed("SimpleITK", path, "simpleitk")
+        # by its name, for ITK does not know all endings with capitals
+        self._io = "NrrdImageIO" if path.suffix.lower() == ".nrrd" else "MetaImageIO"
         reader = self._itk.ImageFileReader()
         reader.SetFileName(os.fspath(path))
+        reader.SetImageIO(self._io)
         try:
             reader.ReadImageInformation()
         except RuntimeError as error:
@@ -300,20 +313,33 @@ class ItkFile(ImageFile):
 
     def voxels(self) -> np.ndarray:
         try:
-            array = self._itk.GetArrayFromImage(self._itk.ReadImage(os.fspath(self.path)))
+            array = self._itk.GetArrayFromImage(self._read())
         except RuntimeError as error:
             raise ValueError(f"{self.path}: is damaged ({_last_line(error)}); fetch it anew") from error
         return array.transpose(*range(self.ndim - 1, -1, -1), *range(self.ndim, array.ndim))
 
+    def _read(self) -> Any:
+        return self._itk.ReadImage(os.fspath(self.path), imageIO=self._io)
+
     def _write(self, voxels: np.ndarray, path: Path) -> None:
-        like = self._itk.ReadImage(os.fspath(self.path))
+        like = self._read()
         ndim = like.GetDimension()
         array = voxels.reshape(like.GetSize()).transpose(*range(ndim - 1, -1, -1))
         image = self._itk.GetImageFromArray(np.ascontiguousarray(array))
         image.CopyInformation(like)
         for key in like.GetMetaDataKeys():
             image.SetMetaData(key, like.GetMetaData(key))
-        self._itk.WriteImage(image, os.fspath(path), useCompression=True)
+        # A .mhd has its voxels in a file of its own, unless it is written as the .mha that it may be, too. ITK goes by
+        # the ending, and does not know all capitals.
+        whole = path.with_suffix(".nrrd" if path.suffix.lower() == ".nrrd" else ".mha")
+        self._itk.WriteImage(image, os.fspath(whole), useCompression=True, imageIO=self._io)
+        whole.replace(path)
+
+    def copy(self, path: str | os.PathLike) -> None:
+        if self.path.suffix.lower() == ".mhd":
+            self.write(self.voxels(), path)
+        else:
+            super().copy(path)
 
 
 class FlatFile(ImageFile):

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,8 +69,7 @@ class Drawing:
     def save(self, path: Path) -> None:
         """Write it as a file; where nothing has changed, as a copy."""
         if self.is_as_given:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.label.file.path, path)
+            self.label.file.copy(path)
         else:
             save_index_map(self.index, self.label, path)
 
