@@ -9,6 +9,8 @@ names all that were passed over, and ends with exit code 1.
 
 from __future__ import annotations
 
+import ast
+import difflib
 import gzip
 import logging
 import os
@@ -18,11 +20,13 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.data.image_reader import NibabelReader
 from monai.data.image_writer import NibabelWriter
@@ -35,6 +39,7 @@ __all__ = [
     "AnyFormatReader",
     "SameFormatWriter",
     "as_stored",
+    "check_command_line",
     "check_inputs",
     "check_options",
     "checked",
@@ -67,6 +72,9 @@ CHANNEL = re.compile(r"_\d{4}$")
 
 NAMED = 20
 """How many images a message names at most."""
+
+OF_MONAI = ("run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file")
+"""Options that ``monai.bundle run`` takes itself."""
 
 LFS = b"version https://git-lfs"
 """How a file begins that Git LFS has put in the place of another one."""
@@ -537,6 +545,57 @@ def _passed_over(dataset_dir: str, output_dir: str) -> str:
 
 
 # What ends the program before any work.
+
+
+def check_command_line() -> None:
+    """End ``python -m monai.bundle run`` with a line, if an option on its command line is no id of the configs.
+
+    Training and audit do the same, by code that inference must do without. In any other program nothing happens. An
+    id's last part may be new in its entry, such as an argument that has a default.
+
+    Raises:
+        SystemExit: there is such an option; the message names it, and the id that is most like it.
+    """
+    name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "")
+    if not name.startswith("monai.bundle") or sys.argv[1:2] != ["run"]:
+        return
+    arguments = sys.argv[2 : sys.argv.index("--") if "--" in sys.argv else None]
+    given: dict[str, str] = {}
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        if argument.startswith("--"):  # as Fire reads them: --name value, --name=value, dashes for underscores
+            option, _, value = argument[2:].partition("=")
+            given[option.replace("-", "_")] = value or following
+    if "config_file" not in given:
+        return
+    config = ConfigParser.load_config_files(_listed(given["config_file"]))
+    for option in given:
+        if option not in OF_MONAI and (problem := _unknown_id(option.removeprefix("+"), config)):
+            sys.exit(f"error: --{option}: {problem}")
+
+
+def _listed(text: str) -> str | list[str]:
+    """Config files as the command line names them: one path or several with commas, or a list in Python's words."""
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return [str(path) for path in found] if isinstance(found, (list, tuple)) else text
+
+
+def _unknown_id(option: str, config: Any) -> str:
+    """What part of an id no config defines, or ''."""
+    parts = re.split("#|::", option)
+    for i, part in enumerate(parts[: max(1, len(parts) - 1)]):
+        if not isinstance(config, (dict, list)):
+            return ""  # an expression or a reference: what it holds is not known yet
+        entries = {str(key): one for key, one in (config.items() if isinstance(config, dict) else enumerate(config))}
+        if part not in entries:
+            wrong = "#".join(parts[: i + 1])
+            near = difflib.get_close_matches(part, [key for key in entries if not key.startswith("_")], 1)
+            meant = f"; did you mean {'#'.join([*parts[:i], near[0]])}?" if near else ""
+            return f"no config defines {wrong!r}{meant}"
+        config = entries[part]
+    return ""
 
 
 def check_options(

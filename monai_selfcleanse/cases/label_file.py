@@ -71,9 +71,18 @@ def save_index_map(index: np.ndarray, given: GivenLabel, path: str | os.PathLike
     Args:
         index: of ``given.index``'s shape.
         given: its file's data type is kept if it holds an index map. A soft label or class probabilities become an
-            index map of 8 bits, or of as many as the values want.
+            index map of 8 bits. Either gets more bits where the values want them.
         path: where to, atomically; folders are made.
     """
     voxels = index if given.values is None else to_values(index, given.values)
-    dtype = None if given.is_index_map else np.promote_types(np.uint8, np.min_scalar_type(int(voxels.max(initial=0))))
+    dtype, highest = given.file.dtype if given.is_index_map else np.dtype(np.uint8), int(voxels.max(initial=0))
+    if highest > _highest(dtype):
+        dtype = np.promote_types(dtype, np.min_scalar_type(highest))
     given.file.write(voxels, path, dtype)
+
+
+def _highest(dtype: np.dtype) -> float:
+    """The highest whole number that a data type is taken to hold."""
+    if dtype.kind in "iu":
+        return float(np.iinfo(dtype).max)
+    return 1.0 if dtype.kind == "b" else float("inf")

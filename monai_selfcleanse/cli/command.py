@@ -2,6 +2,8 @@
 
     selfcleanse train DATA -o OUT            train, find wrong labels, redraw them
     selfcleanse audit DATA --predictions DIR judge labels by predictions that are there
+    selfcleanse apply OUT                    corrected labels, as reviewers have decided
+    selfcleanse export OUT --to nnunet ...   data for nnU-Net, labels, or a list of cases to exclude
     selfcleanse doctor DATA                  say what is wrong with the files, and write nothing
     selfcleanse noise SOURCE TARGET ...      a copy of a data set with label noise
     selfcleanse app TARGET ...               an app for MONAI Label
@@ -19,7 +21,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,11 +42,20 @@ _ELSEWHERE = ("dataset_dir", "output_dir", "predictions_dir", "ckpt_path")
 class _Parser(argparse.ArgumentParser):
     """Wrong use ends with one line, and with the nearest option's name."""
 
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **({"allow_abbrev": False} | options))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but an unknown option is said before what is missing for its sake."""
+        args = sys.argv[1:] if args is None else [*args]
+        known = [name for action in self._actions for name in action.option_strings]
+        for argument in takewhile("--".__ne__, args):
+            name = argument.partition("=")[0]
+            if name.startswith("--") and " " not in argument and name not in known:
+                self.error(f"unknown option {name}{nearest(name, [one for one in known if one.startswith('--')])}")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
-        unknown = re.fullmatch(r"unrecognized arguments: (--[^\s=]+).*", message, re.DOTALL)
-        if unknown:
-            known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-            message = f"unknown option {unknown[1]}{nearest(unknown[1], known)}"
         self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
 
 
@@ -51,7 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command."""
     at_the_command_line()
     arguments = sys.argv[1:] if arguments is None else [*arguments]
-    known = {"train": _train, "audit": _audit, "doctor": _doctor, "noise": _noise, "app": _app}
+    known = {
+        "train": _train,
+        "audit": _audit,
+        "apply": _apply,
+        "export": _export,
+        "doctor": _doctor,
+        "noise": _noise,
+        "app": _app,
+    }
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__.split("``train`` and")[0].replace("``", ""), end="")
         print("Each command has a --help of its own.")
@@ -88,6 +108,20 @@ def _doctor(arguments: Sequence[str]) -> None:
     sys.exit(exit_on_bad_input(lambda: examine(args.data, structures)))
 
 
+def _apply(arguments: Sequence[str]) -> None:
+    from .apply import main as apply
+
+    text = "Write corrected labels: kept, redrawn, edited or left out, as reviewers have decided."
+    apply(arguments, _Parser("selfcleanse apply", description=text))
+
+
+def _export(arguments: Sequence[str]) -> None:
+    from .export import main as export
+
+    text = "Write the labels of a run, or of apply, for others to go on with."
+    export(arguments, _Parser("selfcleanse export", description=text))
+
+
 def _noise(arguments: Sequence[str]) -> None:
     from .noise import main as noise
 
@@ -106,7 +140,6 @@ def _bundle_parser(command: str, run_id: str, description: str) -> _Parser:
         description=description,
         epilog="All options: docs/reference/options.md. The bundle's configs have more: --set ID=VALUE.",
         argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
     )
     optional = command == "train"
     parser.add_argument(
@@ -122,7 +155,7 @@ def _bundle_parser(command: str, run_id: str, description: str) -> _Parser:
     for name, option in OPTIONS.items():
         if run_id in option.commands and name not in _ELSEWHERE:
             shown = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", option.meaning).replace("`", "").split(";")[0].split(". ")[0]
-            more = {"nargs": "?", "const": "True"} if name in FLAGS else {}
+            more = {"choices": ("True", "False")} if name in FLAGS else {}
             help_ = shown.replace("%", "%%") if name in _SHOWN else argparse.SUPPRESS
             parser.add_argument(f"--{name}", metavar="X", help=help_, **more)  # type: ignore[arg-type]
     parser.add_argument(
@@ -136,7 +169,7 @@ def _bundle_parser(command: str, run_id: str, description: str) -> _Parser:
 
 def _parsed(parser: _Parser, arguments: Sequence[str]) -> tuple[dict[str, Any], str | None, str | None]:
     """Overrides of the configs, the overlay, and the bundle's folder. What is ``--set`` may be an expression."""
-    args = vars(parser.parse_args(arguments))
+    args = vars(parser.parse_args(list(_with_values(arguments))))
     overlay, bundle, pairs = args.pop("task"), args.pop("bundle"), args.pop("set")
     out = {name: _as_typed(_value(name, text)) for name, text in args.items()}
     for pair in pairs:
@@ -145,6 +178,13 @@ def _parsed(parser: _Parser, arguments: Sequence[str]) -> tuple[dict[str, Any], 
             parser.error(f"--set {pair}: expected ID=VALUE, such as --set label_filter#min_cases=8")
         out[name] = "$None" if text == "None" else _value(name, text)
     return out, overlay, bundle
+
+
+def _with_values(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments, with a value for each flag that has none; what follows a flag is its value if it is one."""
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        is_flag = argument.startswith("--") and argument[2:] in FLAGS
+        yield f"{argument}=True" if is_flag and following.lower() not in ("true", "false") else argument
 
 
 def _value(name: str, text: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,38 @@ from ..files import atomic_path
 from .provenance import provenance, write_json
 from .tables import write_rows
 
-__all__ = ["EXCLUSION_COLUMNS", "write_exclusion_list"]
+__all__ = ["EXCLUSION_COLUMNS", "exclusions", "write_exclusion_list", "write_exclusions"]
 
 EXCLUSION_COLUMNS = ("case", "clean_probability", "structures", "reasons")
 """Columns of ``exclude.csv``; structures and reasons are lists in one cell, joined by ``; ``."""
+
+
+def exclusions(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases of some labels, with these labels.
+
+    Args:
+        rows: of the labels (:meth:`monai_selfcleanse.core.Judgement.rows`).
+
+    Returns:
+        A list of ``{"case", "clean_probability", "structures": [{"structure", "name", "reason",
+        "clean_probability"}]}``, in the order of the rows. A case's clean probability is the lowest of its structures.
+    """
+    return [
+        {
+            "case": case,
+            "clean_probability": min(row["clean_probability"] for row in own),
+            "structures": [
+                {
+                    "structure": row["structure"],
+                    "name": row["structure_name"],
+                    "reason": row["reason"],
+                    "clean_probability": row["clean_probability"],
+                }
+                for row in own
+            ],
+        }
+        for case, own in rows_by_case(rows).items()
+    ]
 
 
 def write_exclusion_list(directory: str | Path, judgement: Judgement, source: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -24,28 +52,27 @@ def write_exclusion_list(directory: str | Path, judgement: Judgement, source: Ma
         directory: the folder; other files in it are left alone.
         judgement: on the labels.
         source: see :func:`monai_selfcleanse.results.provenance.provenance`, whose entries the JSON begins with. Its
-            ``cases`` are a list of ``{"case", "clean_probability", "structures": [{"structure", "name", "reason",
-            "clean_probability"}]}``.
+            ``cases`` are those of :func:`exclusions`.
 
     Returns:
-        The two paths. A case's clean probability is the lowest of its structures.
+        The two paths.
     """
-    cases = [
-        {
-            "case": case,
-            "clean_probability": min(row["clean_probability"] for row in rows),
-            "structures": [
-                {
-                    "structure": row["structure"],
-                    "name": row["structure_name"],
-                    "reason": row["reason"],
-                    "clean_probability": row["clean_probability"],
-                }
-                for row in rows
-            ],
-        }
-        for case, rows in rows_by_case(judgement.suspects()).items()
-    ]
+    return write_exclusions(directory, exclusions(judgement.suspects()), provenance(source))
+
+
+def write_exclusions(
+    directory: str | Path, excluded: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+) -> tuple[Path, Path]:
+    """Write ``exclude.csv`` and ``exclude.json`` of some cases.
+
+    Args:
+        directory: the folder; other files in it are left alone.
+        excluded: the cases, as :func:`exclusions` gives them.
+        about: what the JSON begins with.
+
+    Returns:
+        The two paths.
+    """
     flat = [
         {
             "case": case["case"],
@@ -53,10 +80,10 @@ def write_exclusion_list(directory: str | Path, judgement: Judgement, source: Ma
             "structures": "; ".join(s["name"] for s in case["structures"]),
             "reasons": "; ".join(s["reason"] for s in case["structures"]),
         }
-        for case in cases
+        for case in excluded
     ]
     paths = Path(directory) / "exclude.csv", Path(directory) / "exclude.json"
     with atomic_path(paths[0]) as table, atomic_path(paths[1]) as full:
         write_rows(flat, EXCLUSION_COLUMNS, table)
-        write_json(provenance(source) | {"cases": cases}, full)
+        write_json({**about, "cases": list(excluded)}, full)
     return paths

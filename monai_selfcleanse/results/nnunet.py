@@ -1,4 +1,4 @@
-"""A raw data set of nnU-Net v2, made of the cleansed labels.
+"""A raw data set of nnU-Net v2, made of cleansed or corrected labels.
 
 ::
 
@@ -16,7 +16,7 @@ import gzip
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,18 @@ import numpy as np
 from ..cases.case import check_unique_cases
 from ..cases.grid import Turn, turn_onto
 from ..cases.image_file import ImageFile, open_image
-from ..cases.label_file import label_of
 from ..cases.store import CaseStore, StoreLike
-from ..cases.view import position_of, view_case
 from ..core.case_id import case_of, channel_name, ending_of, images_of, split_channel
 from ..core.judgement import Judgement
 from ..files import atomic_folder
-from .provenance import PROVENANCE_FILE, is_export, judgement_by_case, provenance, write_json
+from ..progress import progress
+from .drawing import Drawing
+from .label_set import JudgedLabels, LabelSet, check_apart
+from .provenance import PROVENANCE_FILE, Kind, is_export, write_json
 
-__all__ = ["nnunet_names", "write_nnunet_dataset"]
+__all__ = ["nnunet_names", "write_nnunet_dataset", "write_nnunet_labels"]
+
+_KIND: Kind = "nnU-Net data set"
 
 
 def write_nnunet_dataset(
@@ -49,60 +52,85 @@ def write_nnunet_dataset(
 ) -> None:
     """Write images and cleansed labels as nnU-Net takes them.
 
-    Images are copies. Labels are new files of 8 bits on their image's grid, their structures numbered 1, 2, ... in the
-    judgement's order, since nnU-Net wants no number left out.
-
     Args:
-        directory: the data set's folder, by nnU-Net's rule ``DatasetNNN_Name``, in its ``nnUNet_raw``.
+        directory: see :func:`write_nnunet_labels`.
         judgement: on the labels; its ``redrawn`` structures are redrawn.
         data: the cases' dictionaries; ``image`` may be a list of paths, one a channel, or a file with the channels
             along one more axis than its label has.
         store: folder or store of what the last look saw; asked for cases with a suspected structure alone.
         source: see :func:`monai_selfcleanse.results.provenance.provenance`.
+        channel_names, ignore: see :func:`write_nnunet_labels`.
+
+    Raises:
+        ValueError: see :func:`write_nnunet_labels`.
+    """
+    labels = JudgedLabels(judgement, data, CaseStore.at(store).read_seen, source)
+    write_nnunet_labels(directory, labels, channel_names=channel_names, ignore=ignore)
+
+
+def write_nnunet_labels(
+    directory: str | Path,
+    labels: LabelSet,
+    *,
+    channel_names: Sequence[str] | None = None,
+    ignore: bool = False,
+    show_progress: bool = False,
+) -> None:
+    """Write images and labels, wherever these come from, as nnU-Net takes them.
+
+    Images are copies. Labels are new files of 8 bits on their image's grid, their structures numbered 1, 2, ... in
+    their order, since nnU-Net wants no number left out.
+
+    Args:
+        directory: the data set's folder, by nnU-Net's rule ``DatasetNNN_Name``, in its ``nnUNet_raw``.
+        labels: the labels.
         channel_names: one a channel. nnU-Net scales a channel named ``CT`` by the intensities of the whole data set,
             any other by its own. None: ``channel 0``, ``channel 1``, ...
         ignore: give voxels that neither the annotator nor the network can be trusted on
             (:func:`monai_selfcleanse.core.cleansing.untrusted_voxels`) nnU-Net's ``ignore`` label, which is the
             highest.
+        show_progress: show a bar.
 
     Raises:
-        ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export;
-            structures' names are not unique; a label has other values; an image has another shape
-            than its label; cases differ in their number of channels.
+        ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export,
+            or files of the cases; structures' names are not unique; a label has other values; a case has no image, or
+            one of another shape than its label; cases differ in their number of channels.
     """
-    directory, store = Path(directory), CaseStore.at(store)
+    directory, data, structures = Path(directory), labels.data, tuple(labels.structures)
     if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9_-]+", directory.name):
         raise ValueError(f"{directory.name!r} is no nnU-Net data set: name the folder DatasetNNN_Name, Dataset501_Mine")
     check_unique_cases(data)
-    labels = _labels(judgement.names, ignore)
-    suspected, redrawn = (judgement.by_case(mark) for mark in (judgement.suspected, judgement.redrawn))
+    if bare := [case_of(item) for item in data if "image" not in item]:
+        raise ValueError(f"case {bare[0]!r} has no image, which nnU-Net needs: judge the labels with their images")
+    check_apart(directory, data)
+    numbers = _numbers(list(labels.structures.values()), ignore)
     ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
     known = nnunet_names([case_of(item) for item in data])
     n_channels = 0
-    with atomic_folder(directory, is_export) as part:
+    with atomic_folder(directory, is_export(_KIND)) as part:
         for folder in ("imagesTr", "labelsTr"):
             (part / folder).mkdir()
-        for item in data:
+        for item in progress(data, "cases", show_progress):
             case = case_of(item)
-            label, affine = _cleansed(item, suspected.get(case, []), redrawn.get(case, []), store, judgement.structures)
-            index = _numbered(label, judgement.structures, labels.get("ignore"))
+            drawing = labels.draw(item, mark_untrusted=ignore)
+            index = _numbered(drawing, structures, numbers.get("ignore"))
             channels = _channels_of(item, index.ndim)
             n_channels = n_channels or len(channels)
             if len(channels) != n_channels:
                 raise ValueError(f"case {case!r}: its image has {len(channels)} channels, those before it {n_channels}")
-            _write_case(channels, index, affine, part, known[case], ending)
+            _write_case(channels, index, drawing.affine, part, known[case], ending)
         channel_names = channel_names or [f"channel {i}" for i in range(n_channels)]
         if len(channel_names) != n_channels:
             raise ValueError(f"{len(channel_names)} channel names for {n_channels} channels: {list(channel_names)}")
         dataset = {
             "channel_names": {str(i): name for i, name in enumerate(channel_names)},
-            "labels": labels,
+            "labels": numbers,
             "numTraining": len(data),
             "file_ending": ending,
         }
         write_json(dataset, part / "dataset.json")
-        origin = {"case_of": {name: case for case, name in known.items()}, "cases": judgement_by_case(judgement)}
-        write_json(provenance(source) | origin, part / PROVENANCE_FILE)
+        origin = {"export": _KIND, "case_of": {name: case for case, name in known.items()}}
+        write_json(labels.provenance() | origin, part / PROVENANCE_FILE)
 
 
 @dataclass(frozen=True)
@@ -153,7 +181,7 @@ def _write_case(
     nib.save(nib.Nifti1Image(label, affine), target)
 
 
-def _labels(names: Sequence[str], ignore: bool) -> dict[str, int]:
+def _numbers(names: Sequence[str], ignore: bool) -> dict[str, int]:
     """nnU-Net's ``labels``: a number for each name, in their order from 1, ``ignore`` last."""
     labels = {"background": 0} | {name: i for i, name in enumerate(names, 1)}
     if len(labels) <= len(names) or "ignore" in labels:
@@ -202,43 +230,16 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(file, copy)
 
 
-_UNTRUSTED = -1  # in place of a structure
-
-
-def _cleansed(
-    item: Mapping[str, Any],
-    suspected: Sequence[int],
-    redrawn: Sequence[int],
-    store: CaseStore,
-    structures: Sequence[int],
-) -> tuple[np.ndarray, np.ndarray]:
-    """A case's cleansed label in class indices, :data:`_UNTRUSTED` where nobody can be trusted, and where it lies."""
-    if not suspected:
-        label = label_of(item)
-        return _known(label.index.astype(np.int16), structures, item), position_of(item, label)
-    view = view_case(item, store.read_seen(case_of(item)), redrawn)
-    out = _known(view.cleansed.astype(np.int16), structures, item)
-    untrusted = view.seen.untrusted(redrawn)
-    # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
-    left, never = [k for k in suspected if k not in redrawn], np.full(view.given.shape, -1.0)
-    untrusted |= replace(view.seen, confidence=never).untrusted(left)
-    kept = untrusted & (view.cleansed == view.given)
-    return np.where(kept, _UNTRUSTED - out, out), view.affine
-
-
-def _known(label: np.ndarray, structures: Sequence[int], item: Mapping[str, Any]) -> np.ndarray:
-    unknown = np.setdiff1d(label, [0, *structures])
+def _numbered(drawing: Drawing, structures: Sequence[int], ignore: int | None) -> np.ndarray:
+    """A label in nnU-Net's numbers, uint8: structures from 1 on without a gap, ``ignore`` for what is untrusted."""
+    index = drawing.index
+    unknown = np.setdiff1d(index, [0, *structures])
     if unknown.size:
-        raise ValueError(f"{item['label']}: holds the values {unknown[:5].tolist()}, none of {[0, *structures]}")
-    return label
-
-
-def _numbered(label: np.ndarray, structures: Sequence[int], ignore: int | None) -> np.ndarray:
-    """The label in nnU-Net's numbers, uint8: structures from 1 on without a gap, ``ignore`` for what is untrusted."""
-    known = np.where(label < 0, _UNTRUSTED - label, label)
-    out = np.zeros(label.shape, dtype=np.uint8)
+        path = drawing.label.file.path
+        raise ValueError(f"{path}: holds the values {unknown[:5].tolist()}, none of {[0, *structures]}")
+    out = np.zeros(index.shape, dtype=np.uint8)
     for number, structure in enumerate(structures, 1):
-        out[known == structure] = number
-    if ignore is not None:
-        out[label < 0] = ignore
+        out[index == structure] = number
+    if ignore is not None and drawing.untrusted is not None:
+        out[drawing.untrusted] = ignore
     return out

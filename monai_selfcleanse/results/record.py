@@ -24,7 +24,7 @@ from ..files import atomic_path
 from ..run_folder import RunFolder
 from .provenance import provenance
 
-__all__ = ["JudgedRun", "read_record", "write_record"]
+__all__ = ["JudgedRun", "cases_as_kept", "check_there", "kept_case", "read_record", "write_record"]
 
 _FORMAT = 1
 """Number of the record's layout."""
@@ -96,7 +96,7 @@ def write_record(
         "source": provenance(source),
         "store": os.path.abspath(store.directory),
         "min_confidence": store.min_confidence,
-        "data": [_kept(by_case[case]) for case in judgement.cases],
+        "data": [kept_case(by_case[case]) for case in judgement.cases],
         "stamps": [store.stamp(case) for case in judgement.cases],
         "structures": list(judgement.structures),
         "names": list(judgement.names),
@@ -136,10 +136,8 @@ def read_record(directory: str | os.PathLike, data_root: str | os.PathLike | Non
     """
     folder = RunFolder(directory)
     about, arrays = _read(folder.record)
-    data = [{**item, "values": tuple(item["values"])} if "values" in item else item for item in about["data"]]
-    if data_root is not None:
-        data = _moved(data, Path(data_root))
-    _check_there(data)
+    data = cases_as_kept(about["data"], data_root)
+    check_there(data)
     store = folder.cases if folder.cases.is_dir() else about["store"]
     decisions = tuple(
         FilterDecision(
@@ -194,7 +192,7 @@ def _mixture(kept: Mapping[str, Any] | None) -> ScoreMixture | None:
     return ScoreMixture(weights, means, kept["variance"], kept["ceiling"])
 
 
-def _kept(item: Mapping[str, Any]) -> dict[str, Any]:
+def kept_case(item: Mapping[str, Any]) -> dict[str, Any]:
     """A case's dictionary as it is kept, with its id and absolute paths."""
     out = {key: item[key] for key in _KEYS if item.get(key) is not None} | {"case": case_of(item)}
     for key in _PATHS:
@@ -204,17 +202,25 @@ def _kept(item: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def cases_as_kept(
+    kept: Sequence[Mapping[str, Any]], data_root: str | os.PathLike | None = None
+) -> list[dict[str, Any]]:
+    """The cases' dictionaries out of JSON, what :func:`kept_case` has made of them; see :func:`read_record`."""
+    data = [dict(item) | ({"values": tuple(item["values"])} if "values" in item else {}) for item in kept]
+    return data if data_root is None else _moved(data, Path(data_root))
+
+
 def _plain(value: Any) -> Any:
     """What JSON does not know: numpy's numbers, and paths."""
     return value.item() if isinstance(value, np.generic) else os.fspath(value)
 
 
 def _files_of(item: Mapping[str, Any]) -> list[str]:
-    return [*(map(str, images_of(item)) if "image" in item else ()), str(item["label"])]
+    return [*(map(str, images_of(item)) if "image" in item else ()), *([item["label"]] if "label" in item else ())]
 
 
 def _moved(data: Sequence[Mapping[str, Any]], root: Path) -> list[dict[str, Any]]:
-    """The cases with their paths below another folder."""
+    """The cases with their paths below another folder, which stands for the lowest one that had all of them."""
     before = os.path.commonpath([os.path.dirname(path) for item in data for path in _files_of(item)])
 
     def now(path: str) -> str:
@@ -229,7 +235,12 @@ def _moved(data: Sequence[Mapping[str, Any]], root: Path) -> list[dict[str, Any]
     return out
 
 
-def _check_there(data: Sequence[Mapping[str, Any]]) -> None:
+def check_there(data: Sequence[Mapping[str, Any]]) -> None:
+    """See that the cases' images and labels are there.
+
+    Raises:
+        ValueError: one is not; the message names it, and the option that says where it is now.
+    """
     missing = [path for item in data for path in _files_of(item) if not os.path.exists(path)]
     if missing:
         folders = [os.path.dirname(path) for item in data for path in _files_of(item)]

@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import runpy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -386,3 +388,54 @@ def test_the_closing_line_names_what_was_not_segmented(
     assert str(caught.value).startswith("error: 2 of 2 images were not segmented: a (is empty), b (is damaged); passed")
     with pytest.raises(SystemExit, match="z19 \\(is empty\\), and 3 more; passed over"):
         closing({f"z{i}": "is empty" for i in range(23)})
+
+
+# The command line.
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--dataset_dri", "X"], "--dataset_dri: no config defines 'dataset_dri'; did you mean dataset_dir?"),
+        (["--ckpt-pth=X"], "--ckpt_pth: no config defines 'ckpt_pth'; did you mean ckpt_path?"),
+        (["--evaluator#apm#x", "1"], "no config defines 'evaluator#apm'; did you mean evaluator#amp?"),
+        (["--handlers#9#x", "1"], "no config defines 'handlers#9'"),
+        (["--dataset-dir", "X", "--inferer#overlap=0.5", "--preprocessing_steps::pad::mode", "edge"], ""),
+        ([], ""),
+        (["--bundle_root", "B", "--handlers#0#strict", "True", "--meta_file", "M", "--", "--trace"], ""),
+    ],
+)
+@pytest.mark.parametrize("form", ["{}", "['{}']", "{},{}"])
+def test_an_option_that_no_config_defines_ends_the_program(
+    options: list[str], words: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Main:
+        class __spec__:  # noqa: N801
+            name = "monai.bundle.__main__"
+
+    file = str(BUNDLE / "configs" / "inference.json")
+    monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "--config_file", form.format(file, file), *options])
+    SCRIPTS["check_command_line"]()  # another program's
+    monkeypatch.setitem(sys.modules, "__main__", Main)
+    if words:
+        with pytest.raises(SystemExit, match=re.escape(words)):
+            SCRIPTS["check_command_line"]()
+    else:
+        SCRIPTS["check_command_line"]()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [([], "configs/inference.json"), (["evaluating"], "['configs/train.json','configs/evaluate.json']")],
+)
+def test_the_configs_refuse_it_before_anything_is_read(command: list[str], files: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "monai.bundle", "run", *command, "--config_file", files, "--dataset_dri", "no/such"],
+        capture_output=True,
+        text=True,
+        cwd=BUNDLE.parent,
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == "error: --dataset_dri: no config defines 'dataset_dri'; did you mean dataset_dir?"

@@ -108,3 +108,22 @@ def test_all_else_is_refused_with_the_file_and_a_value(voxels: np.ndarray, messa
     path = write_nifti(tmp_path / "label.nii.gz", voxels)
     with pytest.raises(ValueError, match=rf"label\.nii\.gz: .*{message}"):
         read_label(path)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [(np.int8, np.int16), (np.uint8, np.uint8), (np.float32, np.float32)])
+def test_a_structure_that_the_file_lacked_gets_the_bits_it_needs(dtype: type, expected: type, tmp_path: Path) -> None:
+    given = read_label(write_nifti(tmp_path / "a.nii.gz", np.zeros((4, 4, 4), dtype)), (7, 200))
+    index = np.zeros((4, 4, 4), np.uint8)
+    index[1], index[2] = 1, 2
+    save_index_map(index, given, tmp_path / "b.nii.gz")
+    written = nib.load(tmp_path / "b.nii.gz")
+    assert written.get_data_dtype() == expected
+    np.testing.assert_array_equal(np.asarray(written.dataobj), np.array([0, 7, 200])[index])
+
+
+def test_a_picture_of_two_tones_gets_more(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.new("1", (4, 4)).save(tmp_path / "a.png")
+    index = np.eye(4, dtype=np.uint8) * 2
+    save_index_map(index, read_label(tmp_path / "a.png"), tmp_path / "b.png")
+    np.testing.assert_array_equal(read_label(tmp_path / "b.png").index, index)

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 from monai_selfcleanse import bad_input
 from monai_selfcleanse.cli.command import main
 from monai_selfcleanse.cli.ids import check_command_line, check_ids
-from monai_selfcleanse.cli.option_table import OPTIONS
+from monai_selfcleanse.cli.option_table import FLAGS, OPTIONS
 
 ROOT = Path(__file__).parents[2]
 AUDIT = str(ROOT / "bundle" / "configs" / "audit.json")
@@ -88,10 +88,30 @@ def test_every_option_of_the_bundle_is_known(command: str, passed_on: dict[str, 
     run_id = {"train": "training", "audit": "auditing"}[command]
     named = ("dataset_dir", "output_dir", "predictions_dir", "ckpt_path")
     options = [name for name, option in OPTIONS.items() if run_id in option.commands and name not in named]
-    main([command, "DATA", *(part for name in options for part in (f"--{name}", "1"))])
+    main([command, "DATA", *(part for name in options for part in (f"--{name}", "True" if name in FLAGS else "1"))])
     assert {name: passed_on[name] for name in options} == {
         name: "1" if name in ("ckpt_dir", "noise_preset") else 1 for name in options
     }
+
+
+def test_a_flag_takes_no_path_for_its_value(passed_on: dict[str, Any], capsys: pytest.CaptureFixture) -> None:
+    main(["train", "--resume", "DATA", "--self_cleanse", "False", "--partial_labels"])
+    assert {name: passed_on.get(name) for name in ("dataset_dir", "resume", "self_cleanse", "partial_labels")} == {
+        "dataset_dir": "DATA",
+        "resume": True,
+        "self_cleanse": False,
+        "partial_labels": True,
+    }
+    for wrong in (["--resume=DATA"], ["--resume", "true"]):
+        code, words = ended(["train", *wrong], capsys)
+        assert code == 2
+        assert "argument --resume: invalid choice" in words
+
+
+def test_an_unknown_option_is_said_before_what_is_missing(capsys: pytest.CaptureFixture) -> None:
+    code, words = ended(["audit", "--output_dri", "OUT"], capsys)
+    assert code == 2
+    assert "unknown option --output_dri; did you mean --output_dir?" in words
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from helpers import doubtful, files_below, judged_cohort, read_nifti, write_nift
 
 from monai_selfcleanse import __version__
 from monai_selfcleanse.cases.store import SeenCase
-from monai_selfcleanse.results import cleanse_file, cleansed_labels, write_cleansed_labels
+from monai_selfcleanse.results import cleanse_file, drawing, write_cleansed_labels
 from monai_selfcleanse.results.suspects import illustrate_suspects
 
 AFFINE = np.diag([2.0, 2.0, 8.0, 1.0])
@@ -178,7 +178,7 @@ def test_a_full_disk_leaves_the_earlier_export_whole(tmp_path: Path, monkeypatch
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cleansed_labels, "save_index_map", full)
+    monkeypatch.setattr(drawing, "save_index_map", full)
     with pytest.raises(OSError, match="No space left"):
         write_cleansed_labels(out, *judged, {"epoch": 8})
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

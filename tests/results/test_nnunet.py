@@ -201,3 +201,12 @@ def test_a_data_set_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="in the way"):
         export(judged, out)
     assert (out / "imagesTr" / "x_0000.nii.gz").read_text() == "precious"
+
+
+def test_a_data_set_of_ours_that_was_judged_again_is_not_replaced_by_itself(tmp_path: Path) -> None:
+    judged, out = judged_cohort(tmp_path / "data"), tmp_path / "Dataset501_Mine"
+    export(judged, out)
+    again = [{**item, "image": str(out / "imagesTr" / f"{item['case']}_0000.nii.gz")} for item in judged.data]
+    with pytest.raises(ValueError, match=r"a_0000\.nii\.gz lies in .*, which would be replaced: give another folder"):
+        export(judged._replace(data=again), out)
+    assert len(list((out / "imagesTr").iterdir())) == 6

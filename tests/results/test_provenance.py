@@ -28,15 +28,20 @@ def test_provenance_is_package_version_date_and_what_judged() -> None:
 
 
 def test_what_was_exported_is_known_again(tmp_path: Path) -> None:
-    write_json(provenance({}), tmp_path / PROVENANCE_FILE)
-    assert is_export(tmp_path)
+    write_json(provenance({}), tmp_path / PROVENANCE_FILE)  # of an older version, that did not say its kind
+    assert is_export("cleansed labels")(tmp_path)
+    assert is_export("nnU-Net data set")(tmp_path)
+    assert not is_export("corrected labels")(tmp_path)
+    write_json(provenance({}) | {"export": "corrected labels"}, tmp_path / PROVENANCE_FILE)
+    assert is_export("corrected labels")(tmp_path)
+    assert not is_export("cleansed labels")(tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"package": "other"}', "\x00"])
 def test_anything_else_is_no_export(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / PROVENANCE_FILE).write_text(content)
-    assert not is_export(tmp_path)
+    assert not is_export("cleansed labels")(tmp_path)
 
 
 def test_every_label_is_told_by_name_most_suspect_case_first() -> None:
