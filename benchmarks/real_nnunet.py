@@ -29,7 +29,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,7 @@ from monai_selfcleanse.results.record import read_record
 
 NAMES = {1: "anterior", 2: "posterior"}
 NOISY, CLEANSED = "Dataset501_Noisy", "Dataset502_Cleansed"
-CONFIGURATION = "3d_small"
-"""nnU-Net's ``3d_fullres`` with a smaller batch and fewer features; see :func:`add_configuration`."""
+TRAINER = "ShortTrainer"
 
 
 class Steps:
@@ -111,31 +110,143 @@ def write_raw(images: Path, labels: Path, target: Path) -> None:
     (target / "dataset.json").write_text(json.dumps(dataset, indent=4))
 
 
-def add_configuration(plans: Path, batch_size: int, features: int) -> None:
-    """Add a configuration to nnU-Net's plans that a CPU can train; it shares the preprocessed data of 3d_fullres."""
-    content = json.loads(plans.read_text())
-    architecture = copy.deepcopy(content["configurations"]["3d_fullres"]["architecture"])
+def add_configuration(folder: Path, base: str, batch_size: int, features: int) -> None:
+    """Add a configuration to nnU-Net's plans that a CPU can train: one of nnU-Net's own with other numbers.
+
+    It shares the preprocessed data of the one that it is made of.
+
+    Args:
+        folder: nnU-Net's folder of a preprocessed data set.
+        base: nnU-Net's configuration.
+        batch_size: patches a step.
+        features: of the network's first stage; each further stage has twice as many.
+    """
+    path = folder / "nnUNetPlans.json"
+    plans = json.loads(path.read_text())
+    architecture = copy.deepcopy(plans["configurations"][base]["architecture"])
     kwargs = architecture["arch_kwargs"]
     kwargs["features_per_stage"] = [features * 2**i for i in range(kwargs["n_stages"])]
-    small = {"inherits_from": "3d_fullres", "batch_size": batch_size, "architecture": architecture}
-    content["configurations"][CONFIGURATION] = small
-    plans.write_text(json.dumps(content, indent=4))
+    plans["configurations"][f"{base}_small"] = {
+        "inherits_from": base,
+        "batch_size": batch_size,
+        "architecture": architecture,
+    }
+    path.write_text(json.dumps(plans, indent=4))
+
+
+def write_splits(folder: Path, labels: Path, n: int) -> None:
+    """Folds in nnU-Net's own form, which it takes in the place of its five."""
+    names = sorted(path.name.removesuffix(".nii.gz") for path in labels.iterdir())
+    parts = [names[i::n] for i in range(n)]
+    splits = [{"train": sorted(set(names) - set(part)), "val": part} for part in parts]
+    (folder / "splits_final.json").write_text(json.dumps(splits, indent=4))
 
 
 def export(audit: Path, target: Path) -> None:
     """The audit's cleansed labels as nnU-Net's raw data set, with the ignore label."""
     run = read_record(audit)
-    write_nnunet_dataset(
-        target, run.judgement, run.data, run.store, run.source, channel_names=["MRI"], ignore=True
-    )
+    write_nnunet_dataset(target, run.judgement, run.data, run.store, run.source, channel_names=["MRI"], ignore=True)
 
 
-def audit_row(name: str, audit: Path, out: Path, n_cases: int) -> str:
-    """A row of the table: how right an audit was."""
-    found = score_labels(audit, out / "noisy" / "labels", out / "noisy" / "labels")
-    run = read_record(audit)
-    print(found, run.source, n_cases)
-    return name
+class NnUNet:
+    """The steps with nnU-Net's programs, on one configuration.
+
+    Args:
+        steps: runs them.
+        args: the command's arguments.
+    """
+
+    def __init__(self, steps: Steps, args: argparse.Namespace) -> None:
+        self.steps, self.args, self.configuration = steps, args, f"{args.configuration}_small"
+
+    def preprocess(self, dataset: str, n_folds: int) -> None:
+        """Check and preprocess a raw data set, and add the small configuration."""
+        number, args = int(dataset[7:10]), self.args
+        self.steps.program(
+            f"preprocess_{number}", "nnUNetv2_plan_and_preprocess", "-d", number, "--verify_dataset_integrity",
+            "-c", args.configuration, "-np", args.processes, "-npfp", args.processes,
+        )  # fmt: skip
+        folder = self.steps.out / "nnUNet_preprocessed" / dataset
+        labels = self.steps.out / "nnUNet_raw" / dataset / "labelsTr"
+
+        def plan() -> None:
+            add_configuration(folder, args.configuration, args.batch_size, args.features)
+            write_splits(folder, labels, n_folds)
+
+        self.steps.once(f"plan_{number}", plan)
+
+    def train(self, dataset: str, fold: int, epochs: int) -> float:
+        """Train a fold, and predict the cases that it left out, with probabilities."""
+        number = int(dataset[7:10])
+        return self.steps.program(
+            f"train_{number}_{fold}", "nnUNetv2_train", number, self.configuration, fold,
+            "-tr", TRAINER, "-device", "cpu", "--npz", SHORT_EPOCHS=epochs, SHORT_ITERATIONS=self.args.iterations,
+        )  # fmt: skip
+
+    def results(self, dataset: str) -> Path:
+        """nnU-Net's folder of the results of one trainer and configuration."""
+        return self.steps.out / "nnUNet_results" / dataset / f"{TRAINER}__nnUNetPlans__{self.configuration}"
+
+    def find_best(self, dataset: str) -> None:
+        """Let nnU-Net merge the folds' predictions, and look for a postprocessing."""
+        folds = range(self.args.folds)
+        self.steps.program(
+            "find_best", "nnUNetv2_find_best_configuration", int(dataset[7:10]), "-c", self.configuration,
+            "-tr", TRAINER, "-f", *folds, "-np", self.args.processes,
+        )  # fmt: skip
+
+    def predict(self, dataset: str, fold: int) -> Path:
+        """Predict all images by the network of a fold, which has seen half of their labels."""
+        out = self.steps.out / f"predicted_{fold}"
+        self.steps.program(
+            f"predict_{fold}", "nnUNetv2_predict", "-i", self.steps.out / "nnUNet_raw" / dataset / "imagesTr",
+            "-o", out, "-d", int(dataset[7:10]), "-c", self.configuration, "-tr", TRAINER, "-f", fold,
+            "-device", "cpu", "--save_probabilities", "-npp", 1, "-nps", 1,
+        )  # fmt: skip
+        return out
+
+
+def audit(steps: Steps, name: str, dataset: str, predictions: Path) -> str:
+    """Judge a data set's labels by predictions, and say in a row of the table how right that was."""
+    out = steps.out / f"audit_{name.replace(' ', '_')}"
+    structures = "{" + ", ".join(f"'{k}': '{structure}'" for k, structure in NAMES.items()) + "}"
+    seconds = steps.program(
+        out.name, "selfcleanse", "audit", steps.out / "nnUNet_raw" / dataset, "-o", out,
+        "--predictions", predictions, "--structures", structures, "--num_workers", 1,
+    )  # fmt: skip
+    found = score_labels(out, steps.out / "as_raw", steps.out / "nnUNet_raw" / dataset)
+    record = read_record(out)
+    kind = record.source.get("kind", "")
+    verdicts = ", ".join(decision.verdict for decision in record.judgement.decisions)
+    cells = [name, kind, len(record.judgement.cases) * len(NAMES), found["n_suspected"], verdicts]
+    cells += [f"{found[key]:.2f}" for key in ("precision", "recall", "auroc")]
+    cells += [f"{found['noisy'][key]:.3f}" for key in ("given", "cleansed")] + [f"{seconds:.0f}"]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def run(steps: Steps, args: argparse.Namespace) -> None:
+    """All steps, and the table."""
+    out, nnunet = steps.out, NnUNet(steps, args)
+    raw = out / "nnUNet_raw"
+    steps.once("cases", lambda: copy_cases(args.source, out / "truth", args.cases))
+    steps.program("noise", "selfcleanse", "noise", out / "truth", out / "noisy", "--preset", "mixed", "--rate", 0.5)
+    steps.once("raw", lambda: write_raw(out / "truth" / "images", out / "noisy" / "labels", raw / NOISY))
+    steps.once("truth", lambda: shutil.copytree(out / "truth" / "labels", out / "as_raw" / "labelsTr"))
+    nnunet.preprocess(NOISY, args.folds)
+    seconds = [nnunet.train(NOISY, fold, args.epochs) for fold in range(args.folds)]
+    results = nnunet.results(NOISY)
+    rows = [audit(steps, "results folder", NOISY, results)]
+    nnunet.find_best(NOISY)
+    rows.append(audit(steps, "after find_best", NOISY, results))
+    rows.append(audit(steps, "merged", NOISY, next(results.glob("crossval_results_folds_*"))))
+    if args.predict:
+        rows.append(audit(steps, "predicted", NOISY, nnunet.predict(NOISY, 0)))
+    steps.once("export", lambda: export(out / "audit_results_folder", raw / CLEANSED))
+    nnunet.preprocess(CLEANSED, args.folds)
+    again = nnunet.train(CLEANSED, 0, 1)
+    print("| judged by | kind | labels | suspects | verdicts | precision | recall | AUROC | given | cleansed | s |")
+    print("| --- " * 11 + "|", *rows, sep="\n")
+    print(f"\nFolds: {', '.join(f'{s / 60:.1f}' for s in seconds)} min; an epoch on the export: {again / 60:.1f} min")
 
 
 def main() -> None:
@@ -143,54 +254,26 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="the hippocampus data")
     parser.add_argument("out", type=Path, help="folder of all results")
     parser.add_argument("--cases", type=int, default=130, help="use so many of the cases (130)")
-    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="nnU-Net's folds (all five)")
+    parser.add_argument("--configuration", default="2d", help="nnU-Net's, which is made smaller: 2d or 3d_fullres (2d)")
+    parser.add_argument("--folds", type=int, default=2, help="so many folds, which leave each case out once (2)")
     parser.add_argument("--epochs", type=int, default=5, help="of each fold (5)")
-    parser.add_argument("--iterations", type=int, default=60, help="of each epoch (60)")
-    parser.add_argument("--batch_size", type=int, default=2, help="patches a step (2)")
+    parser.add_argument("--iterations", type=int, default=80, help="of each epoch (80)")
+    parser.add_argument("--batch_size", type=int, default=16, help="patches a step (16)")
     parser.add_argument("--features", type=int, default=16, help="of the network's first stage (16)")
     parser.add_argument("--processes", type=int, default=2, help="nnU-Net's processes (2)")
+    parser.add_argument("--predict", action="store_true", help="audit what nnUNetv2_predict writes, too")
     args = parser.parse_args()
     out = args.out.absolute()
     roots = {f"nnUNet_{name}": out / f"nnUNet_{name}" for name in ("raw", "preprocessed", "results")}
     for folder in roots.values():
         folder.mkdir(parents=True, exist_ok=True)
-    steps = Steps(
-        out,
-        {name: str(folder) for name, folder in roots.items()}
-        | {
-            "nnUNet_extTrainer": str(Path(__file__).resolve().parent / "nnunet_trainers"),
-            "nnUNet_compile": "f",
-            "nnUNet_n_proc_DA": str(args.processes - 1),
-            "nnUNet_def_n_proc": str(args.processes),
-        },
-    )
-    run(steps, args, *roots.values())
-
-
-def run(steps: Steps, args: argparse.Namespace, raw: Path, preprocessed: Path, results: Path) -> None:
-    out = steps.out
-    steps.once("cases", lambda: copy_cases(args.source, out / "truth", args.cases))
-    steps.program("noise", "selfcleanse", "noise", out / "truth", out / "noisy", "--preset", "mixed", "--rate", 0.5)
-    steps.once("raw", lambda: write_raw(out / "truth" / "images", out / "noisy" / "labels", raw / NOISY))
-    preprocess(steps, 501, args)
-    plans = preprocessed / NOISY / "nnUNetPlans.json"
-    steps.once("plans", lambda: add_configuration(plans, args.batch_size, args.features))
-    for fold in args.folds:
-        train(steps, 501, fold, args.epochs, args.iterations)
-
-
-def preprocess(steps: Steps, number: int, args: argparse.Namespace) -> None:
-    steps.program(
-        f"preprocess_{number}", "nnUNetv2_plan_and_preprocess", "-d", number, "--verify_dataset_integrity",
-        "-c", "3d_fullres", "-np", args.processes, "-npfp", args.processes,
-    )  # fmt: skip
-
-
-def train(steps: Steps, number: int, fold: int, epochs: int, iterations: int) -> float:
-    return steps.program(
-        f"train_{number}_{fold}", "nnUNetv2_train", number, CONFIGURATION, fold,
-        "-tr", "ShortTrainer", "-device", "cpu", "--npz", SHORT_EPOCHS=epochs, SHORT_ITERATIONS=iterations,
-    )  # fmt: skip
+    environment = {name: str(folder) for name, folder in roots.items()} | {
+        "nnUNet_extTrainer": str(Path(__file__).resolve().parent / "nnunet_trainers"),
+        "nnUNet_compile": "f",
+        "nnUNet_n_proc_DA": str(args.processes - 1),
+        "nnUNet_def_n_proc": str(args.processes),
+    }
+    run(Steps(out, environment), args)
 
 
 if __name__ == "__main__":

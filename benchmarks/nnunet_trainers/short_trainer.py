@@ -12,7 +12,11 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 
 class ShortTrainer(nnUNetTrainer):
-    """``SHORT_EPOCHS`` epochs (1) of ``SHORT_ITERATIONS`` steps (250), both from the environment."""
+    """``SHORT_EPOCHS`` epochs (1) of ``SHORT_ITERATIONS`` steps (250) on ``SHORT_THREADS`` threads (1).
+
+    All three come from the environment. On the CPU, nnU-Net takes a thread a core by itself; where other programs are
+    at work, these wait for each other.
+    """
 
     def __init__(  # nnU-Net reads the arguments' names
         self,
@@ -26,3 +30,5 @@ class ShortTrainer(nnUNetTrainer):
         self.num_epochs = int(os.environ.get("SHORT_EPOCHS", "1"))
         self.num_iterations_per_epoch = int(os.environ.get("SHORT_ITERATIONS", "250"))
         self.num_val_iterations_per_epoch = 2
+        if device.type == "cpu":
+            torch.set_num_threads(int(os.environ.get("SHORT_THREADS", "1")))

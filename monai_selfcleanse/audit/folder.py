@@ -50,9 +50,10 @@ class FolderPredictions:
     A case's prediction is an image file, anywhere below the folder: at the label's path within the data set, at the
     image's, or of the name of one of them (without nnU-Net's number of a channel) or of the case's id. Of several of
     the name, those of :data:`TRAINED_ON_ALL` go last, raw ones go before those that were postprocessed, one with
-    probabilities goes first, then the one nearest to the folder; where there are still two, the case is not judged. nnU-Net's copies of the labels
-    (:data:`LABEL_COPIES`) are passed over, and so is what is hidden. A prediction is an index map in the label's
-    numbers, on the label's grid; :mod:`monai_selfcleanse.cases.grid` says how it may be turned.
+    probabilities goes first, then the one nearest to the folder; where there are still two, the case is not judged.
+    nnU-Net's copies of the labels (:data:`LABEL_COPIES`) are passed over, and so is what is hidden. A prediction is an
+    index map in the label's numbers, on the label's grid; :mod:`monai_selfcleanse.cases.grid` says how it may be
+    turned.
 
     Where nnU-Net has written class probabilities beside *every* case's prediction (``NAME.npz`` with the array
     ``probabilities`` or, of version 1, ``softmax``: ``(C, z, y, x)``), these are judged by. Otherwise
