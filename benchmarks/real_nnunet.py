@@ -33,11 +33,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from score_run import score_labels
-
-from monai_selfcleanse.results import write_nnunet_dataset
-from monai_selfcleanse.results.record import read_record
-
 NAMES = {1: "anterior", 2: "posterior"}
 NOISY, CLEANSED = "Dataset501_Noisy", "Dataset502_Cleansed"
 TRAINER = "ShortTrainer"
@@ -144,6 +139,8 @@ def write_splits(folder: Path, labels: Path, n: int) -> None:
 
 def export(audit: Path, target: Path) -> None:
     """The audit's cleansed labels as nnU-Net's raw data set, with the ignore label."""
+    from monai_selfcleanse.results import read_record, write_nnunet_dataset
+
     run = read_record(audit)
     write_nnunet_dataset(target, run.judgement, run.data, run.store, run.source, channel_names=["MRI"], ignore=True)
 
@@ -201,13 +198,17 @@ class NnUNet:
         self.steps.program(
             f"predict_{fold}", "nnUNetv2_predict", "-i", self.steps.out / "nnUNet_raw" / dataset / "imagesTr",
             "-o", out, "-d", int(dataset[7:10]), "-c", self.configuration, "-tr", TRAINER, "-f", fold,
-            "-device", "cpu", "--save_probabilities", "-npp", 1, "-nps", 1,
+            "-device", "cpu", "--save_probabilities", "-npp", self.args.processes, "-nps", self.args.processes,
         )  # fmt: skip
         return out
 
 
 def audit(steps: Steps, name: str, dataset: str, predictions: Path) -> str:
     """Judge a data set's labels by predictions, and say in a row of the table how right that was."""
+    from score_run import score_labels
+
+    from monai_selfcleanse.results import read_record
+
     out = steps.out / f"audit_{name.replace(' ', '_')}"
     structures = "{" + ", ".join(f"'{k}': '{structure}'" for k, structure in NAMES.items()) + "}"
     seconds = steps.program(
@@ -256,11 +257,11 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=130, help="use so many of the cases (130)")
     parser.add_argument("--configuration", default="2d", help="nnU-Net's, which is made smaller: 2d or 3d_fullres (2d)")
     parser.add_argument("--folds", type=int, default=2, help="so many folds, which leave each case out once (2)")
-    parser.add_argument("--epochs", type=int, default=5, help="of each fold (5)")
+    parser.add_argument("--epochs", type=int, default=3, help="of each fold (3)")
     parser.add_argument("--iterations", type=int, default=80, help="of each epoch (80)")
-    parser.add_argument("--batch_size", type=int, default=16, help="patches a step (16)")
+    parser.add_argument("--batch_size", type=int, default=12, help="patches a step (12)")
     parser.add_argument("--features", type=int, default=16, help="of the network's first stage (16)")
-    parser.add_argument("--processes", type=int, default=2, help="nnU-Net's processes (2)")
+    parser.add_argument("--processes", type=int, default=1, help="nnU-Net's processes (1)")
     parser.add_argument("--predict", action="store_true", help="audit what nnUNetv2_predict writes, too")
     args = parser.parse_args()
     out = args.out.absolute()

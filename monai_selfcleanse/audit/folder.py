@@ -152,9 +152,10 @@ class FolderPredictions:
         except ValueError as error:
             return str(error)
         if shape[1:] != wanted or shape[0] <= len(self.structures):
-            return (
+            line = (
                 f"{_npz(path)}: has the shape {shape}, its segmentation {wanted} and {len(self.structures)} structures"
             )
+            return line + " (a training by regions has no channel of the background)" * (shape[1:] == wanted)
         return ""
 
     def read(self, case: Mapping[str, Any]) -> LoadedCase:

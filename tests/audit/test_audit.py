@@ -363,6 +363,36 @@ def test_where_some_probabilities_are_missing_all_are_judged_by_segmentations(
     )
 
 
+def test_probabilities_of_a_training_by_regions_are_not_used_and_the_warning_says_what_they_are(
+    dataset: Path, nnunet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """nnU-Net's regions overlap, and none of their channels is the background's."""
+    shutil.copytree(nnunet, tmp_path / "results")
+    for path in (tmp_path / "results").rglob("*.npz"):
+        with np.load(path) as stored:
+            classes = stored["probabilities"]
+        np.savez_compressed(path, probabilities=np.stack([classes[1:].sum(0), classes[2:].sum(0), classes[3]]))
+    judgement(dataset, tmp_path / "results", tmp_path / "out")
+    assert "(a training by regions has no channel of the background)" in caplog.text
+    assert reasons(tmp_path / "out") == CULPRITS
+
+
+def test_labels_with_nnunets_ignore_label_are_named_and_not_judged(
+    dataset: Path, segmentations: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    label = tmp_path / "data" / "labelsTr" / "case_05.nii.gz"
+    given = read_nifti(label)
+    given[0] = 4
+    write_nifti(label, given)
+    judgement(tmp_path / "data", segmentations, tmp_path / "out")
+    (row,) = rows_of(tmp_path / "out", "unreadable.csv")
+    assert row["case"] == "case_05"
+    assert "holds the values [4]" in row["reason"]
+    assert "if it is nnU-Net's ignore label, give these voxels a class, or leave the case out" in row["reason"]
+    assert reasons(tmp_path / "out") == CULPRITS
+
+
 @pytest.fixture
 def broken(dataset: Path, segmentations: Path, tmp_path: Path) -> tuple[Path, Path, dict[str, str]]:
     """Data set and predictions, and by case what is to be said of it."""
