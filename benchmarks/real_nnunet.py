@@ -178,6 +178,7 @@ class NnUNet:
         return self.steps.program(
             f"train_{number}_{fold}", "nnUNetv2_train", number, self.configuration, fold,
             "-tr", TRAINER, "-device", "cpu", "--npz", SHORT_EPOCHS=epochs, SHORT_ITERATIONS=self.args.iterations,
+            nnUNet_n_proc_DA=self.args.processes - 1,
         )  # fmt: skip
 
     def results(self, dataset: str) -> Path:
@@ -271,7 +272,7 @@ def main() -> None:
     environment = {name: str(folder) for name, folder in roots.items()} | {
         "nnUNet_extTrainer": str(Path(__file__).resolve().parent / "nnunet_trainers"),
         "nnUNet_compile": "f",
-        "nnUNet_n_proc_DA": str(args.processes - 1),
+        "nnUNet_n_proc_DA": "1",
         "nnUNet_def_n_proc": str(args.processes),
     }
     run(Steps(out, environment), args)
