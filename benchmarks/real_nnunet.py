@@ -30,6 +30,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,8 @@ def run(steps: Steps, args: argparse.Namespace) -> None:
     steps.once("raw", lambda: write_raw(out / "truth" / "images", out / "noisy" / "labels", raw / NOISY))
     steps.once("truth", lambda: shutil.copytree(out / "truth" / "labels", out / "as_raw" / "labelsTr"))
     nnunet.preprocess(NOISY, args.folds)
-    seconds = [nnunet.train(NOISY, fold, args.epochs) for fold in range(args.folds)]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        seconds = list(pool.map(lambda fold: nnunet.train(NOISY, fold, args.epochs), range(args.folds)))
     results = nnunet.results(NOISY)
     rows = [audit(steps, "results folder", NOISY, results)]
     nnunet.find_best(NOISY)
@@ -263,6 +265,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=12, help="patches a step (12)")
     parser.add_argument("--features", type=int, default=16, help="of the network's first stage (16)")
     parser.add_argument("--processes", type=int, default=1, help="nnU-Net's processes (1)")
+    parser.add_argument("--jobs", type=int, default=2, help="train so many folds at a time (2)")
     parser.add_argument("--predict", action="store_true", help="audit what nnUNetv2_predict writes, too")
     args = parser.parse_args()
     out = args.out.absolute()
