@@ -1,6 +1,7 @@
 """A real nnU-Net: train it on spoilt labels, audit its results folder as it lies, train it on what the audit exports.
 
-    python -m venv VENV && VENV/bin/pip install -c constraints.txt -e . torch==2.13.0 nnunetv2==2.8.1
+    python -m venv VENV
+    VENV/bin/pip install -c constraints.txt torch===2.13.0 torchvision==0.28.0 nnunetv2==2.8.1 -e .
     VENV/bin/python benchmarks/real_nnunet.py HIPPOCAMPUS OUT > table.md
 
 ``HIPPOCAMPUS`` is the Decathlon's Task04: labels in ``labelsTr/`` or ``labels/``, images in ``imagesTr/`` or
@@ -8,15 +9,16 @@
 
 1. the noise command spoils the labels of half the patients;
 2. they become nnU-Net's raw data set 501, which ``nnUNetv2_plan_and_preprocess`` checks and preprocesses;
-3. ``nnUNetv2_train ... --npz`` trains the folds, by nnU-Net's own plan but a smaller network and batch, for few steps
-   (``nnunet_trainers/short_trainer.py``);
-4. ``selfcleanse audit --predictions`` judges the labels by nnU-Net's results folder: its probabilities, its
-   segmentations alone, its cross-validation after ``nnUNetv2_find_best_configuration``, and what ``nnUNetv2_predict``
-   and ``nnUNetv2_ensemble`` write;
+3. ``nnUNetv2_train ... --npz`` trains two folds, by nnU-Net's own plan but with a smaller batch and network, for few
+   steps (``nnunet_trainers/short_trainer.py``);
+4. ``selfcleanse audit --predictions`` judges the labels by nnU-Net's results folder, before and after
+   ``nnUNetv2_find_best_configuration``, and by the merged folder that this writes; with ``--predict``, by what
+   ``nnUNetv2_predict`` and ``nnUNetv2_ensemble`` write, too;
 5. the cleansed labels become data set 502, with the ignore label; nnU-Net checks it, and trains an epoch on it.
 
 Each step is done once: started again, the same command goes on with the first that is missing. What the steps print is
-in ``OUT/logs``. It runs on the CPU; with two cores, most of its time is step 3.
+in ``OUT/logs``. All of it runs on the CPU. ``===`` asks for PyPI's own build of PyTorch, some GB large: nnU-Net needs
+torchvision, and beside a build for the CPU alone, that of PyPI stops with "operator torchvision::nms does not exist".
 """
 
 from __future__ import annotations
@@ -244,7 +246,10 @@ def run(steps: Steps, args: argparse.Namespace) -> None:
     rows.append(audit(steps, "after find_best", NOISY, results))
     rows.append(audit(steps, "merged", NOISY, next(results.glob("crossval_results_folds_*"))))
     if args.predict:
-        rows.append(audit(steps, "predicted", NOISY, nnunet.predict(NOISY, 0)))
+        predicted = [nnunet.predict(NOISY, fold) for fold in range(args.folds)]
+        rows.append(audit(steps, "predicted", NOISY, predicted[0]))
+        steps.program("ensemble", "nnUNetv2_ensemble", "-i", *predicted, "-o", out / "mean", "-np", 1, "--save_npz")
+        rows.append(audit(steps, "ensemble", NOISY, out / "mean"))
     steps.once("export", lambda: export(out / "audit_results_folder", raw / CLEANSED))
     nnunet.preprocess(CLEANSED, args.folds)
     again = nnunet.train(CLEANSED, 0, 1)
@@ -266,7 +271,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=16, help="of the network's first stage (16)")
     parser.add_argument("--processes", type=int, default=1, help="nnU-Net's processes (1)")
     parser.add_argument("--jobs", type=int, default=2, help="train so many folds at a time (2)")
-    parser.add_argument("--predict", action="store_true", help="audit what nnUNetv2_predict writes, too")
+    parser.add_argument("--predict", action="store_true", help="audit nnUNetv2_predict and nnUNetv2_ensemble, too")
     args = parser.parse_args()
     out = args.out.absolute()
     roots = {f"nnUNet_{name}": out / f"nnUNet_{name}" for name in ("raw", "preprocessed", "results")}
