@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").rglob("*.md")])
+FOLDERS = ("docs", "examples")
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "benchmarks" / "README.md",
+        *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md")),
+    ]
+)
 USER_PAGES = [page for page in PAGES if page.parent.name != "benchmarks"]
 
 NOT_RUN = "# needs:"

@@ -40,16 +40,20 @@ LABEL_COPIES = ("gt_niftis", "gt_segmentations")
 PROCESSED = ("postprocess", "ensemble")
 """What a folder's name has in it whose predictions were worked on afterwards; raw ones go first."""
 
+TRAINED_ON_ALL = "fold_all"
+"""nnU-Net's folder of a network that was trained on every case, and so has seen each label that it predicts."""
+
 
 class FolderPredictions:
     """Read each case's prediction from a folder, and judge its label on its own grid.
 
     A case's prediction is an image file, anywhere below the folder: at the label's path within the data set, at the
     image's, or of the name of one of them (without nnU-Net's number of a channel) or of the case's id. Of several of
-    the name, raw ones go before those that were postprocessed, one with probabilities goes first, then the one nearest
-    to the folder; where there are still two, the case is not judged. nnU-Net's copies of the labels
-    (:data:`LABEL_COPIES`) are passed over, and so is what is hidden. A prediction is an index map in the label's
-    numbers, on the label's grid; :mod:`monai_selfcleanse.cases.grid` says how it may be turned.
+    the name, those of :data:`TRAINED_ON_ALL` go last, raw ones go before those that were postprocessed, one with
+    probabilities goes first, then the one nearest to the folder; where there are still two, the case is not judged.
+    nnU-Net's copies of the labels (:data:`LABEL_COPIES`) are passed over, and so is what is hidden. A prediction is an
+    index map in the label's numbers, on the label's grid; :mod:`monai_selfcleanse.cases.grid` says how it may be
+    turned.
 
     Where nnU-Net has written class probabilities beside *every* case's prediction (``NAME.npz`` with the array
     ``probabilities`` or, of version 1, ``softmax``: ``(C, z, y, x)``), these are judged by. Otherwise
@@ -79,7 +83,7 @@ class FolderPredictions:
         """Find each case's prediction.
 
         Raises:
-            ValueError: the folder has none of any case.
+            ValueError: the folder has none of any case, or several of every one.
         """
         found = _image_files(self.directory)
         by_name: dict[str, list[Path]] = {}
@@ -101,6 +105,12 @@ class FolderPredictions:
                 f"expected files such as {example}.nii.gz in it or in folders below"
             )
         taken = [paths[0] for paths in self._files.values() if len(paths) == 1]
+        if not taken:
+            first = next(paths for paths in self._files.values() if paths)
+            raise ValueError(
+                f"predictions_dir {str(self.directory)!r} holds several predictions of each case, such as "
+                f"{first[0]} and {first[1]}: give a folder of one network's alone"
+            )
         self._say_which_were_taken(taken, found)
         self._look_for_probabilities(taken)
         return "class probabilities" if self.has_probabilities else f"segmentations, border {BORDER_SCALE}"
@@ -114,6 +124,12 @@ class FolderPredictions:
             logger.warning(
                 f"predictions are taken from {_listed(folders)}; others of the same names are passed over, in "
                 f"{_listed(passed_over)}"
+            )
+        if seen := sum(TRAINED_ON_ALL in path.parts for path in taken):
+            logger.warning(
+                f"{seen} of {len(taken)} predictions lie in {TRAINED_ON_ALL}: their network was trained on the very "
+                "labels that it judges, and may have learned their mistakes; predictions of folds that leave each case "
+                "out once find more"
             )
 
     def _look_for_probabilities(self, taken: Sequence[Path]) -> None:
@@ -136,9 +152,10 @@ class FolderPredictions:
         except ValueError as error:
             return str(error)
         if shape[1:] != wanted or shape[0] <= len(self.structures):
-            return (
+            line = (
                 f"{_npz(path)}: has the shape {shape}, its segmentation {wanted} and {len(self.structures)} structures"
             )
+            return line + " (a training by regions has no channel of the background)" * (shape[1:] == wanted)
         return ""
 
     def read(self, case: Mapping[str, Any]) -> LoadedCase:
@@ -218,10 +235,10 @@ def _relative_paths(case: Mapping[str, Any], directory: Path) -> list[Path]:
     return [path.with_name(strip_ending(path.name) + ending) for path in out for ending in ENDINGS]
 
 
-def _preference(path: Path) -> tuple[bool, bool, int]:
+def _preference(path: Path) -> tuple[bool, bool, bool, int]:
     """Which of several predictions of a case is taken: smaller is better."""
     processed = any(word in part.lower() for part in path.parts[:-1] for word in PROCESSED)
-    return processed, not _npz(path).exists(), len(path.parts)
+    return TRAINED_ON_ALL in path.parts, processed, not _npz(path).exists(), len(path.parts)
 
 
 def _npz(path: Path) -> Path:

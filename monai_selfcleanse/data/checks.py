@@ -124,7 +124,12 @@ def check_values(given: GivenLabel, structures: Sequence[int]) -> list[str]:
             "structure, name it with --structures \"{'1': 'NAME'}\""
         ]
     if extra := [int(v) for v in np.unique(given.index) if v not in known][:5]:
-        return [f"{given.file.path}: holds the values {extra}, which are none of the known structures {known}"]
+        line = f"{given.file.path}: holds the values {extra}, which are none of the known structures {known}"
+        # nnU-Net wants its ignore label to be the highest, right after the structures.
+        is_ignore = extra == [max(known) + 1]
+        return [
+            line + "; if it is nnU-Net's ignore label, give these voxels a class, or leave the case out" * is_ignore
+        ]
     return []
 
 

@@ -324,6 +324,31 @@ def test_of_nnunets_merged_predictions_and_those_by_fold_one_is_taken(
     assert reasons(tmp_path / "out") == CULPRITS
 
 
+def test_predictions_of_a_network_that_has_seen_the_labels_go_last_and_are_warned_of(
+    dataset: Path, nnunet: Path, audited: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """nnU-Net's ``fold_all`` predicts what it was trained on; here it has learned every label by heart."""
+    shutil.copytree(nnunet, tmp_path / "results")
+    learned = tmp_path / "results" / "fold_all" / "validation"
+    for label in (dataset / "labelsTr").iterdir():
+        write_nifti(learned / label.name, read_nifti(label))
+        (npz,) = nnunet.rglob(label.name.replace(".nii.gz", ".npz"))
+        shutil.copy(npz, learned)
+    judgement(dataset, tmp_path / "results", tmp_path / "out")
+    assert tables(tmp_path / "out") == tables(audited)
+    assert "lie in fold_all" not in caplog.text
+    shutil.rmtree(tmp_path / "results" / "fold_0")
+    judgement(dataset, tmp_path / "results", tmp_path / "some")
+    assert "3 of 14 predictions lie in fold_all: their network was trained on the very labels" in caplog.text
+
+
+def test_a_folder_of_two_networks_is_refused_with_the_remedy(dataset: Path, nnunet: Path, tmp_path: Path) -> None:
+    for name in ("nnUNetTrainer__nnUNetPlans__2d", "nnUNetTrainer__nnUNetPlans__3d_fullres"):
+        shutil.copytree(nnunet, tmp_path / "Dataset501_Mine" / name)
+    with pytest.raises(ValueError, match=r"several predictions of each case, such as .*__2d.* and .*__3d_"):
+        judgement(dataset, tmp_path / "Dataset501_Mine", tmp_path / "out")
+
+
 def test_where_some_probabilities_are_missing_all_are_judged_by_segmentations(
     dataset: Path, nnunet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -336,6 +361,36 @@ def test_where_some_probabilities_are_missing_all_are_judged_by_segmentations(
         "13 of 14 predictions come with probabilities (.npz) that can be used: all are taken for segmentations"
         in caplog.text
     )
+
+
+def test_probabilities_of_a_training_by_regions_are_not_used_and_the_warning_says_what_they_are(
+    dataset: Path, nnunet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """nnU-Net's regions overlap, and none of their channels is the background's."""
+    shutil.copytree(nnunet, tmp_path / "results")
+    for path in (tmp_path / "results").rglob("*.npz"):
+        with np.load(path) as stored:
+            classes = stored["probabilities"]
+        np.savez_compressed(path, probabilities=np.stack([classes[1:].sum(0), classes[2:].sum(0), classes[3]]))
+    judgement(dataset, tmp_path / "results", tmp_path / "out")
+    assert "(a training by regions has no channel of the background)" in caplog.text
+    assert reasons(tmp_path / "out") == CULPRITS
+
+
+def test_labels_with_nnunets_ignore_label_are_named_and_not_judged(
+    dataset: Path, segmentations: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    label = tmp_path / "data" / "labelsTr" / "case_05.nii.gz"
+    given = read_nifti(label)
+    given[0] = 4
+    write_nifti(label, given)
+    judgement(tmp_path / "data", segmentations, tmp_path / "out")
+    (row,) = rows_of(tmp_path / "out", "unreadable.csv")
+    assert row["case"] == "case_05"
+    assert "holds the values [4]" in row["reason"]
+    assert "if it is nnU-Net's ignore label, give these voxels a class, or leave the case out" in row["reason"]
+    assert reasons(tmp_path / "out") == CULPRITS
 
 
 @pytest.fixture
