@@ -141,6 +141,8 @@ def open_image(path: str | os.PathLike) -> ImageFile:
     ending = ending_of(path.name)
     if path.is_dir():
         raise ValueError(f"{path}: is a folder, though it is named like an image; take the file out of it")
+    if path.exists() and not path.is_file():  # to open a pipe is to wait for its writer
+        raise ValueError(f"{path}: is a pipe or a device, no file; take it out of the folder")
     if ending not in ENDINGS:
         raise ValueError(f"{path}: is of no known format; these are read: {', '.join(ENDINGS)}")
     try:
