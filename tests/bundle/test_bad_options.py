@@ -57,6 +57,7 @@ from monai.bundle import ConfigParser
         ({"device": "meta"}, "device must be cpu, cuda or cuda:N, got 'meta'"),
         ({"device": "cpu:7"}, "device must be cpu, cuda or cuda:N, got 'cpu:7'"),
         ({"dataset_dir": 5}, "dataset_dir must be a path"),
+        ({"output_dir": ""}, "output_dir must be a path, got ''"),
         ({"dataset_dir": "no/such/folder"}, "is not a folder"),
     ],
 )
