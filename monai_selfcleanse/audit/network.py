@@ -34,8 +34,8 @@ class NetworkPredictions:
         model: name of the weights, for the reports.
         ndim, channels: number of axes and of channels that images must have, see
             :func:`monai_selfcleanse.data.check_case`.
-        spacing: voxel size in mm that the preprocessing resamples to, to see that a case fits into memory then; None: it
-            is not looked at.
+        spacing: voxel size in mm that the preprocessing resamples to, to see that a case fits into memory then; None:
+            it is not looked at.
         label_key, image_key, pred_key: keys of the preprocessed case and of the evaluator's output.
     """
 

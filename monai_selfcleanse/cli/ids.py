@@ -44,7 +44,9 @@ def check_ids(ids: Iterable[str], config_files: str | Sequence[str]) -> None:
         for i, part in enumerate(parts):
             entries = dict(enumerate(here)) if isinstance(here, list) else here
             if not isinstance(entries, dict):
-                raise ValueError(f"--{name}: nothing can be set within {_why_not('#'.join(parts[:i]), here, parts[i:])}")
+                raise ValueError(
+                    f"--{name}: nothing can be set within {_why_not('#'.join(parts[:i]), here, parts[i:])}"
+                )
             entries = {str(key): entry for key, entry in entries.items()}
             if part not in entries:
                 if 0 < i == len(parts) - 1 and isinstance(here, dict):

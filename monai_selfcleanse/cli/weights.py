@@ -18,8 +18,8 @@ def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels
     """
     if any(n != 1 for n in patch_size[spatial_dims:]):
         raise ValueError(
-            f"patch_size {list(patch_size)} is not flat, but network_def has {spatial_dims} dimensions: its last number "
-            "must be 1"
+            f"patch_size {list(patch_size)} is not flat, but network_def has {spatial_dims} dimensions: its last "
+            "number must be 1"
         )
     size, was_training = list(patch_size[:spatial_dims]), network.training
     device = next((value.device for value in network.parameters()), torch.device("cpu"))

@@ -143,7 +143,9 @@ def test_help_fits_a_screen(command: str, capsys: pytest.CaptureFixture, monkeyp
 
 
 def test_ids_that_no_config_defines_are_found() -> None:
-    check_ids(["epochs", "label_filter#threshold", "train::trainer::amp", "+train#handlers", "network_def#dropout"], [TRAIN])
+    check_ids(
+        ["epochs", "label_filter#threshold", "train::trainer::amp", "+train#handlers", "network_def#dropout"], [TRAIN]
+    )
     with pytest.raises(ValueError, match="--dataset_dri: no config defines 'dataset_dri'; did you mean dataset_dir"):
         check_ids(["dataset_dri"], [TRAIN])
     with pytest.raises(ValueError, match="'train#trianer'; did you mean train#trainer"):
