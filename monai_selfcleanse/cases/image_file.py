@@ -196,7 +196,7 @@ class NiftiFile(ImageFile):
     def _check_size(self, packed: bool) -> None:
         """See that the file can hold what its header claims, before memory is asked for it."""
         claimed = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
-        self._size = int(self._file.dataobj.offset) + claimed
+        self._size = int(self._file.dataobj.offset) + claimed  # type: ignore[attr-defined]
         held = self.path.stat().st_size * (_DEFLATE if packed else 1)
         if not self.shape or min(self.shape) < 1 or self._size > held:
             size = " x ".join(map(str, self.shape)) or "no"
