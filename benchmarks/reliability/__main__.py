@@ -56,10 +56,10 @@ def main() -> None:
             table.append(f"| {row.tried} | {row.n:,} | {row.n - len(row.broken):,} | {row.note} |")
             print(table[-1], flush=True)
             broken += [f"* {row.tried}: {line}" for line in row.broken]
+            (out / "table.md").write_text("\n".join(table) + "\n")
+            (out / "broken.md").write_text("\n".join(broken) + "\n", errors="backslashreplace")
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
         shutil.rmtree(work, ignore_errors=True)
-        (out / "table.md").write_text("\n".join(table) + "\n")
-        (out / "broken.md").write_text("\n".join(broken) + "\n", errors="backslashreplace")
     print("\n".join(broken), file=sys.stderr)
     sys.exit(1 if broken else 0)
 

@@ -143,6 +143,7 @@ def _child(command: list[str], log: Path, gigabytes: float | None) -> None:
         os.dup2(file.fileno(), 2)
         os.dup2(nothing.fileno(), 0)
     sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))  # who copies /dev/zero shall not fill the disk
     if gigabytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (int(gigabytes * 2**30),) * 2)
     code: Any = 0

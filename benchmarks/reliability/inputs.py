@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -206,11 +206,10 @@ class _Code:
         return os.mkdir, ("/tmp/reliability-code-has-run",)
 
 
-def campaign(work: Path, times: int, seed: int) -> list[Row]:
+def campaign(work: Path, times: int, seed: int) -> Iterator[Row]:
     """Every bad value, file and list, once each."""
     data, out = write_cases(work / "data", 18), work / "out"
     before = digests(data)
-    rows = []
     for name, options in OPTIONS.items():
         row = Row(f"bad options: {name}")
         for option, values in options.items():
@@ -219,8 +218,11 @@ def campaign(work: Path, times: int, seed: int) -> list[Row]:
                 row.see(ended.is_refusal, f"--{option} {value}: {ended}")
                 shutil.rmtree(out, ignore_errors=True)
         row.see(digests(data) == before, "the originals have changed")
-        rows.append(row)
-    return [*rows, *_bad_files(work, out), *_bad_lists(work, data, out), _bad_weights(work, data, out), _app(work)]
+        yield row
+    yield from _bad_files(work, out)
+    yield from _bad_lists(work, data, out)
+    yield _bad_weights(work, data, out)
+    yield _app(work)
 
 
 def _bad_files(work: Path, out: Path) -> list[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ Command = Callable[[Path, bool], list[Any]]
 """A command that writes to a folder, for the first time or to go on."""
 
 
-def campaign(work: Path, times: int, seed: int) -> list[Row]:
+def campaign(work: Path, times: int, seed: int) -> Iterator[Row]:
     """Kill trainings, audits and noisy copies ``times`` times each."""
     data = write_cases(work / "data", 18)
     predictions = work / "predictions"
@@ -32,7 +32,6 @@ def campaign(work: Path, times: int, seed: int) -> list[Row]:
         return lambda out, _: [*fixed, "--output_dir", out]
 
     network = ("--patch_size", "[32,32,1]", "--inferer#roi_size", "[32,32]")
-    found = []
     for tried, command, state in (
         ("training, in one process", training(0), _of_training),
         ("training, two workers", training(2), _of_training),
@@ -40,8 +39,7 @@ def campaign(work: Path, times: int, seed: int) -> list[Row]:
         ("audit by a network, no worker", audit(*network, "--num_workers", 0), _of_results),
         ("noisy copy", lambda out, _: ["selfcleanse", "noise", data, out, "--rate", "1"], digests),
     ):
-        found.append(_killed(f"kill -9: {tried}", command, state, work / "runs", times, random.Random(seed)))
-    return found
+        yield _killed(f"kill -9: {tried}", command, state, work / "runs", times, random.Random(seed))
 
 
 def _killed(
