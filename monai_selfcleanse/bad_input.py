@@ -160,18 +160,33 @@ def _say_in_one_line(kind: type[BaseException], error: BaseException, traceback:
         sys.__excepthook__(kind, error, traceback)
 
 
+def _innermost_file(error: BaseException) -> str:
+    """The program file in which an error was raised."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return "" if at is None else at.tb_frame.f_code.co_filename
+
+
 def _of_the_machine_or_a_component(error: BaseException) -> str | None:
-    """What a component of a config says of the values that it was to be made of; None for any other error.
+    """What a component of a config says of the values that it was to be made of, or MONAI of the configs; else None.
 
     A file or folder that cannot be read or written is named wherever that shows, and so is a :func:`shortage`. MONAI
     raises an error of its own for each component around the one that failed.
     """
-    component = None
+    component, expression = None, ""
     while isinstance(error, RuntimeError) and error.__cause__ is not None and str(error).startswith("Failed to "):
         component = str(error).split("'")[1] if str(error).startswith("Failed to instantiate component '") else None
+        expression = " ".join(str(error).partition("ConfigExpression:")[2].split())
         error = error.__cause__
     if (line := shortage(error)) is not None:
         return line
+    place = _innermost_file(error)
+    if expression and place == "<string>":  # it is the expression that fails, not what it calls
+        return f"the configs' expression {expression} cannot be evaluated: {type(error).__name__}: {error}"
+    unknown = str(error).startswith("Cannot locate class")
+    if unknown or (component is None and os.path.join("monai", "bundle", "") in place):
+        return f"the configs do not fit together: {' '.join(str(error).split())}"
     if component is None:
         return str(error) if isinstance(error, OSError) else None
     if not isinstance(error, (ValueError, TypeError, OSError)):

@@ -498,7 +498,10 @@ def _three(value: Any) -> bool:
 def _device_amiss(device: Any) -> str:
     """Why nothing can run on this device, or ''."""
     try:
-        torch.zeros(1, device=device).cpu()
+        kind = torch.device(device)
+        if kind.type == "cpu" and kind.index:
+            raise ValueError("there is one CPU")
+        torch.zeros(1, device=kind).cpu()
     except Exception as error:  # torch raises much
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return f"device {str(device)!r} cannot be used ({why}); give cpu, cuda or cuda:N with --device"

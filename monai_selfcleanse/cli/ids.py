@@ -37,7 +37,7 @@ def check_ids(ids: Iterable[str], config_files: str | Sequence[str]) -> None:
     Raises:
         ValueError: an id is not defined, or lies in what cannot be set into; the message names it, and the nearest one.
     """
-    config = ConfigParser.load_config_files(config_files if isinstance(config_files, str) else [*config_files])
+    config = _together(config_files)
     for name in ids:
         parts = re.split("#|::", name.removeprefix("+"))
         here = config
@@ -55,6 +55,25 @@ def check_ids(ids: Iterable[str], config_files: str | Sequence[str]) -> None:
                 wrong = "#".join(parts[: i + 1])
                 raise ValueError(f"--{name}: no config defines {wrong!r}{nearest(wrong, known)}")
             here = entries[part]
+
+
+def _together(config_files: str | Sequence[str]) -> dict[str, Any]:
+    """The configs, laid on one another.
+
+    Raises:
+        ValueError: a file is none, or sets into what the ones before it do not have; the message names it.
+    """
+    files = config_files.split(",") if isinstance(config_files, str) else [*config_files]
+    for i, file in enumerate(files):
+        try:
+            if not isinstance(ConfigParser.load_config_file(file), dict):
+                raise TypeError("its ids and values must stand in braces")
+            together = ConfigParser.load_config_files(files[: i + 1])
+        except (ValueError, RecursionError, TypeError) as error:
+            raise ValueError(f"{file}: is no config ({error})") from error
+        except (KeyError, IndexError) as error:
+            raise ValueError(f"{file}: sets into what no config before it has ({error})") from error
+    return together
 
 
 def _why_not(whole: str, entry: Any, rest: Sequence[str]) -> str:
@@ -93,7 +112,7 @@ def _check_run(run_id: str, files: str | Sequence[str]) -> None:
     Raises:
         ValueError: they have not; the message names the overlay beside them that has, or the nearest name.
     """
-    known = ConfigParser.load_config_files(files)
+    known = _together(files)
     if run_id in known:
         return
     used = [Path(file) for file in (files.split(",") if isinstance(files, str) else files)]

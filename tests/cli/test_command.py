@@ -121,6 +121,7 @@ def test_wrong_use_ends_with_code_2(arguments: list[str], said: str, capsys: pyt
         (["train", "D", "--task", "heart"], "--task heart: there is no such file"),
         (["train", "D", "--bundle", "no/such"], "there is no bundle in no/such: name its folder with --bundle DIR"),
         (["doctor", "no/such"], "'no/such' is not a folder"),
+        (["doctor", "no/such", "--structures", "[1, 2]"], "structures must be label values from 1 on and their names"),
     ],
 )
 def test_bad_input_ends_with_code_1_and_one_line(
@@ -130,6 +131,23 @@ def test_bad_input_ends_with_code_1_and_one_line(
     assert code == 1
     assert words.startswith("error: ")
     assert said in words
+    assert "\n" not in words
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is no config (Expecting property name"),
+        ("[1]", "is no config (its ids and values must stand in braces)"),
+        ("[" * 100_000, "is no config (maximum recursion depth"),
+        ('{"nope#x": 1}', "sets into what no config before it has ('query key: nope')"),
+    ],
+)
+def test_an_overlay_that_is_none_is_named(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "mine.json").write_text(text)
+    code, words = ended(["train", "D", "--task", str(tmp_path / "mine.json")], capsys)
+    assert code == 1
+    assert words.startswith(f"error: {tmp_path / 'mine.json'}: {said}")
     assert "\n" not in words
 
 
