@@ -12,9 +12,19 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
+import torch
+
 from .distributed import RankZeroError
 
-__all__ = ["Terminated", "at_the_command_line", "exit_code_of", "exit_on_bad_input", "on_command_line", "printable"]
+__all__ = [
+    "Terminated",
+    "at_the_command_line",
+    "exit_code_of",
+    "exit_on_bad_input",
+    "on_command_line",
+    "printable",
+    "shortage",
+]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -40,13 +50,25 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def shortage(error: BaseException) -> str | None:
+    """What a machine has too little of, and what to do, where an error says that; None for any other error."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
+        return f"{text.rstrip('. ')}: most often the memory is full; give a smaller --num_workers, or 0"
+    if isinstance(error, MemoryError):
+        return text or "out of memory"
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"{text.rstrip('. ')}: take a smaller --batch_size or --patch_size, or larger voxels"
+    return None
+
+
 def exit_on_bad_input(step: Callable[[], T], interrupted: str = "interrupted") -> T:
     """Do a step that looks at the user's input; on the command line, end with the message alone where that is bad.
 
     What a config's expression raises is wrapped by MONAI in an error of its own, behind two tracebacks, where nobody
     finds the one line that says what to do; ``SystemExit`` passes through. So ``python -m monai.bundle``, and this
     package's own commands, end with the message of a ``ValueError``, of an ``OSError`` (a file or folder that cannot be
-    read or written) or of a ``MemoryError``, and the traceback is logged at level DEBUG. From the first such step on,
+    read or written) or of a :func:`shortage`, and the traceback is logged at level DEBUG. From the first such step on,
     these programs end in the same way where a component of a config cannot be made of its values, and where they are
     interrupted, and log names from data without characters that would steer a terminal. In every other program, such as
     one with a ``ConfigParser`` or a ``MonaiAlgo``, or MONAI Label's server, the error is raised as it is.
@@ -60,9 +82,14 @@ def exit_on_bad_input(step: Callable[[], T], interrupted: str = "interrupted") -
     _end_plainly()
     try:
         return step()
-    except (ValueError, OSError, RankZeroError, MemoryError) as error:
+    except (ValueError, OSError, RankZeroError) as error:
         logger.debug("bad input", exc_info=True)
-        raise SystemExit(printable(f"error: {str(error) or 'out of memory'}")) from error
+        raise SystemExit(printable(f"error: {error}")) from error
+    except (RuntimeError, MemoryError) as error:
+        if (line := shortage(error)) is None:
+            raise
+        logger.debug("bad input", exc_info=True)
+        raise SystemExit(printable(f"error: {line}")) from error
     except KeyboardInterrupt as error:
         print(interrupted, file=sys.stderr)
         raise SystemExit(exit_code_of(error)) from error
@@ -126,23 +153,43 @@ def _say_in_one_line(kind: type[BaseException], error: BaseException, traceback:
         os.kill(os.getpid(), signal.SIGTERM)
     elif isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
-    elif (line := _of_a_component(error)) is not None:
+    elif (line := _of_the_machine_or_a_component(error)) is not None:
         logger.debug("bad input", exc_info=error)
         print(printable(f"error: {line}"), file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 
 
-def _of_a_component(error: BaseException) -> str | None:
-    """What a component of a config says of the values that it was to be made of; None for any other error.
+def _innermost_file(error: BaseException) -> str:
+    """The program file in which an error was raised."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return "" if at is None else at.tb_frame.f_code.co_filename
 
-    MONAI raises an error of its own for each component around the one that failed.
+
+def _of_the_machine_or_a_component(error: BaseException) -> str | None:
+    """What a component of a config says of the values that it was to be made of, or MONAI of the configs; else None.
+
+    A file or folder that cannot be read or written is named wherever that shows, and so is a :func:`shortage`. MONAI
+    raises an error of its own for each component around the one that failed.
     """
-    component = None
+    component, expression = None, ""
     while isinstance(error, RuntimeError) and error.__cause__ is not None and str(error).startswith("Failed to "):
         component = str(error).split("'")[1] if str(error).startswith("Failed to instantiate component '") else None
+        expression = " ".join(str(error).partition("ConfigExpression:")[2].split())
         error = error.__cause__
-    if component is None or not isinstance(error, (ValueError, TypeError, OSError)):
+    if (line := shortage(error)) is not None:
+        return line
+    place = _innermost_file(error)
+    if expression and place == "<string>":  # it is the expression that fails, not what it calls
+        return f"the configs' expression {expression} cannot be evaluated: {type(error).__name__}: {error}"
+    unknown = str(error).startswith("Cannot locate class")
+    if unknown or (component is None and os.path.join("monai", "bundle", "") in place):
+        return f"the configs do not fit together: {' '.join(str(error).split())}"
+    if component is None:
+        return str(error) if isinstance(error, OSError) else None
+    if not isinstance(error, (ValueError, TypeError, OSError)):
         return None
     text = " ".join(str(error).split())
     return f"{component.rpartition('.')[2]} cannot be made of the values in config and options: {text}"

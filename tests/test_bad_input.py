@@ -139,9 +139,37 @@ def test_what_fails_in_a_run_keeps_its_traceback(
 ) -> None:
     run_as(COMMANDS[0], monkeypatch)
     exit_on_bad_input(lambda: None)
-    assert "Traceback" in said(error_of({"run": "$int('a bug')"}, "run"), capsys)
+    assert "Traceback" in said(error_of({"run": "$__import__('json').loads('a bug')"}, "run"), capsys)
     for error, line in ((KeyboardInterrupt(), "interrupted\n"), (RuntimeError("a bug"), "RuntimeError: a bug\n")):
         assert said(error, capsys) == line
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        (
+            {"run": "$1 / 0"},
+            "the configs' expression '$1 / 0' cannot be evaluated: ZeroDivisionError: division by zero",
+        ),
+        (
+            {"run": "$nope"},
+            "the configs' expression '$nope' cannot be evaluated: NameError: name 'nope' is not defined",
+        ),
+        ({"run": "@nope"}, "the configs do not fit together: the referring item `@nope` is not defined in the config"),
+        ({"run": {"_target_": "no.such"}}, "the configs do not fit together: Cannot locate class or function path"),
+    ],
+)
+def test_configs_that_do_not_fit_together_are_one_line(
+    config: dict[str, Any], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_as(COMMANDS[0], monkeypatch)
+    exit_on_bad_input(lambda: None)
+    parser = ConfigParser(config)
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        parser.get_parsed_content("run")
+    shown = said(caught.value, capsys)
+    assert shown.startswith(f"error: {line}")
+    assert shown.count("\n") == 1
 
 
 HOSTILE = "a\x1b[31mb\r\x9b\u202egnp.exe\u2066\x07\udcff"

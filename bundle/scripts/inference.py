@@ -13,6 +13,7 @@ import ast
 import difflib
 import gzip
 import logging
+import math
 import os
 import re
 import sys
@@ -45,6 +46,7 @@ __all__ = [
     "checked",
     "find_images",
     "finish",
+    "fitting",
     "or_problem",
     "output_name",
     "read_weights",
@@ -124,7 +126,7 @@ def _without_channel(path: str) -> str:
 
 
 def _files(dataset_dir: str, output_dir: str) -> Iterator[str]:
-    """All files that may be images, of any format, and links to files that are not there."""
+    """All that may be images, of any format: files, links to what is not there, and what only looks like a file."""
     inputs, outputs = _folder(dataset_dir), _folder(output_dir)
     skipped = outputs if outputs != inputs and outputs.startswith(inputs) else None
     above: dict[str, set[str]] = {}  # the real paths of a folder and of those that it lies in
@@ -140,10 +142,9 @@ def _files(dataset_dir: str, output_dir: str) -> Iterator[str]:
             continue
         for name in names:
             path = os.path.join(folder, name)
-            is_file = os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
             if skipped and os.path.realpath(path).startswith(skipped):
                 continue
-            if is_file and not name.startswith(".") and not _stem(name).lower().endswith(NO_IMAGES):
+            if not name.startswith(".") and not _stem(name).lower().endswith(NO_IMAGES):
                 yield path
 
 
@@ -271,12 +272,22 @@ class SameFormatWriter(NibabelWriter):
         self.data_obj = np.reshape(self.data_obj, shape)
 
     def write(self, filename: Any, verbose: bool = False, **options: Any) -> None:
-        """Write the file; of an image that is no NIfTI, under the ending of that."""
+        """Write the file, under the ending of its image; it is whole or not there.
+
+        A full disk or a killed program leaves no half of one.
+        """
         if self.image.lower().endswith(VOLUMES + PICTURES):
             ending = self.image[len(_stem(self.image)) :]
             _opened(self.image).write(np.asarray(self.data_obj), _stem(str(filename)) + ending, self.output_dtype)
-        else:
-            super().write(filename, verbose, **options)
+            return
+        folder, name = os.path.split(os.fspath(filename))
+        part = os.path.join(folder, f".part-{os.getpid()}-{name}")  # hidden, and so no image of a later run
+        try:
+            super().write(part, verbose, **options)
+            os.replace(part, filename)
+        finally:
+            if os.path.exists(part):
+                os.remove(part)
 
 
 # What can be wrong with an image.
@@ -315,6 +326,8 @@ def _header_problem(path: str, in_channels: int | None = None) -> str:
         path: the file.
         in_channels: number of channels that it should have; None for any.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # to open a pipe is to wait for its writer
+        return "is a pipe or a device, no file; take it out of the folder"
     try:
         with open(path, "rb") as file:
             start = file.read(len(LFS))
@@ -411,6 +424,38 @@ def _value_problem(image: MetaTensor) -> str:
     return ""
 
 
+def fitting(image: MetaTensor, spacing: Sequence[float], num_classes: int) -> MetaTensor:
+    """An image that is about to be resampled, where it fits into the memory then.
+
+    Args:
+        image: ``(C, *spatial)``.
+        spacing: voxel size in mm that it is resampled to, one number an axis; -1 keeps one as it is.
+        num_classes: classes that are predicted for each voxel.
+
+    Raises:
+        ValueError: it does not fit; the message has the numbers.
+    """
+    sizes, old = [float(size) for size in image.pixdim], list(image.shape[1:])
+    new = [max(1.0, n * s / t) if t > 0 else float(n) for n, s, t in zip(old, sizes, spacing, strict=True)]
+    # where each voxel is taken from; or what the network says, and its probabilities
+    needed, memory = math.prod(new) * (4 + max(24, 8 * num_classes)), _memory()
+    if memory is None or needed <= memory:
+        return image
+    raise ValueError(
+        f"{image.meta.get('filename_or_obj', '')}: with spacing {list(spacing)} its {' x '.join(map(str, old))} voxels "
+        f"of {' x '.join(f'{size:.3g}' for size in sizes)} mm become {math.prod(new):,.0f}, which take "
+        f"{needed / 1e9:,.1f} GB, where the machine has {memory / 1e9:,.1f} GB; give a larger --spacing"
+    )
+
+
+def _memory() -> int | None:
+    """Bytes of the machine's memory; None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 # Segmenting what can be segmented.
 
 
@@ -443,9 +488,16 @@ def or_problem(preprocessing: Callable, in_channels: int = 1) -> Callable[[Mappi
 
 def _innermost(error: BaseException) -> str:
     """What the first of several errors says that have raised each other, on one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()) or type(error).__name__
+    first = _causes(error)[-1]
+    return " ".join(str(first).split()) or type(first).__name__
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and those that it comes from, the first of them last."""
+    out = [error]
+    while (cause := out[-1].__cause__) is not None:
+        out.append(cause)
+    return out
 
 
 def segment_or_note(problems: Problems) -> Callable[[SupervisedEvaluator, Mapping[str, Any]], Any]:
@@ -453,16 +505,36 @@ def segment_or_note(problems: Problems) -> Callable[[SupervisedEvaluator, Mappin
 
     Args:
         problems: where problems go.
+
+    Raises:
+        SystemExit: on call, a segmentation cannot be written, or the user has interrupted.
     """
 
     def iteration(evaluator: SupervisedEvaluator, batch: Any) -> Any:
         if "problem" not in batch:
-            return evaluator._iteration(evaluator, batch)
+            return _segmented(evaluator, batch, problems)
         for path, problem in zip(batch["image"], batch["problem"], strict=True):
             _note(problems, path, problem)
         return {}
 
     return iteration
+
+
+def _segmented(evaluator: SupervisedEvaluator, batch: Any, problems: Problems) -> Any:
+    """What the evaluator makes of images; or their problem is noted, where it makes nothing of them."""
+    try:
+        return evaluator._iteration(evaluator, batch)
+    except KeyboardInterrupt:
+        print("interrupted: what is segmented is whole, and the same command begins anew", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        logger.debug("cannot be segmented", exc_info=True)
+        text = _innermost(error)
+        if any(isinstance(cause, OSError) for cause in _causes(error)):
+            sys.exit(f"error: a segmentation cannot be written: {text}")
+        for path in batch["image"].meta["filename_or_obj"]:
+            _note(problems, str(path), f"cannot be segmented ({text})")
+        return {}
 
 
 def _note(problems: Problems, path: str, problem: str) -> None:
@@ -640,7 +712,10 @@ def _three(value: Any) -> bool:
 def _device_amiss(device: Any) -> str:
     """Why nothing can run on this device, or ''."""
     try:
-        torch.zeros(1, device=device).cpu()
+        kind = torch.device(device)
+        if kind.type == "cpu" and kind.index:
+            raise ValueError("there is one CPU")
+        torch.zeros(1, device=kind).cpu()
     except Exception as error:  # torch raises much
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return f"device {str(device)!r} cannot be used ({why}); give cpu, cuda or cuda:N with --device"
@@ -649,7 +724,7 @@ def _device_amiss(device: Any) -> str:
 
 def _output_amiss(output_dir: Any) -> str:
     """Why no file can be written to a folder, or ''."""
-    if not isinstance(output_dir, (str, os.PathLike)):
+    if not isinstance(output_dir, (str, os.PathLike)) or not str(output_dir).strip(" '\""):
         return f"output_dir must be a path, got {output_dir!r}"
     path = os.path.abspath(output_dir)
     while not os.path.lexists(path) and path != os.path.dirname(path):

@@ -17,6 +17,7 @@ from ..core.index_map import index_map
 from ..core.judgement import LabelJudge
 from ..core.prediction import Prediction
 from ..data.checks import look_into
+from ..data.resampling import Resampling
 from .source import LoadedCase, digest
 
 __all__ = ["NetworkPredictions"]
@@ -33,6 +34,8 @@ class NetworkPredictions:
         model: name of the weights, for the reports.
         ndim, channels: number of axes and of channels that images must have, see
             :func:`monai_selfcleanse.data.check_case`.
+        spacing: voxel size in mm that the preprocessing resamples to, to see that a case fits into memory then; None:
+            it is not looked at.
         label_key, image_key, pred_key: keys of the preprocessed case and of the evaluator's output.
     """
 
@@ -47,12 +50,16 @@ class NetworkPredictions:
         model: str | None = None,
         ndim: int | None = None,
         channels: int = 1,
+        spacing: Sequence[float] | None = None,
         label_key: str = CommonKeys.LABEL,
         image_key: str = CommonKeys.IMAGE,
         pred_key: str = CommonKeys.PRED,
     ) -> None:
         self.evaluator, self.preprocessing = evaluator, preprocessing
         self.structures, self.ndim, self.channels = [int(k) for k in structures], ndim, channels
+        self.resampling = None
+        if spacing is not None:
+            self.resampling = Resampling(spacing, cache_rate=0, classes=len(self.structures) + 1)
         self.about = {} if model is None else {"model": str(model)}
         self.label_key, self.image_key, self.pred_key = label_key, image_key, pred_key
 
@@ -69,11 +76,14 @@ class NetworkPredictions:
         """Check a case's files and preprocess them.
 
         Raises:
-            ValueError: something is wrong with them (:func:`monai_selfcleanse.data.check_case`).
+            ValueError: something is wrong with them (:func:`monai_selfcleanse.data.check_case`), or they are too large.
         """
         found = look_into(case, self.structures, self.ndim, self.channels)
-        if found.problems:
-            raise ValueError("; ".join(found.problems))
+        problems = found.problems
+        if self.resampling is not None and not problems:
+            problems = self.resampling.too_large({str(case["label"]): found})
+        if problems:
+            raise ValueError("; ".join(problems))
         data = self.preprocessing(dict(case))
         label, image = data[self.label_key], torch.as_tensor(data[self.image_key])
         affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)

@@ -31,7 +31,7 @@ from monai.data import decollate_batch
 from ..core.case_id import as_compared, case_of, ending_as_written
 from ..core.structures import values_unless_classes
 
-__all__ = ["check_unique_cases", "decollated", "label_file_of", "with_values"]
+__all__ = ["check_unique_cases", "decollated", "files_of", "label_file_of", "with_values"]
 
 
 def label_file_of(data: Mapping[Any, Any]) -> str:
@@ -49,6 +49,11 @@ def label_file_of(data: Mapping[Any, Any]) -> str:
     if os.path.isabs(file) or ".." in Path(file).parts or os.path.normpath(file) == ".":
         raise ValueError(f"case {case_of(data)!r}: 'file' must be a path within the data set, got {file!r}")
     return os.path.normpath(file)
+
+
+def files_of(data: Mapping[Any, Any]) -> list[str]:
+    """Paths of a case's images and labels, as far as they are paths."""
+    return [path for key in ("image", "label", "truth") for path in _paths(data.get(key))]
 
 
 def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:

@@ -19,7 +19,6 @@ refused. A file may say no position at all: both codes are 0, or all that it say
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import shutil
@@ -41,6 +40,9 @@ __all__ = ["ImageFile", "open_image"]
 
 _MAX_ANGLE = np.deg2rad(1)
 """Angle between an axis by qform and by sform from which on they say two things."""
+
+_READ, _PIECE = 1 << 20, 1 << 24
+"""Bytes of a packed file that are read at a time, and those that are unpacked at a time where they are not kept."""
 
 _DEFLATE = 1032
 """How many bytes one packed byte can stand for at most (zlib's documentation)."""
@@ -151,6 +153,8 @@ def open_image(path: str | os.PathLike) -> ImageFile:
     ending = ending_of(path.name)
     if path.is_dir():
         raise ValueError(f"{path}: is a folder, though it is named like an image; take the file out of it")
+    if path.exists() and not path.is_file():  # to open a pipe is to wait for its writer
+        raise ValueError(f"{path}: is a pipe or a device, no file; take it out of the folder")
     if ending not in ENDINGS:
         raise ValueError(f"{path}: is of no known format; these are read: {', '.join(ENDINGS)}")
     try:
@@ -202,8 +206,9 @@ class NiftiFile(ImageFile):
     def _check_size(self, packed: bool) -> None:
         """See that the file can hold what its header claims, before memory is asked for it."""
         claimed = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        self._size = int(self._file.dataobj.offset) + claimed  # type: ignore[attr-defined]
         held = self.path.stat().st_size * (_DEFLATE if packed else 1)
-        if not self.shape or min(self.shape) < 1 or claimed > held:
+        if not self.shape or min(self.shape) < 1 or self._size > held:
             size = " x ".join(map(str, self.shape)) or "no"
             raise ValueError(
                 f"{self.path}: its header claims {size} voxels, more than the file can hold: it is damaged"
@@ -211,7 +216,8 @@ class NiftiFile(ImageFile):
 
     def voxels(self) -> np.ndarray:
         try:
-            whole = gzip.decompress(self.path.read_bytes()) if ending_of(self.path.name) == ".nii.gz" else None
+            packed = ending_of(self.path.name) == ".nii.gz"
+            whole = _unpacked(self.path, self._size) if packed else None
             file = self._file if whole is None else type(self._file).from_bytes(whole)
             return np.asanyarray(file.dataobj)
         except (OSError, EOFError, zlib.error, ValueError) as error:
@@ -225,6 +231,33 @@ class NiftiFile(ImageFile):
         header.set_slope_inter(1, 0)
         # nibabel's own affine, with which it leaves both forms of the header as they are
         nib.save(type(self._file)(voxels, self._file.affine, header), path)
+
+
+def _unpacked(path: Path, size: int) -> bytes:
+    """The first bytes of what a packed file holds; it is read to its end, where its checksum is.
+
+    A small file may unpack to more than the memory holds, so what lies behind ``size`` is not kept.
+
+    Raises:
+        EOFError, OSError, zlib.error: it is damaged.
+    """
+    parts, left = [], size
+    with open(path, "rb") as file:
+        packed = file.read(_READ)
+        while packed:  # a file may have several members
+            member = zlib.decompressobj(wbits=31)
+            while not member.eof:
+                piece = member.decompress(packed, left or _PIECE)
+                packed = member.unconsumed_tail or (b"" if member.eof else file.read(_READ))
+                if not (piece or packed or member.eof):
+                    raise EOFError("it ends too early")
+                parts.append(piece[:left])
+                left -= min(left, len(piece))
+            packed = member.unused_data or file.read(_READ)
+            while packed and not packed.strip(b"\0"):  # zeros may fill up its end
+                packed = file.read(_READ)
+            packed = packed.lstrip(b"\0")
+    return b"".join(parts)
 
 
 def _check_kind(path: Path, dtype: np.dtype) -> None:

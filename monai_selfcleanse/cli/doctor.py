@@ -20,6 +20,7 @@ from ..data.checks import look_into
 from ..data.layouts import find_cases, layout_of, structures_named
 from ..distributed import in_workers, worker_count
 from ..progress import progress
+from .option_table import OPTIONS
 
 __all__ = ["examine"]
 
@@ -42,8 +43,10 @@ def examine(dataset: str | os.PathLike, structures: Mapping[Any, str] | None = N
         0 where nothing is broken, else 1.
 
     Raises:
-        ValueError: there is no data set.
+        ValueError: there is no data set, or structures are none.
     """
+    if structures is not None and (check := OPTIONS["structures"].check) is not None:
+        check("structures", structures)
     cases, problems = find_cases(dataset)
     file, own = structures_named(dataset)
     named = structures if structures is not None else own

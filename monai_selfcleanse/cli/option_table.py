@@ -91,7 +91,7 @@ def _text(name: str, value: Any) -> None:
 
 
 def _path(name: str, value: Any) -> None:
-    if not isinstance(value, (str, os.PathLike)):
+    if not isinstance(value, (str, os.PathLike)) or not str(value).strip(" '\""):
         raise ValueError(f"{name} must be a path, got {value!r}")
 
 

@@ -12,7 +12,6 @@ import torch
 
 from ..core.rounds import total_epochs
 from ..files import check_writable
-from .ids import check_command_line
 from .option_table import OPTIONS
 
 __all__ = ["AuditOptions", "TrainingOptions", "read_checkpoint", "share_of_epochs"]
@@ -48,7 +47,6 @@ class TrainingOptions:
             ValueError: one is out of range, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
-        check_command_line()
         _check_kinds(o)
         # A trainer whose epochs are set elsewhere, as by MONAI Label, is not refused: the filter warns when it starts.
         if o["self_cleanse"] and sum(self.round_epochs) == total_epochs(o["epochs"], o["rounds"]):
@@ -137,7 +135,6 @@ class AuditOptions:
             ValueError: one is missing, of the wrong kind, or does not fit another; the message names it.
         """
         o = self.options
-        check_command_line()
         _check_kinds({name: value for name, value in o.items() if (name, value) != ("num_workers", None)})
         if o["dataset_dir"] is None:
             raise ValueError("dataset_dir is missing: say which data set to audit with --dataset_dir")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -41,8 +42,11 @@ class TrainingFacts:
         self, cases: Sequence[Mapping[str, Any]], network: torch.nn.Module, checkpoint: str, resume: bool
     ) -> None:
         self.cases, self.checkpoint, self.resume = cases, checkpoint, resume
-        layers = hashlib.sha256(str(network).encode()).hexdigest()[:16]
-        self.network = {"kind": type(network).__name__, "parameters": _n_parameters(network), "layers": layers}
+        self.network = {
+            "kind": type(network).__name__,
+            "parameters": _n_parameters(network),
+            "layers": _layers(network),
+        }
 
     def check(self) -> None:
         """See that cases and network are those of the checkpoint, if the training goes on from one.
@@ -85,6 +89,16 @@ class TrainingFacts:
 
 def _n_parameters(network: torch.nn.Module) -> int:
     return sum(value.numel() for value in network.parameters())
+
+
+def _layers(network: torch.nn.Module) -> str:
+    """What tells a network from another of as many parameters: its layers in words, and its entries' shapes.
+
+    Words alone do not: a parameter that is no layer's is not among them. Addresses in memory differ in each process.
+    """
+    words = re.sub(r" at 0x[0-9a-fA-F]+", "", str(network))
+    shapes = [(name, getattr(value, "shape", None)) for name, value in network.state_dict().items()]
+    return hashlib.sha256(f"{words}\n{shapes}".encode()).hexdigest()[:16]
 
 
 def _in_words(network: Mapping[str, Any]) -> str:

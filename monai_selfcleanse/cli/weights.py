@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-__all__ = ["check_patch", "check_weights", "load_weights"]
+__all__ = ["check_patch", "check_roi", "check_weights", "load_weights"]
 
 
 def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels: int, spatial_dims: int) -> None:
@@ -16,7 +17,18 @@ def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels
     Raises:
         ValueError: it does not; the message says what to change.
     """
-    size, was_training = list(patch_size[:spatial_dims]), network.training
+    if any(n != 1 for n in patch_size[spatial_dims:]):
+        raise ValueError(
+            f"patch_size {list(patch_size)} is not flat, but network_def has {spatial_dims} dimensions: its last "
+            "number must be 1"
+        )
+    _check_size("patch_size", list(patch_size[:spatial_dims]), network, in_channels, list(patch_size))
+
+
+def _check_size(
+    name: str, size: list[int], network: torch.nn.Module, in_channels: int, given: list[int] | None = None
+) -> None:
+    was_training = network.training
     device = next((value.device for value in network.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
@@ -28,9 +40,21 @@ def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels
         network.train(was_training)
     if problem:
         raise ValueError(
-            f"patch_size {list(patch_size)} does not go through network_def with in_channels {in_channels} "
+            f"{name} {given or size} does not go through network_def with in_channels {in_channels} "
             f"({problem}): give multiples of the product of the network's strides, such as 16 for four strides of 2"
         )
+
+
+def check_roi(inferer: Any, network: torch.nn.Module, in_channels: int, spatial_dims: int) -> None:
+    """See that the windows of a sliding-window inferer go through a network. Another inferer is passed over.
+
+    Raises:
+        ValueError: they do not; the message says what to change.
+    """
+    size = getattr(inferer, "roi_size", None)
+    sizes = [size] * spatial_dims if isinstance(size, int) else list(size or [])[:spatial_dims]
+    if len(sizes) == spatial_dims and all(isinstance(n, int) and n > 0 for n in sizes):  # 0: the image's own
+        _check_size("inferer#roi_size", sizes, network, in_channels)
 
 
 def check_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:

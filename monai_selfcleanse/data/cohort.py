@@ -93,7 +93,9 @@ class Cohort:
         self.validation_share = validation_share
         self.structures = {int(k): str(name) for k, name in structures.items()}
         self.in_channels = in_channels
-        self.resampling = None if spacing is None else Resampling(spacing, cache_rate)
+        self.resampling: Resampling | None = None
+        if spacing is not None:
+            self.resampling = Resampling(spacing, cache_rate, classes=len(self.structures) + 1)
 
     @cached_property
     def found(self) -> tuple[list[dict[str, Any]], list[str]]:

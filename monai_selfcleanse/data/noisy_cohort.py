@@ -15,6 +15,7 @@ from ..core.case_id import case_of, patient_of
 from ..core.masks import dice, hausdorff95
 from ..core.seeding import case_generator
 from ..files import atomic_path
+from ..noise.base import check_spacing
 from ..noise.models import NoiseRecord, replay
 from ..noise.presets import make_annotator
 from ..progress import progress
@@ -145,6 +146,10 @@ def _write_noisy(
             label = read_label(item["label"])
             truth = label.index
             spacing = [float(s) for s in label.file.spacing(truth.ndim)]
+            try:
+                check_spacing(spacing, truth.ndim)
+            except ValueError as error:
+                raise ValueError(f"{label.file.path}: {error}") from None
             noisy, records = corrupt(item, truth, spacing)
             if records:
                 path = directory / label_file_of(item)

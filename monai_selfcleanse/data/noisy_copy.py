@@ -128,12 +128,13 @@ def copy_with_noise(
         raise ValueError(f"{target} exists already: give the copy a folder of its own")
     if target.resolve().is_relative_to(source):
         raise ValueError(f"{target} lies within {source}: give the copy a folder outside it")
+    files = _files_below(source)
     with atomic_folder(target) as part:
         if manifest is None:
             cases = corrupt_cohort(cases, part, rate, preset, seed, show_progress)
         else:
             cases = replay_manifest(cases, part, manifest, show_progress)
-        for path in progress(_files_below(source), "files", show_progress):
+        for path in progress(files, "files", show_progress):
             copy = part / path.relative_to(source)
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +146,7 @@ def _files_below(source: Path) -> list[Path]:
     """All files, also those in linked folders, sorted.
 
     Raises:
-        ValueError: a link leads nowhere, or to a folder above it; a folder cannot be read.
+        ValueError: a link leads nowhere, or to a folder above it; there is a pipe or a device; a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -160,5 +161,7 @@ def _files_below(source: Path) -> list[Path]:
         for name in files:
             if not (here / name).exists():
                 raise ValueError(f"{here / name} is a link that leads nowhere: remove or mend it")
+            if not (here / name).is_file():  # of /dev/zero there is no end
+                raise ValueError(f"{here / name} is a pipe or a device, no file: remove it")
             out.append(here / name)
     return sorted(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -55,5 +56,12 @@ def make_app(app: str | Path, bundles: Sequence[str]) -> list[str]:
     with atomic_folder(app) as part:
         (part / "main.py").write_text(MAIN)
         for name, folder in named:
-            shutil.copytree(folder, part / "model" / name, ignore=shutil.ignore_patterns("output", "__pycache__"))
+            left_out = shutil.ignore_patterns("output", "__pycache__")
+            shutil.copytree(folder, part / "model" / name, ignore=left_out, copy_function=_copy)
     return names
+
+
+def _copy(source: str, target: str) -> str:
+    if os.path.exists(source) and not os.path.isfile(source):  # of /dev/zero there is no end
+        raise ValueError(f"{source} is a pipe or a device, no file: remove it")
+    return shutil.copy2(source, target)

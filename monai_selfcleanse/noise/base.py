@@ -27,11 +27,31 @@ from ..core.seeding import case_generator
 from .models import GRADED, NoiseRecord, apply_noise
 from .search import magnitude_for_dice
 
-__all__ = ["GradedNoise", "LabelNoise", "low_and_high"]
+__all__ = ["GradedNoise", "LabelNoise", "check_spacing", "low_and_high"]
 
 logger = logging.getLogger(__name__)
 
 _NEAR_ENOUGH, _DRAWS = 0.01, 16  # miss of a wanted Dice at which parameters are drawn anew, and how often at most
+
+
+_SMALLEST_MM, _LARGEST_MM = 1e-3, 100.0
+"""Voxel sizes for which label noise is made; beyond them its lengths in mm are millions of voxels, or none."""
+
+
+def check_spacing(spacing: Sequence[float], ndim: int) -> None:
+    """See that voxels have a size that label noise is made for.
+
+    Raises:
+        ValueError: they have not.
+    """
+    sizes = list(spacing[:ndim])
+    if len(sizes) < ndim or not all(np.isfinite(s) and s > 0 for s in sizes):
+        raise ValueError(f"spacing must be {ndim} positive numbers in mm, got {list(spacing)}")
+    if not _SMALLEST_MM <= min(sizes) <= max(sizes) <= _LARGEST_MM:
+        raise ValueError(
+            f"its voxels are {' x '.join(f'{s:.3g}' for s in sizes)} mm large; label noise is made for "
+            f"{_SMALLEST_MM:g} to {_LARGEST_MM:g} mm: correct the voxel size"
+        )
 
 
 class LabelNoise(Transform):
@@ -106,8 +126,10 @@ class LabelNoise(Transform):
             raise ValueError(
                 f"case {case!r}: axis must be one of the label's {label.ndim} spatial axes, got {self.axis}"
             )
-        if len(spacing) < label.ndim or not all(np.isfinite(s) and s > 0 for s in spacing[: label.ndim]):
-            raise ValueError(f"case {case!r}: spacing must be {label.ndim} positive numbers in mm, got {spacing}")
+        try:
+            check_spacing(spacing, label.ndim)
+        except ValueError as error:
+            raise ValueError(f"case {case!r}: {error}") from None
         noisy, records = self.corrupt(label, case, [float(s) for s in spacing[: label.ndim]])
         out, *_ = convert_to_dst_type(noisy[None], img, dtype=img.dtype)
         if isinstance(img, torch.Tensor) and not isinstance(img, MetaTensor) and isinstance(out, MetaTensor):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from ..cases.case import files_of
 from ..cases.store import StoreLike
 from ..core.judgement import REPORT_COLUMNS, Judgement
 from ..files import atomic_path
@@ -72,8 +73,11 @@ def write_report(
         write_rows(judgement.rows(), REPORT_COLUMNS, report)
         with open_table(slices, SLICE_COLUMNS) as table:
             suspects = _through_table(illustrate_suspects(judgement, data, store, n_pictured), table)
-            about = {k: without_folders(v) if isinstance(v, str) else v for k, v in provenance(source).items()}
-            listed = [(case, without_folders(reason)) for case, reason in unreadable]
+            origin = provenance(source)
+            files = {os.path.dirname(path): path for case in data for path in files_of(case)}  # one of each folder
+            known = {*files.values(), *(v for v in origin.values() if isinstance(v, str))}
+            about = {k: without_folders(v, known) if isinstance(v, str) else v for k, v in origin.items()}
+            listed = [(case, without_folders(reason, known)) for case, reason in unreadable]
             write_page(page, judgement, suspects, about, n_pictured, listed, hints)
         if broken is not None:
             rows = (dict(zip(UNREADABLE_COLUMNS, line, strict=True)) for line in unreadable)

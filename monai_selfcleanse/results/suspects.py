@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..cases.case import label_file_of
+from ..cases.case import files_of, label_file_of
 from ..cases.store import CaseStore, StoreLike
 from ..cases.view import CaseView, view_case
 from ..core.case_id import case_of
@@ -90,4 +90,4 @@ def _read_image(view: CaseView) -> tuple[Any, str]:
         return view.read_image(), ""
     except Exception as error:  # whatever a file does to us costs a picture, not the report
         logger.warning(f"no picture of case {view.case!r}: its image cannot be read ({error})")
-        return None, f"The image cannot be read ({without_folders(str(error))})."
+        return None, f"The image cannot be read ({without_folders(str(error), files_of(view.data))})."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..core.judgement import BEYOND_DOUBT, UNANNOTATED
@@ -128,10 +130,23 @@ def _fault_in_words(row: Mapping[str, Any]) -> str:
     )
 
 
-_FOLDERS = re.compile(r"(?<![\w.~-])([A-Za-z]:)?[/\\](?:[^/\\\s:'\"]+[/\\])*")
-"""The folders of an absolute path, as far as no blank is in them."""
+_START = r"(?<![\w.~-])(?:[A-Za-z]:)?[/\\]"
+_QUOTED = re.compile(rf"(?<=['\"]){_START}[^'\"\n]*[/\\](?=[^'\"\n]*['\"])")
+"""The folders of an absolute path in quotes, whatever else is in them."""
+
+_BARE = re.compile(rf"{_START}(?:[^/\\:;'\"\n]*[^/\\:;'\"\s][/\\]+|[/\\]+)*")
+"""The folders of an absolute path, which may have blanks. Rather words are lost than folders kept."""
 
 
-def without_folders(text: str) -> str:
-    """A text whose absolute paths have lost their folders, for a page that may be sent on."""
-    return _FOLDERS.sub("", text)
+def without_folders(text: str, known: Iterable[str | os.PathLike] = ()) -> str:
+    """A text whose absolute paths have lost their folders, for a page that may be sent on.
+
+    Args:
+        text: such as the message of an error.
+        known: paths that may be in it, which are recognised whatever their names have in them.
+    """
+    folders = {str(folder) for path in known for folder in Path(path).parents if folder.is_absolute()}
+    for folder in sorted(folders, key=len, reverse=True):
+        if folder != os.sep:
+            text = text.replace(folder.rstrip(os.sep) + os.sep, "")
+    return _BARE.sub("", _QUOTED.sub("", text))

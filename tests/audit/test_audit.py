@@ -634,6 +634,13 @@ def test_two_processes_leave_what_one_does(audited: Path, dataset: Path, weights
     assert tables(tmp_path / "out") == tables(audited)
 
 
+def test_a_case_that_does_not_fit_into_memory_is_refused_with_the_numbers(
+    dataset: Path, weights: Path, tmp_path: Path
+) -> None:
+    with refused(r"none of the 14 cases can be judged; .* become [\d,]+, which take .* GB: give a larger --spacing"):
+        run_audit(dataset, tmp_path / "out", ckpt_path=str(weights), spacing=[1e-5, 1e-5, 1e-5])
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -648,6 +655,7 @@ def test_two_processes_leave_what_one_does(audited: Path, dataset: Path, weights
         ({"num_workers": "two"}, "num_workers must be a whole number of at least 0, got 'two'"),
         ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
         ({"device": "gpu"}, "device must be cpu, cuda or cuda:N, got 'gpu'"),
+        ({"spacing": "x"}, "spacing must be three numbers .*, got 'x'"),
     ],
 )
 def test_bad_options_are_named_before_anything_is_written(

@@ -42,6 +42,7 @@ from monai.bundle import ConfigParser
             {"patch_size": [33, 31, 1]},
             r"patch_size \[33, 31, 1\] does not go through network_def with in_channels 1 \(.*\): give multiples of",
         ),
+        ({"patch_size": [32, 32, 4]}, r"patch_size \[32, 32, 4\] is not flat, .* its last number must be 1"),
         ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
         ({"structures": {str(k): f"s{k}" for k in range(1, 300)}}, "structures must be 255 at most, got 299"),
         ({"structures": {"RV": 1}}, "structures must be label values from 1 on and their names"),
@@ -56,6 +57,7 @@ from monai.bundle import ConfigParser
         ({"device": "meta"}, "device must be cpu, cuda or cuda:N, got 'meta'"),
         ({"device": "cpu:7"}, "device must be cpu, cuda or cuda:N, got 'cpu:7'"),
         ({"dataset_dir": 5}, "dataset_dir must be a path"),
+        ({"output_dir": ""}, "output_dir must be a path, got ''"),
         ({"dataset_dir": "no/such/folder"}, "is not a folder"),
     ],
 )

@@ -111,12 +111,15 @@ def test_folders_may_have_any_names(name: str, tmp_path: Path) -> None:
     assert found(tmp_path, tmp_path / "out") == [f"{name}/sub/a.nii"]
 
 
-def test_what_is_no_regular_file_is_passed_over_and_a_link_to_nowhere_is_not(tmp_path: Path) -> None:
+def test_what_only_looks_like_a_file_is_named_and_never_opened(tmp_path: Path) -> None:
+    """To open a pipe is to wait for ever."""
     touch(tmp_path, "a.nii")
     os.mkfifo(tmp_path / "pipe.nii")
     (tmp_path / "link.nii").symlink_to("a.nii")
     (tmp_path / "nowhere.nii").symlink_to(".git/annex/objects/a.nii")
-    assert found(tmp_path, tmp_path / "out") == ["a.nii", "link.nii", "nowhere.nii"]
+    assert found(tmp_path, tmp_path / "out") == ["a.nii", "link.nii", "nowhere.nii", "pipe.nii"]
+    data = SCRIPTS["or_problem"](dict)({"image": str(tmp_path / "pipe.nii")})
+    assert data["problem"] == "is a pipe or a device, no file; take it out of the folder"
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_folder_without_images_is_named(bundle: Path, tmp_path: Path) -> None:
     [
         ({"device": "gpu"}, "error: device 'gpu' cannot be used .*; give cpu, cuda or cuda:N with --device"),
         ({"device": "meta"}, "device 'meta' cannot be used"),
+        ({"device": "cpu:7"}, "device 'cpu:7' cannot be used"),
         ({"dataset_dir": 5}, "dataset_dir must be a path, got 5"),
         ({"output_dir": 5}, "output_dir must be a path, got 5"),
         ({"output_dir": "/dev/null/x"}, "output_dir '/dev/null/x' cannot be written: /dev/null is no folder"),

@@ -141,6 +141,7 @@ def test_wrong_use_ends_with_code_2(arguments: list[str], said: str, capsys: pyt
         (["train", "D", "--task", "heart"], "--task heart: there is no such file"),
         (["train", "D", "--bundle", "no/such"], "there is no bundle in no/such: name its folder with --bundle DIR"),
         (["doctor", "no/such"], "'no/such' is not a folder"),
+        (["doctor", "no/such", "--structures", "[1, 2]"], "structures must be label values from 1 on and their names"),
     ],
 )
 def test_bad_input_ends_with_code_1_and_one_line(
@@ -150,6 +151,23 @@ def test_bad_input_ends_with_code_1_and_one_line(
     assert code == 1
     assert words.startswith("error: ")
     assert said in words
+    assert "\n" not in words
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is no config (Expecting property name"),
+        ("[1]", "is no config (its ids and values must stand in braces)"),
+        ("[" * 100_000, "is no config (maximum recursion depth"),
+        ('{"nope#x": 1}', "sets into what no config before it has ('query key: nope')"),
+    ],
+)
+def test_an_overlay_that_is_none_is_named(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "mine.json").write_text(text)
+    code, words = ended(["train", "D", "--task", str(tmp_path / "mine.json")], capsys)
+    assert code == 1
+    assert words.startswith(f"error: {tmp_path / 'mine.json'}: {said}")
     assert "\n" not in words
 
 
@@ -163,7 +181,9 @@ def test_help_fits_a_screen(command: str, capsys: pytest.CaptureFixture, monkeyp
 
 
 def test_ids_that_no_config_defines_are_found() -> None:
-    check_ids(["epochs", "label_filter#threshold", "train::trainer::amp", "+train#handlers", "network#x#y"], [TRAIN])
+    check_ids(
+        ["epochs", "label_filter#threshold", "train::trainer::amp", "+train#handlers", "network_def#dropout"], [TRAIN]
+    )
     with pytest.raises(ValueError, match="--dataset_dri: no config defines 'dataset_dri'; did you mean dataset_dir"):
         check_ids(["dataset_dri"], [TRAIN])
     with pytest.raises(ValueError, match="'train#trianer'; did you mean train#trainer"):
@@ -172,6 +192,20 @@ def test_ids_that_no_config_defines_are_found() -> None:
         with pytest.raises(ValueError, match="no config defines 'train#handlers#"):
             check_ids([name], [TRAIN])
     check_ids(["train#handlers#0#x"], [TRAIN])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("validate#inferer#roi_size", "within validate#inferer, which is @inferer: set inferer#roi_size"),
+        ("validate#inferer#a#b", "within validate#inferer, which is @inferer: set inferer#a#b"),
+        ("network#x", r"within network, which is '\$@network_def.*': set it as a whole"),
+        ("epochs#x", "within epochs, which is .*: set it as a whole"),
+    ],
+)
+def test_what_cannot_be_set_into_is_named(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"--{name}: nothing can be set {said}"):
+        check_ids([name], [TRAIN])
 
 
 @pytest.mark.parametrize("form", [["--dataset_dri", "X"], ["--dataset_dri=X"]])
@@ -192,6 +226,23 @@ def test_the_command_line_of_monai_bundle_is_looked_at(
     check_command_line()
     command = ["monai.bundle", "run", "training", "--config-file", file, "--dataset-dir", "X", "--", "--trace"]
     monkeypatch.setattr(sys, "argv", command)  # as Fire takes them
+    check_command_line()
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (["trainig"], "no config defines 'trainig', which is to be run; did you mean training\\?"),
+        (["--run_id", "trainig"], "no config defines 'trainig', which is to be run; did you mean training\\?"),
+        (["auditing"], "'auditing' is defined by .*audit.json, which is to be laid on: --config_file"),
+    ],
+)
+def test_what_is_to_be_run_must_be_there(run: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monai_selfcleanse.cli.ids.is_run_by_monai", lambda: True)
+    monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", *run, "--config_file", TRAIN])
+    with pytest.raises(ValueError, match=said):
+        check_command_line()
+    monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "--config_file", TRAIN])  # "run" is MONAI's own default
     check_command_line()
 
 

@@ -84,6 +84,26 @@ def test_another_network_is_named(options: dict[str, Any], message: str, interru
         facts_of(interrupted, network_of(**options)).check()
 
 
+class OfParameters(torch.nn.Module):
+    """Its words do not tell its shapes, and they hold an address."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(shape))
+        self.rule = lambda x: x
+
+    def extra_repr(self) -> str:
+        return f"rule={self.rule}"
+
+
+def test_a_network_counts_by_its_shapes_and_not_by_where_it_lies(tmp_path: Path) -> None:
+    write_decathlon(tmp_path / "data", 3)
+    torch.save({"facts": facts_of(tmp_path, OfParameters(2, 6)).state_dict()}, tmp_path / "last.pt")
+    facts_of(tmp_path, OfParameters(2, 6)).check()
+    with pytest.raises(ValueError, match="now one with other layers"):
+        facts_of(tmp_path, OfParameters(3, 4)).check()
+
+
 def test_many_cases_are_counted(interrupted: Path) -> None:
     write_decathlon(interrupted / "data", 9)
     with pytest.raises(ValueError, match=r"5 cases new \('case_4', 'case_5', 'case_6' and 2 more\)"):

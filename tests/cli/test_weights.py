@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
 from monai.networks.nets import UNet
 
-from monai_selfcleanse.cli.weights import check_patch
+from monai_selfcleanse.cli.weights import check_patch, check_roi
 
 
 def network_of(spatial_dims: int = 2, in_channels: int = 1) -> UNet:
@@ -32,3 +33,15 @@ def test_a_patch_that_fits_leaves_the_network_as_it_is(spatial_dims: int, size: 
 def test_a_patch_that_does_not_fit_is_named(size: list[int], in_channels: int) -> None:
     with pytest.raises(ValueError, match=rf"in_channels {in_channels} \(.+\): give multiples of the product of"):
         check_patch(network_of(), size, in_channels, 2)
+
+
+def test_windows_go_through_the_network_or_are_named() -> None:
+    for inferer in (
+        SliceInferer(roi_size=[32, 48]),
+        SlidingWindowInferer([0, 0]),
+        SlidingWindowInferer(16),
+        SimpleInferer(),
+    ):
+        check_roi(inferer, network_of(), 1, 2)
+    with pytest.raises(ValueError, match=r"inferer#roi_size \[33, 33\] does not go through network_def .*: give multi"):
+        check_roi(SliceInferer(roi_size=[33, 33]), network_of(), 1, 2)

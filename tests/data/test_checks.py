@@ -264,7 +264,11 @@ def test_images_that_do_not_fit_into_memory_are_refused_with_the_numbers(tmp_pat
         check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([0.01, 0.01, -1.0], memory=700_000_000))
     check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([0.01, 0.01, -1.0], 0.0, memory=700_000_000))
     with pytest.raises(DatasetError, match=r"where the machine has [\d,.]+ GB: give a larger --spacing, or hold fewer"):
-        check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([1e-4, 1e-4, -1.0], 0.0))
+        check_cases(cases, [1, 2, 3], ndim=3, resampling=Resampling([1e-4, 1e-4, -1.0]))
+    with pytest.raises(DatasetError, match=r"12,960,000, which take 1\.1 GB, .*: give a larger --spacing$"):
+        check_cases(
+            cases, [1, 2, 3], ndim=3, resampling=Resampling([0.01, 0.01, -1.0], 0.0, memory=700_000_000, classes=10)
+        )
 
 
 def reads(caplog: pytest.LogCaptureFixture) -> str:

@@ -196,3 +196,14 @@ def test_labels_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
     for item in out:
         noisy, truth = read_nifti(item["label"]), read_nifti(item["truth"])
         assert all(dice(noisy == k, truth == k) > 0.6 for k in (1, 2, 3))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_voxels_of_no_sensible_size_are_refused(cohort: list[Case], size: float, tmp_path: Path) -> None:
+    """The search for a Dice had no end, and smooth fields asked for more memory than there is."""
+    write_nifti(Path(cohort[0]["label"]), tiny_label(1), np.diag([size, size, size, 1.0]))
+    with pytest.raises(
+        ValueError, match=r"p1_frame1_gt.nii.gz: its voxels are .* mm large; .*: correct the voxel size"
+    ):
+        corrupt_cohort(cohort, tmp_path / "out", rate=1.0, preset="boundary", seed=0)
+    assert not (tmp_path / "out" / "manifest.jsonl").exists()

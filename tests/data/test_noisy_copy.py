@@ -149,7 +149,10 @@ def test_linked_folders_are_copied(tmp_path: Path) -> None:
     assert not [p for p in (tmp_path / "copy").rglob("*") if p.is_symlink()]
 
 
-@pytest.mark.parametrize(("target", "message"), [("nowhere", "leads nowhere"), (".", "link to a folder above")])
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("nowhere", "leads nowhere"), (".", "link to a folder above"), ("/dev/null", "is a pipe or a device, no file")],
+)
 def test_links_that_cannot_be_followed_are_refused(tmp_path: Path, target: str, message: str) -> None:
     source = decathlon(tmp_path / "source", 2)
     (source / "link").symlink_to(target)

@@ -55,6 +55,21 @@ def broken_off(folder: Path, error: BaseException, epoch: int) -> Engine:
             "with --resume True",
             "",
         ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+            2,
+            "error: DataLoader worker (pid 7) is killed by signal: Killed: most often the memory is full; give a "
+            "smaller --num_workers, or 0: the training has ended after epoch 1; mend this, and go on with --resume "
+            "True",
+            "",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB."),
+            1,
+            "error: CUDA out of memory. Tried to allocate 20 GiB: take a smaller --batch_size or --patch_size, or "
+            "larger voxels: the training has ended in the first epoch; mend this, and start again",
+            "",
+        ),
         (LossNotFiniteError("the loss is not finite"), 2, "error: the loss is not finite", ""),
     ],
 )

@@ -50,6 +50,17 @@ def test_what_monai_label_cannot_serve_is_refused_and_nothing_is_written(
     assert files_below(tmp_path) == []
 
 
+def test_a_device_in_a_bundle_is_not_copied(tmp_path: Path) -> None:
+    bundle = tmp_path / "hearts"
+    (bundle / "configs").mkdir(parents=True)
+    for name in ("metadata.json", "inference.json"):
+        (bundle / "configs" / name).write_text("{}")
+    (bundle / "data").symlink_to("/dev/null")
+    with pytest.raises(ValueError, match="data is a pipe or a device, no file"):
+        make_app(tmp_path / "app", [str(bundle)])
+    assert not (tmp_path / "app").exists()
+
+
 def test_an_app_within_its_own_bundle_is_refused(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     (bundle / "configs").mkdir(parents=True)

@@ -81,7 +81,11 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
     ("text", "left"),
     [
         ("/home/anna/data/a.nii.gz: is empty", "a.nii.gz: is empty"),
-        ("cannot open '/data/x y/a.nii' (1/2)", "cannot open 'x y/a.nii' (1/2)"),
+        ("cannot open '/data/x y/a.nii' (1/2)", "cannot open 'a.nii' (1/2)"),
+        ("cannot open '/data/x: y (2)/a b.nii' (1/2)", "cannot open 'a b.nii' (1/2)"),
+        ("/home/anna/My Study, 2/a.nii.gz: is empty", "a.nii.gz: is empty"),
+        ("/a b/c.nii and /d e/f.nii differ", "c.nii and f.nii differ"),
+        (r"D:\\My Study\\a.nii: is empty", "a.nii: is empty"),
         (r"C:\\Users\\anna\\a.nii", "a.nii"),
         ("/data/predictions", "predictions"),
         ("models/model.pt", "models/model.pt"),
@@ -91,3 +95,11 @@ def test_reasons_give_the_number_that_tells(reason: str, part: str) -> None:
 )
 def test_a_page_that_is_sent_on_names_no_folder(text: str, left: str) -> None:
     assert without_folders(text) == left
+
+
+def test_folders_that_are_known_go_whatever_their_names() -> None:
+    known = ['/data/it\'s: a "study"/images/a.nii.gz', "models/model.pt"]
+    assert (
+        without_folders(f"{known[0]}: is empty, unlike models/x.pt", known) == "a.nii.gz: is empty, unlike models/x.pt"
+    )
+    assert without_folders('/data/it\'s: a "study"/b: lost', known) == "b: lost"
