@@ -541,12 +541,13 @@ def test_an_earlier_report_is_moved_aside_when_the_new_one_is_complete(
     judgement(dataset, segmentations, tmp_path / "out")
     kept = tmp_path / "out" / "earlier" / "1"
     assert (kept / own.relative_to(tmp_path / "out")).read_bytes() == b"the user's own work"
-    assert {p.name for p in kept.iterdir()} == {*FILES, "cleansed_labels"}
+    assert {p.name for p in kept.iterdir()} == {*FILES, "cleansed_labels", "judged.npz"}
     assert {p.name for p in (tmp_path / "out").iterdir()} - {".lock"} == {
         *FILES,
         "cleansed_labels",
         "cases",
         "earlier",
+        "judged.npz",
     }
 
 
@@ -576,7 +577,7 @@ def test_a_disk_that_is_full_in_the_middle_is_an_error_and_not_a_broken_case(
     def full(*args: Any, **options: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("monai_selfcleanse.cases.store.np.savez_compressed", full)
+    monkeypatch.setattr("monai_selfcleanse.cases.store._save_fast", full)
     with pytest.raises(OSError, match="No space left on device"):
         judgement(dataset, segmentations, tmp_path / "out")
     assert list((tmp_path / "out" / "cases" / "seen").iterdir()) == []

@@ -29,7 +29,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-RESULTS = {"report.html", "label_report.csv", "slices.csv", "cleansed_labels"}
+RESULTS = {"report.html", "label_report.csv", "slices.csv", "cleansed_labels", "judged.npz"}
 
 
 def test_results_are_written_and_named_in_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
