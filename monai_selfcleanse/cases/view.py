@@ -18,11 +18,11 @@ from monai.transforms import SpatialResample
 
 from ..core.case_id import case_of, images_of
 from .grid import same_grid, turn_onto
-from .image_file import open_image
+from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, label_of
 from .store import SeenCase
 
-__all__ = ["CaseView", "ScreenTurn", "grey_levels", "position_of", "view_case"]
+__all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "view_case"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +112,25 @@ def position_of(data: Mapping[str, Any], label: GivenLabel) -> np.ndarray:
         data: the case's dictionary.
         label: its given label.
     """
-    if label.file.has_position or "image" not in data:
-        return label.file.affine
+    return lies_at(data, label.file, label.index.ndim)
+
+
+def lies_at(data: Mapping[str, Any], file: ImageFile, ndim: int) -> np.ndarray:
+    """What :func:`position_of` says, from headers alone.
+
+    Args:
+        data: the case's dictionary.
+        file: its label's file.
+        ndim: number of the label's spatial axes.
+    """
+    if file.has_position or "image" not in data:
+        return file.affine
     try:
         image = open_image(images_of(data)[0])
-        turn_onto(image, label.file, label.index.ndim)
+        turn_onto(image, file, ndim)
     except ValueError:  # said where the image is wanted
-        return label.file.affine
-    return image.affine if image.has_position else label.file.affine
+        return file.affine
+    return image.affine if image.has_position else file.affine
 
 
 def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
     selfcleanse train DATA -o OUT            train, find wrong labels, redraw them
     selfcleanse audit DATA --predictions DIR judge labels by predictions that are there
+    selfcleanse review OUT                   look at the suspects in a browser, and decide about each
     selfcleanse doctor DATA                  say what is wrong with the files, and write nothing
     selfcleanse noise SOURCE TARGET ...      a copy of a data set with label noise
     selfcleanse app TARGET ...               an app for MONAI Label
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command."""
     at_the_command_line()
     arguments = sys.argv[1:] if arguments is None else [*arguments]
-    known = {"train": _train, "audit": _audit, "doctor": _doctor, "noise": _noise, "app": _app}
+    known = {"train": _train, "audit": _audit, "doctor": _doctor, "noise": _noise, "app": _app, "review": _review}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__.split("``train`` and")[0].replace("``", ""), end="")
         print("Each command has a --help of its own.")
@@ -86,6 +87,12 @@ def _doctor(arguments: Sequence[str]) -> None:
     args = parser.parse_args(arguments)
     structures = None if args.structures is None else _value("structures", args.structures)
     sys.exit(exit_on_bad_input(lambda: examine(args.data, structures)))
+
+
+def _review(arguments: Sequence[str]) -> None:
+    from .review import main as review
+
+    review(_Parser("selfcleanse review", allow_abbrev=False), arguments)
 
 
 def _noise(arguments: Sequence[str]) -> None:
