@@ -153,8 +153,9 @@ class _Answers:
     def drawing(self, request: Request) -> Response:
         label, start = self.review.label(request.path_params["label"]), request.query_params.get("start", "")
         version = self.edits.version(label.case)
-        if start == "edited" or (not start and version):
-            start, index = "edited", self.edits.read(label.case)
+        start = start or ("edited" if version else "redrawn")
+        if start == "edited" and version:
+            index = self.edits.read(label.case)
         elif start in ("given", "redrawn"):
             index = self.volumes.index_map(label, start == "redrawn")
         else:

@@ -76,8 +76,7 @@ class Edits:
             raise ValueError("the label is as it was given: press 1 to keep it")
         review.check_same_run()
         _check_writable(path, view.label, index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with waiting_turn(path):
+        with waiting_turn(review.run.folder.edited_labels):
             if seen is not None and state_of(path) != seen:
                 raise ConflictError("somebody else has saved this case's label since you began")
             save_index_map(index, view.label, path)
