@@ -7,7 +7,8 @@ GET      ``/``, ``/assets/NAME``           the page and its files
 GET      ``/api/table``                    the labels, as :attr:`monai_selfcleanse.review.session.Review.table`
 GET      ``/api/decisions?version=V``      the decisions in force; 204 where they are still those of version V
 POST     ``/api/decisions``                writes one: ``label``, ``decision``, ``note``, ``seen``; 409 in a conflict
-GET      ``/api/labels/N``                 slices that differ most, and what there is to show
+GET      ``/api/labels/N``                 what there is to show: shape, channels, an edited label
+GET      ``/api/labels/N/slices``          its slices that differ most
 GET      ``/api/labels/N/overlay.nii.gz``  its overlays
 GET      ``/api/labels/N/pictures``        pictures of its slices
 GET      ``/api/labels/N/drawing``         the label to draw on: a byte a voxel, in the order of the label's file
@@ -75,7 +76,8 @@ def make_app(review: Review, port: int, token: str) -> Application:
         Route("/api/table", answers.table),
         Route("/api/decisions", answers.decisions),
         Route("/api/decisions", answers.decide, methods=["POST"]),
-        Route("/api/labels/{label:int}", answers.details),
+        Route("/api/labels/{label:int}", answers.facts),
+        Route("/api/labels/{label:int}/slices", answers.slices),
         Route("/api/labels/{label:int}/overlay.nii.gz", answers.overlay),
         Route("/api/labels/{label:int}/pictures", answers.pictures),
         Route("/api/labels/{label:int}/drawing", answers.drawing),
@@ -129,9 +131,12 @@ class _Answers:
         await run_in_threadpool(self.review.decide, number, choice, _text(note or ""), seen)
         return _json(await run_in_threadpool(self._decisions))
 
-    def details(self, request: Request) -> Response:
+    def facts(self, request: Request) -> Response:
         label = self.review.label(request.path_params["label"])
-        return _json(self.volumes.details(label) | {"edited": self.edits.version(label.case)})
+        return _json(self.volumes.facts(label) | {"edited": self.edits.version(label.case)})
+
+    def slices(self, request: Request) -> Response:
+        return _json(self.volumes.slices(self.review.label(request.path_params["label"])))
 
     def overlay(self, request: Request) -> Response:
         return Response(self.volumes.overlay(self.review.label(request.path_params["label"])), media_type=_BINARY)

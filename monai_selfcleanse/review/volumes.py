@@ -17,7 +17,7 @@ import gzip
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ import numpy as np
 
 from ..cases.grid import offset, turn_onto
 from ..cases.image_file import ImageFile, open_image
-from ..cases.store import SeenCase
 from ..cases.view import CaseView, lies_at, view_case
 from ..core.case_id import ending_of, images_of
 from ..results.page.pictures import draw_slices
@@ -45,8 +44,8 @@ _SLICES = 12
 _SLICE_KEYS = ("slice", "disagreement_mm2", "dice", "debatable")
 """What is said of each of them."""
 
-_SLICE_KEYS = ("slice", "disagreement_mm2", "dice", "debatable")
-"""What is said of each of them, and where its middle is."""
+_COLUMNS = ("slice", "disagreement_mm2", "dice", "debatable")
+"""What is said of each of them, beside a voxel in the middle of what differs."""
 
 _PICTURES = 6
 """Slices pictured where the browser cannot show volumes."""
@@ -140,21 +139,23 @@ class Volumes:
         """The overlays of a label, ``.nii.gz``; each voxel has the bits of :data:`LAYERS`, uint8."""
         return self._keep(("overlay", label), lambda: self._layers(label))
 
-    def details(self, label: Label) -> dict[str, Any]:
-        """What the page says of a label beyond its row: its slices that differ most, and its image."""
+    def facts(self, label: Label) -> dict[str, Any]:
+        """What there is to show of a label's case; from headers, so that it is there at once."""
         grid = self.grid(label.case)
-        with self._lock:
-            view = self._view(label.case)
-            rows = slice_rows(view, label.structure, label.name)
-            worst = [[*(row[key] for key in _SLICE_KEYS), _centre(view, label, row["slice"])] for row in rows[:_SLICES]]
         return {
-            "slices": worst,
-            "n_slices": len(rows),
             "shape": list(grid.shape),
             "channels": grid.n_channels,
             "packed": grid.streamed is not None and ending_of(grid.streamed.name) == ".nii.gz",
             "note": grid.note,
         }
+
+    def slices(self, label: Label) -> dict[str, Any]:
+        """The slices in which given label and prediction differ most, each as its ``columns`` say, and their number."""
+        with self._lock:
+            view = self._view(label.case)
+            rows = slice_rows(view, label.structure, label.name)
+            worst = [[*(row[key] for key in _COLUMNS), _centre(view, label, row["slice"])] for row in rows[:_SLICES]]
+        return {"columns": [*_COLUMNS, "centre"], "slices": worst, "count": len(rows)}
 
     def pictures(self, label: Label, slices: Sequence[int] = ()) -> list[dict[str, Any]]:
         """Pictures of slices as ``report.html`` has them.
@@ -188,29 +189,25 @@ class Volumes:
             return self._view(case)
 
     def _layers(self, label: Label) -> bytes:
-        k, view = label.structure, self._view(label.case, label)
-        voxels = np.zeros(view.given.shape, np.uint8)
-        for name, index in (("given", view.given), ("predicted", view.predicted), ("redrawn", view.cleansed)):
-            np.bitwise_or(voxels, LAYERS[name], out=voxels, where=index == k)
+        k, view = label.structure, self._view(label.case)
+        voxels = np.zeros(view.given.shape, np.uint8, order="F")  # as files have them
+        if (box := view.box_of([k])) is not None:
+            part, out = view.seen.part(box), voxels[box]
+            indices = {"given": part.given, "predicted": part.predicted, "redrawn": part.cleansed([k])[0]}
+            for name, index in indices.items():
+                out |= (index == k) * np.uint8(LAYERS[name])
         grid = self.grid(label.case)
-        return gzip.compress(_as_nifti(voxels.reshape(grid.shape), grid.affine), 1, mtime=0)
+        return gzip.compress(_as_nifti(voxels.reshape(grid.shape, order="F"), grid.affine), 1, mtime=0)
 
     def _view(self, case: str, redrawn: Label | None = None) -> CaseView:
         """A case, kept until another one is asked for; with one label redrawn, if that is named."""
         if self._held is None or self._held[0] != case:
             self._held = self._image = None  # before the next one takes its place in memory
             view = view_case(self.run.by_case[case], self.run.read_seen(case))
-            seen = view.seen
-            small = SeenCase(
-                seen.given.astype(np.uint8, copy=False),
-                seen.predicted.astype(np.uint8, copy=False),
-                seen.confidence,
-                seen.affine,
-                seen.min_confidence,
-            )
-            self._held = case, CaseView(view.data, view.label, small, ())
+            given, predicted = (np.ascontiguousarray(index) for index in (view.given, view.predicted))
+            self._held = case, replace(view, seen=replace(view.seen, given=given, predicted=predicted))
         view = self._held[1]
-        return view if redrawn is None else CaseView(view.data, view.label, view.seen, (redrawn.structure,))
+        return view if redrawn is None else replace(view, redrawn=(redrawn.structure,))
 
     def _read_channel(self, case: str, channel: int) -> np.ndarray:
         """A channel of the image, turned to lie as the label."""

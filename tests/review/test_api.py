@@ -409,7 +409,7 @@ def test_without_an_image_the_labels_are_shown_and_the_reason_said(tmp_path: Pat
 def test_a_case_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     review = reviewed(tmp_path)
     Path(review.run.by_case["a"]["label"]).write_bytes(b"no label")
-    answer = client_of(review).get("/api/labels/0")
+    answer = client_of(review).get("/api/labels/0/slices")
     assert answer.status_code == 400
     assert "0.nii.gz: is no NIfTI file, or damaged" in answer.json()["error"]
     assert client_of(review).get("/api/labels/1").status_code == 200
@@ -418,10 +418,10 @@ def test_a_case_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_slices_that_differ_most_come_with_their_middle(review: Review) -> None:
-    details = client_of(review).get("/api/labels/1").json()
+    details = client_of(review).get("/api/labels/1/slices").json()
     given, seen = read_nifti(review.run.by_case["b"]["label"]), review.run.read_seen("b")
     differ = (given == 1) != (seen.predicted == 1)
-    assert details["n_slices"] == 3
+    assert details["count"] == 3
     for z, mm2, _, _, (x, y) in details["slices"]:
         assert differ[x, y, z]
         assert mm2 == pytest.approx(differ[..., z].sum() * 2.25)
@@ -441,13 +441,18 @@ def test_one_case_is_in_memory_at_a_time(review: Review, monkeypatch: pytest.Mon
     monkeypatch.setattr(type(review.run), "read_seen", lambda run, case: read.append(case) or own(run, case))
     client = client_of(review)
     a, b = (number_of(review, case) for case in "ab")
-    for path in (f"{a}", f"{a}/overlay.nii.gz", f"{a}/drawing?start=given", f"{number_of(review, 'a', 2)}"):
+    for path in (
+        f"{a}/slices",
+        f"{a}/overlay.nii.gz",
+        f"{a}/drawing?start=given",
+        f"{number_of(review, 'a', 2)}/slices",
+    ):
         client.get(f"/api/labels/{path}")
     assert read == ["a"]
     client.get(f"/api/labels/{b}/overlay.nii.gz")
     client.get(f"/api/labels/{a}/overlay.nii.gz")  # kept, packed
     assert read == ["a", "b"]
-    client.get(f"/api/labels/{a}")
+    client.get(f"/api/labels/{a}/slices")
     assert read == ["a", "b", "a"]
 
 

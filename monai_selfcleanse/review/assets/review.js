@@ -12,7 +12,7 @@ const token = document.querySelector('meta[name="review-token"]').content;
 
 const state = {
   labels: [], cases: [], structures: [], version: "", decisions: new Map(), drafts: new Map(), made: [],
-  shown: [], page: 0, current: -1, details: null, worst: -1, drawing: null, dirty: false, layersBefore: null,
+  shown: [], page: 0, current: -1, slices: null, worst: -1, drawing: null, dirty: false, layersBefore: null,
 };
 let viewer = null;
 
@@ -250,29 +250,39 @@ async function load(i) {
   const stop = (load.stop = new AbortController());
   at("loading").hidden = false;
   at("slices").replaceChildren();
-  [state.details, state.worst] = [null, -1];
+  [state.slices, state.worst] = [null, -1];
+  at("hint").textContent = "";
+  delete document.body.dataset.loaded;
+  const gone = () => stop.signal.aborted;
   try {
-    const { signal } = stop;
-    const details = await (await ask(`/api/labels/${i}`, { signal })).json();
-    if (stop.signal.aborted) return;
-    state.details = details;
-    at("hint").textContent = details.note && `There is no image to show: ${details.note}`;
-    drawSlices();
+    const get = async (path) => (await ask(`/api/labels/${i}${path}`, { signal: stop.signal })).json();
+    const slices = get("/slices").then((found) => {
+      if (gone()) return;
+      state.slices = found;
+      drawSlices();
+    });
+    slices.catch(() => {}); // waited for below
+    const facts = await get("");
+    if (gone()) return;
+    if (facts.note) at("hint").textContent = `There is no image to show: ${facts.note}`;
     if (viewer) {
-      drawChannels(details.channels);
+      drawChannels(facts.channels);
       const channel = Number(at("channel").value || 0);
-      const name = details.packed && !channel ? "image.nii.gz" : "image.nii";
+      const name = facts.packed && !channel ? "image.nii.gz" : "image.nii";
       const image = { url: `/api/cases/${label.case}/${name}?channel=${channel}`, name };
       const overlay = { url: `/api/labels/${i}/overlay.nii.gz`, name: "overlay.nii.gz" };
-      if (!(await viewer.show(image, overlay)) || stop.signal.aborted) return;
+      if (!(await viewer.show(image, overlay)) || gone()) return;
+      await slices;
       toSlice(0, false);
     } else {
-      const pictures = await (await ask(`/api/labels/${i}/pictures`, { signal })).json();
-      if (!stop.signal.aborted) at("pictures").replaceChildren(...pictures.map(picture));
+      const pictures = await get("/pictures");
+      if (!gone()) at("pictures").replaceChildren(...pictures.map(picture));
+      await slices;
     }
+    if (gone()) return;
     document.body.dataset.loaded = String(i);
   } catch (error) {
-    if (error.name === "AbortError" || stop.signal.aborted) return;
+    if (error.name === "AbortError" || gone()) return;
     at("hint").textContent = error.message;
   }
   at("loading").hidden = true;
@@ -285,7 +295,7 @@ function drawChannels(n) {
 }
 
 function drawSlices() {
-  const { slices, n_slices: n } = state.details;
+  const { slices, count: n } = state.slices;
   const chips = slices.map(([slice, mm2, , debatable], k) =>
     make("button", { type: "button", "data-slice": String(k), "aria-pressed": "false", title: debatable ? "a debatable slice" : "" },
       String(slice), " ", make("small", {}, `${number(mm2, 2)} mm²${debatable ? " ?" : ""}`)),
@@ -296,7 +306,7 @@ function drawSlices() {
 
 // Goes to one of the slices that differ most; without `turn`, in whatever plane is shown.
 function toSlice(k, turn = true) {
-  const found = state.details?.slices[k];
+  const found = state.slices?.slices[k];
   if (!found) return;
   state.worst = k;
   if (viewer) {
@@ -371,7 +381,7 @@ function setPen() {
 
 async function edit(start = "") {
   if (!viewer) return say("Without WebGL 2 this browser cannot draw; the other decisions work.");
-  if (state.details === null || document.body.dataset.loaded !== String(state.current)) return say("The case is still loading.");
+  if (document.body.dataset.loaded !== String(state.current)) return say("The case is still loading.");
   if (state.drawing && !start) return;
   try {
     const answer = await ask(`/api/labels/${state.current}/drawing?start=${start}`);
@@ -461,7 +471,7 @@ const KEYS = {
   n: () => at("note").focus(), "/": () => at("text").focus(),
   a: () => setPlane("axial"), c: () => setPlane("coronal"), s: () => setPlane("sagittal"), m: () => setPlane("all"),
   g: () => toggle("given"), p: () => toggle("predicted"), r: () => toggle("redrawn"),
-  d: () => toSlice((state.worst + 1) % Math.max(1, state.details?.slices.length ?? 1)),
+  d: () => toSlice((state.worst + 1) % Math.max(1, state.slices?.slices.length ?? 1)),
   ArrowUp: () => viewer?.step(1), ArrowDown: () => viewer?.step(-1),
 };
 
