@@ -136,7 +136,7 @@ class Volumes:
             return _as_nifti(_small(self._read_channel(case, channel).reshape(grid.shape)), grid.affine)
 
     def overlay(self, label: Label) -> bytes:
-        """The overlays of a label, ``.nii.gz``; each voxel has the bits of :data:`LAYERS`, uint8."""
+        """The overlays of a label, ``.nii.gz``, around what it has alone; each voxel has bits of :data:`LAYERS`."""
         return self._keep(("overlay", label), lambda: self._layers(label))
 
     def facts(self, label: Label) -> dict[str, Any]:
@@ -189,15 +189,14 @@ class Volumes:
             return self._view(case)
 
     def _layers(self, label: Label) -> bytes:
-        k, view = label.structure, self._view(label.case)
-        voxels = np.zeros(view.given.shape, np.uint8, order="F")  # as files have them
-        if (box := view.box_of([k])) is not None:
-            part, out = view.seen.part(box), voxels[box]
-            indices = {"given": part.given, "predicted": part.predicted, "redrawn": part.cleansed([k])[0]}
-            for name, index in indices.items():
-                out |= (index == k) * np.uint8(LAYERS[name])
-        grid = self.grid(label.case)
-        return gzip.compress(_as_nifti(voxels.reshape(grid.shape, order="F"), grid.affine), 1, mtime=0)
+        k, view, affine = label.structure, self._view(label.case), self.grid(label.case).affine
+        box = view.box_of([k]) or (slice(0, 1),) * view.given.ndim
+        part = view.seen.part(box)
+        voxels = np.zeros(part.given.shape, np.uint8)
+        for name, index in (("given", part.given), ("predicted", part.predicted), ("redrawn", part.cleansed([k])[0])):
+            voxels |= (index == k) * np.uint8(LAYERS[name])
+        here = affine @ nib.affines.from_matvec(np.eye(3), [*(one.start for one in box), 0][:3])
+        return gzip.compress(_as_nifti(voxels.reshape((*voxels.shape, 1)[:3]), here), 1, mtime=0)
 
     def _view(self, case: str, redrawn: Label | None = None) -> CaseView:
         """A case, kept until another one is asked for; with one label redrawn, if that is named."""

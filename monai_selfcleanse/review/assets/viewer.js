@@ -94,8 +94,8 @@ export class Viewer {
       );
       this.nv.volumes = [this.back, ...this.overlays];
       this.nv.overlays = this.overlays;
-      this.#fade();
-      this.nv.updateGLVolume();
+      this.nv.refreshColormaps();
+      this.setLayers(this.layers); // the image's texture is there already
       this.overlayUrl = overlay.url;
     }
     this.calls.onMove();
