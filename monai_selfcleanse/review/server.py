@@ -13,7 +13,7 @@ import uvicorn
 from .app import make_app
 from .session import Review
 
-__all__ = ["serve"]
+__all__ = ["listen", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def serve(review: Review, port: int = 0, open_browser: bool = True) -> None:
     Raises:
         ValueError: the port cannot be had.
     """
-    with _listen(port) as listener:
+    with listen(port) as listener:
         port, token = listener.getsockname()[1], secrets.token_urlsafe(24)
         address = f"http://127.0.0.1:{port}/?token={token}"
         config = uvicorn.Config(
@@ -55,11 +55,20 @@ def serve(review: Review, port: int = 0, open_browser: bool = True) -> None:
     print(f"the decisions are in {review.run.folder.decisions}" if review.version else "nothing was decided")
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1.
+
+    Args:
+        port: which; 0 for any that is free.
+
+    Raises:
+        ValueError: it cannot be had.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        listener.listen(128)  # from now on, so that whoever has read the address is not refused
     except OSError as error:
         listener.close()
         raise ValueError(f"--port {port} cannot be had ({error.strerror}): give another, or none") from error

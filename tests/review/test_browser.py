@@ -31,9 +31,9 @@ class Served:
 
     def __init__(self, review: Review) -> None:
         from monai_selfcleanse.review.app import make_app
-        from monai_selfcleanse.review.server import _listen
+        from monai_selfcleanse.review.server import listen
 
-        self.review, self.listener = review, _listen(0)
+        self.review, self.listener = review, listen(0)
         port = self.listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}/?token={TOKEN}"
         config = uvicorn.Config(make_app(review, port, TOKEN), log_config=None, log_level="error", lifespan="off")

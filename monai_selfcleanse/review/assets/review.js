@@ -112,13 +112,13 @@ async function poll(now = false) {
   if (document.hidden && !now) return;
   try {
     const answer = await ask(`/api/decisions?version=${encodeURIComponent(state.version)}`);
+    if (at("error").dataset.poll) complain(); // the server is back
+    delete at("error").dataset.poll;
     if (answer.status === 204) return;
     const changed = take(await answer.json());
     refresh();
     const others = changed.filter((i) => state.decisions.get(i).who !== state.who);
     if (others.length) say(`${state.decisions.get(others[0]).who || "Somebody"} has decided about ${others.length === 1 ? nameOf(others[0]) : `${others.length} labels`}.`);
-    if (at("error").dataset.poll) complain();
-    delete at("error").dataset.poll;
   } catch (error) {
     at("error").dataset.poll = "1";
     complain(error.message);
