@@ -26,6 +26,7 @@ from monai_selfcleanse.data import find_cases, write_phantom
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
 from monai_selfcleanse.data.noisy_cohort import corrupt_cohort
 from monai_selfcleanse.results import write_report
+from monai_selfcleanse.results.record import write_record
 
 PICTURE = Path(__file__).parent / "images" / "report.png"
 STRUCTURES = tuple(ACDC_STRUCTURES)
@@ -48,6 +49,7 @@ def make_report(folder: Path) -> Path:
     judgement = judge.judge([case["case"] for case in cases], arrays)
     source = {"judged by": "the truth, blurred", "data set": "built-in phantom"}
     write_report(folder, judgement, cases, store, source)
+    write_record(folder / "judged.npz", judgement, cases, store, source)
     return folder / "report.html"
 
 

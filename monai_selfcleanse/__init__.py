@@ -15,6 +15,7 @@ The parts, from the bottom up:
   what a training uses, named as in MONAI;
 * :mod:`.results`: reports and exports;
 * :mod:`.handlers`, :mod:`.audit` and :mod:`.monai_label`: judging in a training, without one, and in MONAI Label;
+  :mod:`.review`: deciding about suspects in a browser;
 * :mod:`.cli`: the command line.
 
 A part is loaded when it is asked for, and loads those below it alone.

@@ -25,7 +25,7 @@ LEVELS = (
     {"noise"},
     {"data", "transforms", "losses", "lr_scheduler", "prepare_batch", "metrics"},
     {"results"},
-    {"handlers", "audit", "monai_label"},
+    {"handlers", "audit", "monai_label", "review"},
     {"cli"},
 )
 """A room imports itself and the rooms of lower levels, so arrows point down only. A ``__main__`` is part of cli."""

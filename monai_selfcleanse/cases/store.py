@@ -29,6 +29,7 @@ from urllib.parse import quote
 import numpy as np
 
 from ..core.cleansing import MIN_CONFIDENCE, cleanse_label, untrusted_voxels
+from ..core.masks import Box
 from ..core.prediction import Predicted, condensed
 from ..files import atomic_path
 
@@ -63,6 +64,11 @@ class SeenCase:
         way, so that they show one and the same label.
         """
         return cleanse_label(self.given, self.predicted, self.confidence, structures, self.min_confidence)
+
+    def part(self, box: Box) -> SeenCase:
+        """Label and prediction within a box alone; they are not copied, and the affine stays the whole volume's."""
+        given, predicted, confidence = (volume[box] for volume in (self.given, self.predicted, self.confidence))
+        return SeenCase(given, predicted, confidence, self.affine, self.min_confidence)
 
     def untrusted(self, structures: Sequence[int]) -> np.ndarray:
         """Where neither label nor prediction can be trusted about some structures that are redrawn.

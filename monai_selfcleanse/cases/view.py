@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import nibabel as nib
@@ -17,12 +17,13 @@ from monai.data import MetaTensor
 from monai.transforms import SpatialResample
 
 from ..core.case_id import case_of, images_of
+from ..core.masks import Box, box_around, structure_boxes
 from .grid import same_grid, turn_onto
-from .image_file import open_image
+from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, label_of
 from .store import SeenCase
 
-__all__ = ["CaseView", "ScreenTurn", "grey_levels", "position_of", "view_case"]
+__all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "view_case"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class CaseView:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The most probable class, int64."""
+        """The most probable class."""
         return self.seen.predicted
 
     @property
@@ -77,7 +78,15 @@ class CaseView:
     @cached_property
     def cleansed(self) -> np.ndarray:
         """The cleansed label."""
-        return self.seen.cleansed(self.redrawn)[0]
+        out = self.given.copy()
+        if (box := self.box_of(self.redrawn)) is not None:  # outside of which nothing changes
+            out[box] = self.seen.part(box).cleansed(self.redrawn)[0]
+        return out
+
+    def box_of(self, structures: Sequence[int]) -> Box | None:
+        """Smallest box around what given label and prediction have of some structures; None if they have nothing."""
+        boxes = (structure_boxes(index, structures) for index in (self.given, self.predicted))
+        return reduce(box_around, (box for found in boxes for box in found.values()), None)
 
     def read_image(self) -> np.ndarray:
         """The first channel of the image, turned to lie as the label, of its shape.
@@ -112,22 +121,33 @@ def position_of(data: Mapping[str, Any], label: GivenLabel) -> np.ndarray:
         data: the case's dictionary.
         label: its given label.
     """
-    if label.file.has_position or "image" not in data:
-        return label.file.affine
+    return lies_at(data, label.file, label.index.ndim)
+
+
+def lies_at(data: Mapping[str, Any], file: ImageFile, ndim: int) -> np.ndarray:
+    """What :func:`position_of` says, from headers alone.
+
+    Args:
+        data: the case's dictionary.
+        file: its label's file.
+        ndim: number of the label's spatial axes.
+    """
+    if file.has_position or "image" not in data:
+        return file.affine
     try:
         image = open_image(images_of(data)[0])
-        turn_onto(image, label.file, label.index.ndim)
+        turn_onto(image, file, ndim)
     except ValueError:  # said where the image is wanted
-        return label.file.affine
-    return image.affine if image.has_position else label.file.affine
+        return file.affine
+    return image.affine if image.has_position else file.affine
 
 
 def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Prediction and confidence on another grid; outside the seen volume, background with confidence 0."""
     if seen.given.shape == shape and same_grid(seen.affine, affine, shape):
-        return seen.predicted.astype(np.int64), seen.confidence
+        return seen.predicted, seen.confidence
     moved = _Mover(seen.affine, affine, shape)
-    predicted, highest = np.zeros(shape, dtype=np.int64), moved(seen.predicted == 0)
+    predicted, highest = np.zeros(shape, dtype=seen.predicted.dtype), moved(seen.predicted == 0)
     for k in np.unique(seen.predicted[seen.predicted > 0]):  # one by one: a hundred volumes would not fit
         share = moved(seen.predicted == k)
         predicted[share > highest] = k

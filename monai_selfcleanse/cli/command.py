@@ -2,6 +2,7 @@
 
     selfcleanse train DATA -o OUT            train, find wrong labels, redraw them
     selfcleanse audit DATA --predictions DIR judge labels by predictions that are there
+    selfcleanse review OUT                   look at the suspects in a browser, and decide about each
     selfcleanse apply OUT                    corrected labels, as reviewers have decided
     selfcleanse export OUT --to nnunet ...   data for nnU-Net, labels, or a list of cases to exclude
     selfcleanse doctor DATA                  say what is wrong with the files, and write nothing
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = {
         "train": _train,
         "audit": _audit,
+        "review": _review,
         "apply": _apply,
         "export": _export,
         "doctor": _doctor,
@@ -106,6 +108,12 @@ def _doctor(arguments: Sequence[str]) -> None:
     args = parser.parse_args(arguments)
     structures = None if args.structures is None else _value("structures", args.structures)
     sys.exit(exit_on_bad_input(lambda: examine(args.data, structures)))
+
+
+def _review(arguments: Sequence[str]) -> None:
+    from .review import main as review
+
+    review(_Parser("selfcleanse review", allow_abbrev=False), arguments)
 
 
 def _apply(arguments: Sequence[str]) -> None:

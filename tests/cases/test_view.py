@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from monai_selfcleanse.cases.store import SeenCase
-from monai_selfcleanse.cases.view import ScreenTurn, grey_levels, view_case
+from monai_selfcleanse.cases.view import CaseView, ScreenTurn, grey_levels, view_case
 from monai_selfcleanse.core.cleansing import cleanse_label
 
 
@@ -36,6 +36,19 @@ def test_on_one_grid_prediction_and_confidence_are_as_they_were_seen(tmp_path: P
     expected, _ = cleanse_label(tiny_label(), predicted, view.confidence, [1], 0.4)
     np.testing.assert_array_equal(view.cleansed, expected)
     np.testing.assert_array_equal(view_case(write_case(tmp_path), seen(predicted)).cleansed, tiny_label())
+
+
+@pytest.mark.parametrize("redrawn", [(), (1,), (2,), (3,), (1, 3), (1, 2, 3)])
+@pytest.mark.parametrize("shape", [(12, 12, 4), (16, 11)])
+def test_a_cleansed_label_is_that_of_the_whole_volume(redrawn: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(redrawn))
+    for _ in range(20):
+        blobs = rng.integers(0, 4, (2, *(-(-n // 4) for n in shape)), dtype=np.uint8)
+        given, predicted = blobs[(slice(None), *np.ix_(*(np.arange(n) // 4 for n in shape)))]
+        predicted = np.where(rng.random(shape) < 0.3, given, predicted)
+        whole = SeenCase(given, predicted, rng.random(shape, dtype=np.float32), np.eye(4), 0.4)
+        view = CaseView({"case": "a"}, None, whole, redrawn)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(view.cleansed, whole.cleansed(redrawn)[0])
 
 
 def test_the_image_is_its_first_channel_in_the_labels_shape(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ..suspects import Suspect
 from ..words import reason_in_words
 from .pictures import Picture
 
-__all__ = ["json_blocks"]
+__all__ = ["json_blocks", "packed"]
 
 _SLICES_NAMED = 6
 """Slices named for a suspect, worst first; slices.csv has all."""
@@ -39,7 +39,7 @@ def json_blocks(
         rank = rank_of[suspect.case, suspect.structure]
         details[rank] = _details(suspect)
         if suspect.pictures:
-            yield f"pictures-{rank}", [_packed(picture) for picture in suspect.pictures]
+            yield f"pictures-{rank}", [packed(picture) for picture in suspect.pictures]
     yield "report", _columns(judgement, rows, hints) | {"details": details}
 
 
@@ -92,7 +92,8 @@ def _short(value: float) -> float | None:
     return int(short) if short.is_integer() else short
 
 
-def _packed(picture: Picture) -> dict[str, Any]:
+def packed(picture: Picture) -> dict[str, Any]:
+    """A picture as plain values, its PNG in base 64."""
     return {
         "slice": picture.slice,
         "size": [picture.width, picture.height],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsers import chromium
 from helpers import NAMES, judged_cohort
 
 from monai_selfcleanse.core.evidence import EVIDENCE
@@ -76,19 +76,8 @@ class Page:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Page]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="the browser's tests need selenium")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    chromedriver = shutil.which("chromedriver")
-    if chromium is None or chromedriver is None:
-        pytest.skip("the browser's tests need chromium and chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    yield Page(driver)
-    driver.quit()
+    with chromium() as driver:
+        yield Page(driver)
 
 
 @pytest.fixture(scope="module")
