@@ -486,9 +486,10 @@ def test_an_earlier_report_is_moved_aside_when_the_new_one_is_complete(
     judgement(dataset, segmentations, tmp_path / "out")
     kept = tmp_path / "out" / "earlier" / "1"
     assert (kept / own.relative_to(tmp_path / "out")).read_bytes() == b"the user's own work"
-    assert {p.name for p in kept.iterdir()} == {*FILES, "cleansed_labels"}
+    assert {p.name for p in kept.iterdir()} == {*FILES, "judged.npz", "cleansed_labels"}
     assert {p.name for p in (tmp_path / "out").iterdir()} - {".lock"} == {
         *FILES,
+        "judged.npz",
         "cleansed_labels",
         "cases",
         "earlier",
