@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import sys
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -69,7 +72,26 @@ class _Steps(Dataset):
         return len(self.items)
 
     def __getitem__(self, index: int) -> Any:
-        return self.step(self.items[index])
+        try:
+            return self.step(self.items[index])
+        except Exception as error:
+            return _Failed.of(error)
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """An error on its way to the main process. By itself, a loader puts the worker's traceback into its message."""
+
+    error: Exception
+    traceback: str
+
+    @classmethod
+    def of(cls, error: Exception) -> _Failed:
+        told = "".join(traceback.format_exception(error))
+        try:
+            return cls(pickle.loads(pickle.dumps(error)), told)
+        except Exception:  # it cannot travel
+            return cls(RuntimeError(f"{type(error).__name__}: {error}"), told)
 
 
 def _as_it_is(result: T) -> T:
@@ -87,7 +109,11 @@ def in_workers(step: Callable[[S], T], items: Sequence[S], workers: int) -> Iter
         workers: their number; 0: this process does it.
     """
     options: dict[str, Any] = {"prefetch_factor": 1, "multiprocessing_context": _FORK} if workers else {}
-    yield from DataLoader(_Steps(step, items), batch_size=None, collate_fn=_as_it_is, num_workers=workers, **options)
+    loader = DataLoader(_Steps(step, items), batch_size=None, collate_fn=_as_it_is, num_workers=workers, **options)
+    for result in loader:
+        if isinstance(result, _Failed):
+            raise result.error from RuntimeError(result.traceback)
+        yield result
 
 
 def local_device() -> torch.device:

@@ -50,6 +50,7 @@ __all__ = [
     "or_problem",
     "output_name",
     "read_weights",
+    "segment_all",
     "segment_or_note",
     "slices_last",
 ]
@@ -275,16 +276,24 @@ class SameFormatWriter(NibabelWriter):
         """Write the file, under the ending of its image; it is whole or not there.
 
         A full disk or a killed program leaves no half of one.
+
+        Raises:
+            SystemExit: it cannot be written.
         """
-        if self.image.lower().endswith(VOLUMES + PICTURES):
-            ending = self.image[len(_stem(self.image)) :]
-            _opened(self.image).write(np.asarray(self.data_obj), _stem(str(filename)) + ending, self.output_dtype)
-            return
-        folder, name = os.path.split(os.fspath(filename))
+        is_other = self.image.lower().endswith(VOLUMES + PICTURES)
+        target = _stem(os.fspath(filename)) + self.image[len(_stem(self.image)) :] if is_other else os.fspath(filename)
+        folder, name = os.path.split(target)
         part = os.path.join(folder, f".part-{os.getpid()}-{name}")  # hidden, and so no image of a later run
         try:
-            super().write(part, verbose, **options)
-            os.replace(part, filename)
+            if is_other:
+                _opened(self.image).write(np.asarray(self.data_obj), part, self.output_dtype)
+            else:
+                super().write(part, verbose=False, **options)
+            os.replace(part, target)
+            if verbose:
+                logger.info(f"written: {target}")
+        except OSError as error:  # SaveImage would say that there is no writer
+            sys.exit(f"error: {target} cannot be written ({error.strerror or error})")
         finally:
             if os.path.exists(part):
                 os.remove(part)
@@ -488,16 +497,22 @@ def or_problem(preprocessing: Callable, in_channels: int = 1) -> Callable[[Mappi
 
 def _innermost(error: BaseException) -> str:
     """What the first of several errors says that have raised each other, on one line."""
-    first = _causes(error)[-1]
-    return " ".join(str(first).split()) or type(first).__name__
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """An error and those that it comes from, the first of them last."""
-    out = [error]
-    while (cause := out[-1].__cause__) is not None:
-        out.append(cause)
-    return out
+def segment_all(evaluator: SupervisedEvaluator) -> None:
+    """Run the evaluator.
+
+    Raises:
+        SystemExit: the user has interrupted it.
+    """
+    try:
+        evaluator.run()
+    except KeyboardInterrupt:
+        print("interrupted: what is segmented is whole; the same command begins anew", file=sys.stderr)
+        sys.exit(130)
 
 
 def segment_or_note(problems: Problems) -> Callable[[SupervisedEvaluator, Mapping[str, Any]], Any]:
@@ -507,7 +522,7 @@ def segment_or_note(problems: Problems) -> Callable[[SupervisedEvaluator, Mappin
         problems: where problems go.
 
     Raises:
-        SystemExit: on call, a segmentation cannot be written, or the user has interrupted.
+        SystemExit: on call, a segmentation cannot be written.
     """
 
     def iteration(evaluator: SupervisedEvaluator, batch: Any) -> Any:
@@ -524,14 +539,9 @@ def _segmented(evaluator: SupervisedEvaluator, batch: Any, problems: Problems) -
     """What the evaluator makes of images; or their problem is noted, where it makes nothing of them."""
     try:
         return evaluator._iteration(evaluator, batch)
-    except KeyboardInterrupt:
-        print("interrupted: what is segmented is whole, and the same command begins anew", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:
         logger.debug("cannot be segmented", exc_info=True)
         text = _innermost(error)
-        if any(isinstance(cause, OSError) for cause in _causes(error)):
-            sys.exit(f"error: a segmentation cannot be written: {text}")
         for path in batch["image"].meta["filename_or_obj"]:
             _note(problems, str(path), f"cannot be segmented ({text})")
         return {}

@@ -544,10 +544,10 @@ def test_an_earlier_report_is_moved_aside_when_the_new_one_is_complete(
     assert {p.name for p in kept.iterdir()} == {*FILES, "cleansed_labels", "judged.npz"}
     assert {p.name for p in (tmp_path / "out").iterdir()} - {".lock"} == {
         *FILES,
+        "judged.npz",
         "cleansed_labels",
         "cases",
         "earlier",
-        "judged.npz",
     }
 
 
