@@ -552,7 +552,7 @@ def test_an_earlier_report_is_moved_aside_when_the_new_one_is_complete(
 
 
 @pytest.mark.parametrize(
-    "moment", ["monai_selfcleanse.results.report.write_page", "monai_selfcleanse.cases.image_file.shutil"]
+    "moment", ["monai_selfcleanse.results.report.write_page", "monai_selfcleanse.cases.abstract_file.shutil"]
 )
 def test_a_full_disk_leaves_the_earlier_report_whole(
     moment: str, dataset: Path, segmentations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
