@@ -46,6 +46,7 @@ class JudgedRun:
         store: what the last look saw.
         source: what judged the labels, with the package's version and the date.
         stamps: by case, what :meth:`CaseStore.stamp` said of what the last look saw.
+        hints: what would fit, by case (:func:`monai_selfcleanse.results.whole_cases.hints_for_whole_cases`).
     """
 
     folder: RunFolder
@@ -54,6 +55,7 @@ class JudgedRun:
     store: CaseStore
     source: Mapping[str, Any]
     stamps: Mapping[str, str]
+    hints: Mapping[str, str]
 
     @property
     def by_case(self) -> dict[str, dict[str, Any]]:
@@ -80,6 +82,7 @@ def write_record(
     data: Sequence[Mapping[str, Any]],
     store: StoreLike,
     source: Mapping[str, Any],
+    hints: Mapping[str, str] | None = None,
 ) -> None:
     """Write a judgement's record, atomically.
 
@@ -89,6 +92,7 @@ def write_record(
         data: dictionaries of the cases judged, with paths; these are kept as absolute ones.
         store: folder or store of what the last look saw.
         source: see :func:`monai_selfcleanse.results.provenance.provenance`.
+        hints: sentences by case, of cases whose whole label is in the wrong place; None for none.
     """
     store, by_case = CaseStore.at(store), {case_of(item): item for item in data}
     about = {
@@ -97,6 +101,7 @@ def write_record(
         "store": os.path.abspath(store.directory),
         "min_confidence": store.min_confidence,
         "data": [kept_case(by_case[case]) for case in judgement.cases],
+        "hints": dict(hints or {}),
         "stamps": [store.stamp(case) for case in judgement.cases],
         "structures": list(judgement.structures),
         "names": list(judgement.names),
@@ -163,10 +168,20 @@ def read_record(directory: str | os.PathLike, data_root: str | os.PathLike | Non
         values=tuple(about["values"]),
     )
     stamps = dict(zip(judgement.cases, about["stamps"], strict=True))
-    return JudgedRun(folder, judgement, tuple(data), CaseStore(store, about["min_confidence"]), about["source"], stamps)
+    return JudgedRun(
+        folder,
+        judgement,
+        tuple(data),
+        CaseStore(store, about["min_confidence"]),
+        about["source"],
+        stamps,
+        about["hints"],
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent}: is no folder: name the output folder of a training or an audit")
     if not path.is_file():
         raise ValueError(
             f"{path.parent}: has no {path.name}, so no training or audit has ended there (or one by an older version): "

@@ -37,7 +37,7 @@ def write_report(
     source: Mapping[str, Any],
     n_pictured: int = 200,
     unreadable: Sequence[tuple[str, str]] = (),
-) -> None:
+) -> dict[str, str]:
     """Write ``label_report.csv``, ``slices.csv`` and ``report.html``, and ``unreadable.csv`` if need be.
 
     A case whose whole label is in the wrong place is named in the log, and so is what would fit
@@ -56,6 +56,9 @@ def write_report(
             page, which names files without the folders of absolute paths.
         n_pictured: number of suspects with pictures in the page, the most suspect ones; some 30 kB each.
         unreadable: cases that could not be judged, and why: shown in the page, and written to ``unreadable.csv``.
+
+    Returns:
+        What would fit, a sentence by case, of cases whose whole label is in the wrong place.
 
     Raises:
         KeyError: a suspected case is not in ``data``.
@@ -84,6 +87,7 @@ def write_report(
             write_rows(rows, UNREADABLE_COLUMNS, broken)
     if not unreadable:
         folder.unreadable.unlink(missing_ok=True)
+    return hints
 
 
 def _through_table(suspects: Iterable[Suspect], table: Table) -> Iterator[Suspect]:

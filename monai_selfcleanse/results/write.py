@@ -53,7 +53,7 @@ def write_results(
         What was found, as lines of the closing table.
     """
     folder, store = RunFolder(directory), CaseStore.at(store)
-    write_report(folder, judgement, data, store, source, unreadable=unreadable)
+    hints = write_report(folder, judgement, data, store, source, unreadable=unreadable)
     rows = _judgement_rows(judgement)
     if cleansed:
         write_cleansed_labels(folder.cleansed_labels, judgement, data, store, source)
@@ -64,7 +64,7 @@ def write_results(
         rows.append(("labels redrawn", f"{redrawn} of the {int(judgement.suspected.sum())} suspected"))
     if raters_of(data):
         rows += write_raters(folder.raters, judgement, data)
-    write_record(folder.record, judgement, data, store, source)
+    write_record(folder.record, judgement, data, store, source, hints)
     return rows + ([("not judged", f"{len(unreadable)} (see {folder.unreadable.name})")] if unreadable else [])
 
 

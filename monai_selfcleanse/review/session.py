@@ -87,12 +87,17 @@ class Review:
                     row["suspected"],
                     row["redrawn"],
                     row["reason"],
-                    reason_in_words(row),
+                    self._words(row),
                     *(_short(row[key]) for key in ("clean_probability", "score", "dice")),
                 ]
                 for label, row in zip(self.labels, self.rows, strict=True)
             ],
         }
+
+    def _words(self, row: Mapping[str, Any]) -> str:
+        """What seems wrong with a label, as the report says it."""
+        hint = self.run.hints.get(row["case"], "") if row["suspected"] else ""
+        return f"{reason_in_words(row)} {hint}".strip()
 
     @property
     def version(self) -> str:

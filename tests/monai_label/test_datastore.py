@@ -138,7 +138,7 @@ def test_a_reviewed_label_that_cannot_be_taken_is_named(run: JudgedRun, studies:
 
 def test_an_image_of_two_cases_is_refused(run: JudgedRun, studies: Studies, tmp_path: Path) -> None:
     other = {**run.data[1], "case": "other", "file": "other.nii.gz", "image": str(tmp_path / "elsewhere" / "0.nii.gz")}
-    twice = JudgedRun(run.folder, run.judgement, (*run.data, other), run.store, run.source, run.stamps)
+    twice = JudgedRun(run.folder, run.judgement, (*run.data, other), run.store, run.source, run.stamps, run.hints)
     studies.add("0", tiny_label(0))
     with pytest.raises(ValueError, match="the image '0' is that of the cases a, other"):
         read_reviewed(studies.folder, twice)

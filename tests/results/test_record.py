@@ -84,3 +84,11 @@ def test_a_record_that_is_none_is_named(tmp_path: Path, spoil: str) -> None:
     wanted = "has no judged.npz" if spoil == "missing" else "judged.npz: is damaged"
     with pytest.raises(ValueError, match=wanted):
         read_record(tmp_path)
+
+
+def test_a_hint_for_a_whole_case_is_kept(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    write_record(tmp_path / "judged.npz", *judged, {"epoch": 7}, {"a": "The whole label fits if it is mirrored."})
+    assert read_record(tmp_path).hints == {"a": "The whole label fits if it is mirrored."}
+    with pytest.raises(ValueError, match="nowhere: is no folder: name the output folder of a training or an audit"):
+        read_record(tmp_path / "nowhere")

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,16 @@ def test_the_table_lists_all_labels_most_suspect_first(review: Review) -> None:
     assert [label["suspected"] for label in labels] == [1, 1, *[0] * 16]
     assert labels[0]["reason"] == "missing"
     assert labels[0]["words"].startswith("The label has no right ventricle; the network sees")
+
+
+def test_a_hint_for_a_whole_case_stands_beside_each_of_its_suspects(folder: Path) -> None:
+    hint = "The whole label fits if it is mirrored."
+    review = Review(replace(read_record(folder), hints={"a": hint}))
+    table = client_of(review).get("/api/table").json()
+    labels = [dict(zip(table["columns"], values, strict=True)) for values in table["labels"]]
+    said = {(table["cases"][label["case"]], label["suspected"]): label["words"] for label in labels}
+    assert said["a", 1].endswith(f" {hint}")
+    assert hint not in said["a", 0] + said["b", 1]
 
 
 @pytest.mark.parametrize("choice", ["keep", "redraw", "leave-out"])

@@ -73,7 +73,7 @@ class Page:
         return self.driver.execute_script(f"return {script}", *arguments)
 
     def until(self, condition: Callable[[], Any], what: str = "") -> Any:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90  # software draws, on a machine that may be busy
         while not (found := condition()):
             assert time.monotonic() < end, f"{what}: {self.text('#status')!r}, {self.text('#error')!r}"
             time.sleep(0.05)
