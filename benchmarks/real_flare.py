@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--patients", type=int, default=32, help="of both clients together (32)")
     parser.add_argument("--rounds", type=int, default=3, help="of the federation (3)")
-    parser.add_argument("--local_epochs", type=int, default=12, help="in each (12)")
+    parser.add_argument("--local_epochs", type=int, default=5, help="in each (5)")
     args = parser.parse_args()
     out = args.out.absolute()
     if out.exists():

@@ -15,7 +15,7 @@ class ShortTrainer(nnUNetTrainer):
     """``SHORT_EPOCHS`` epochs (1) of ``SHORT_ITERATIONS`` steps (250) on ``SHORT_THREADS`` threads (1).
 
     All three come from the environment. On the CPU, nnU-Net takes a thread a core by itself; where other programs are
-    at work, these wait for each other.
+    at work, these wait for each other. AdamW stands in for nnU-Net's SGD, which needs thousands of steps.
     """
 
     def __init__(  # nnU-Net reads the arguments' names
@@ -32,3 +32,8 @@ class ShortTrainer(nnUNetTrainer):
         self.num_val_iterations_per_epoch = 2
         if device.type == "cpu":
             torch.set_num_threads(int(os.environ.get("SHORT_THREADS", "1")))
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """AdamW, whose learning rate falls from epoch to epoch as nnU-Net's does."""
+        optimizer = torch.optim.AdamW(self.network.parameters(), 3e-3)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: (1 - n / self.num_epochs) ** 0.9)
