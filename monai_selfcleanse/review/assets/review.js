@@ -225,7 +225,7 @@ async function leaveDrawing() {
 async function select(i, focus = false) {
   if (i === null || i < 0) return say("That was the last one.");
   if (i !== state.current && !(await leaveDrawing())) return;
-  const label = state.labels[i];
+  const label = state.labels[i], isThere = i === state.current && document.body.dataset.loaded === String(i);
   state.current = i;
   state.page = Math.floor(Math.max(0, state.shown.indexOf(i)) / PAGE);
   at("title").textContent = `${label.name} · ${state.structures[label.structure].name}`;
@@ -240,7 +240,9 @@ async function select(i, focus = false) {
   at("rows").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   if (focus) at("title").focus();
   say(`${i + 1} of ${state.labels.length}: ${nameOf(i)}, ${label.reason || "not suspected"}`);
+  if (isThere) return;
   clearTimeout(select.timer);
+  delete document.body.dataset.loaded;
   select.timer = setTimeout(() => load(i), 120); // whoever leafs through the list asks for no volumes
 }
 
