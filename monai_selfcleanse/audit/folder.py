@@ -106,10 +106,10 @@ class FolderPredictions:
             )
         taken = [paths[0] for paths in self._files.values() if len(paths) == 1]
         if not taken:
-            first = next(paths for paths in self._files.values() if paths)
+            several = next(paths for paths in self._files.values() if paths)
             raise ValueError(
                 f"predictions_dir {str(self.directory)!r} holds several predictions of each case, such as "
-                f"{first[0]} and {first[1]}: give a folder of one network's alone"
+                f"{several[0]} and {several[1]}: give a folder of one network's alone"
             )
         self._say_which_were_taken(taken, found)
         self._look_for_probabilities(taken)
