@@ -48,9 +48,9 @@ class PrepareBatchWeighted(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         label = batchdata[self.label_key]
-        low, high = (int(end) for end in torch.aminmax(label))  # before it goes to a GPU, which would be waited for
-        if low < 0 or high >= self.num_classes:
-            raise ValueError(f"labels must lie in 0 ... {self.num_classes - 1}, got {low} ... {high}")
+        low, high = (float(end) for end in torch.aminmax(label))  # before it goes to a GPU, which would be waited for
+        if not (low >= 0 and high < self.num_classes):  # NaN is none of them
+            raise ValueError(f"labels must lie in 0 ... {self.num_classes - 1}, got {low:g} ... {high:g}")
         image, label = (
             data.to(device=device, non_blocking=non_blocking, **kwargs) for data in (batchdata[CommonKeys.IMAGE], label)
         )

@@ -30,3 +30,10 @@ def test_the_batch_becomes_one_hot_classes_and_a_weight() -> None:
     assert (target[:, 3] == 1).all()
     with pytest.raises(ValueError, match=r"0 \.\.\. 1, got 0 \.\.\. 2"):
         PrepareBatchWeighted(2)({"image": torch.zeros(1, 1, 2, 2), "label": label})
+
+
+def test_a_label_that_is_no_number_is_named() -> None:
+    label = torch.zeros(1, 1, 4, 4)
+    label[0, 0, 1, 1] = float("nan")
+    with pytest.raises(ValueError, match=r"labels must lie in 0 \.\.\. 2, got nan"):
+        PrepareBatchWeighted(3)({"image": label, "label": label})

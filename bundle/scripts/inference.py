@@ -58,8 +58,8 @@ __all__ = [
 LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels")
 """Folders that hold labels."""
 
-NO_IMAGES = ("_gt", "_4d")
-"""Endings of names in ACDC that are no images of one moment: labels, and whole heart cycles."""
+NO_IMAGES = ("_gt", "_4d", ".seg")
+"""Endings of names that are no images of one moment: ACDC's labels and heart cycles, 3D Slicer's segmentations."""
 
 NIFTI = (".nii.gz", ".nii")
 """Endings of images that MONAI reads by itself; capitals do as well."""

@@ -90,6 +90,7 @@ def export(
         ValueError: something is missing or wrong; the message names it, and the remedy.
     """
     labels, words = _chosen(Path(output), which, data)
+    check_apart(directory, labels.data, [labels.directory] if isinstance(labels, AppliedLabels) else ())
     rows: TableRows = [("labels", words), ("cases", str(len(labels.data)))]
     excluded = [one["case"] for one in labels.excluded]
     files = [("written to", directory)]
@@ -134,7 +135,6 @@ def _chosen(output: Path, which: Which | None, data: str | None) -> tuple[LabelS
 
 def _write_labels(directory: Path, labels: LabelSet) -> None:
     if isinstance(labels, AppliedLabels):
-        check_apart(directory, labels.data)
         with atomic_folder(directory, is_export(KIND)) as part:
             shutil.copytree(labels.directory, part, dirs_exist_ok=True)
     else:

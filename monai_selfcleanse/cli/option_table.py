@@ -292,6 +292,9 @@ _HEAD = """# Options
 Options follow the command: `--epochs 30`. An `x` says which command heeds an option. The values of a path, a list or a
 name need quotes only where the shell does.
 
+Other commands have pages of their own: [review](../how-to/review.md), [apply and export](../how-to/export.md),
+[inference](../how-to/use-the-network.md). `selfcleanse` [writes some options otherwise](../how-to/command-line.md).
+
 This page is made from the code: `python docs/make_options.py`.
 
 """

@@ -134,9 +134,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
     """The rows, with every column."""
     try:
         rows = read_rows(path)
-    except (OSError, UnicodeError, csv.Error, AttributeError) as error:
+    except (OSError, UnicodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as CSV ({type(error).__name__}: {error})") from error
-    lacking: Sequence[str] = [column for column in DECISION_COLUMNS[:3] if rows and rows[0].get(column) is None]
+    lacking: Sequence[str] = [column for column in DECISION_COLUMNS[:3] if rows and column not in rows[0]]
     if lacking:
-        raise ValueError(f"{path}: lacks the column {lacking[0]!r}; a table of decisions has {DECISION_COLUMNS[:3]}")
-    return [{column: row.get(column) or "" for column in DECISION_COLUMNS} for row in rows]
+        wanted = ", ".join(DECISION_COLUMNS[:3])
+        raise ValueError(f"{path}: lacks the column {lacking[0]!r}; a table of decisions has {wanted}")
+    return [{column: row.get(column, "") for column in DECISION_COLUMNS} for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,19 +31,24 @@ def exclusions(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "case": case,
-            "clean_probability": min(row["clean_probability"] for row in own),
+            "clean_probability": min((p for row in own if (p := _known(row)) is not None), default=None),
             "structures": [
                 {
                     "structure": row["structure"],
                     "name": row["structure_name"],
                     "reason": row["reason"],
-                    "clean_probability": row["clean_probability"],
+                    "clean_probability": _known(row),
                 }
                 for row in own
             ],
         }
         for case, own in rows_by_case(rows).items()
     ]
+
+
+def _known(row: Mapping[str, Any]) -> float | None:
+    """A label's clean probability; None where it was not judged, for JSON knows no NaN."""
+    return None if math.isnan(row["clean_probability"]) else row["clean_probability"]
 
 
 def write_exclusion_list(directory: str | Path, judgement: Judgement, source: Mapping[str, Any]) -> tuple[Path, Path]:

@@ -103,15 +103,25 @@ class JudgedLabels:
         return provenance(self.source) | {"cases": judgement_by_case(self.judgement)}
 
 
-def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], more: Iterable[Path] = ()) -> None:
-    """See that no image or label of a case lies in a folder that is to be replaced, nor one of some more paths.
+def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], read: Iterable[Path] = ()) -> None:
+    """See that a folder that is to be replaced, and what is read, do not lie in each other.
+
+    Args:
+        directory: the folder.
+        data: the cases' dictionaries, whose images and labels are read.
+        read: folders that are read besides.
 
     Raises:
-        ValueError: one does; the message names the first.
+        ValueError: an image, a label or a folder that is read lies in ``directory``, or that in such a folder; the
+            message names the first.
     """
+    read = list(read)
     target = Path(directory).resolve()
     files = [path for item in data for path in (item["label"], *(images_of(item) if "image" in item else ()))]
-    for path in [*more, *files]:
+    for folder in read:
+        if Path(folder).resolve() in target.parents:
+            raise ValueError(f"{str(directory)!r} lies in {folder}, which is read: give another folder")
+    for path in [*read, *files]:
         here = Path(os.path.abspath(path))
         if target in (*here.parents, *here.resolve().parents, here.resolve()):
             raise ValueError(f"{path} lies in {str(directory)!r}, which would be replaced: give another folder")

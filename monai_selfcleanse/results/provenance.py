@@ -72,5 +72,9 @@ def judgement_by_case(judgement: Judgement) -> dict[str, dict[str, Any]]:
 
 
 def write_json(value: Mapping[str, Any], path: Path) -> None:
-    """Write JSON that a person can read, too."""
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    """Write JSON that a person can read, too.
+
+    Raises:
+        ValueError: a number is not finite, which JSON does not know.
+    """
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")

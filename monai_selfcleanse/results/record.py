@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,14 +65,20 @@ class JudgedRun:
         """What the last look saw of a case.
 
         Raises:
-            ValueError: it is gone, or another run in the folder has looked at the case since.
+            ValueError: it is gone or damaged, or another run in the folder has looked at the case since.
         """
         if self.store.stamp(case) != self.stamps[case]:
             raise ValueError(
                 f"{self.store.directory}: what was seen of case {case!r} is gone, or is not what this judgement rests "
                 "on: another run has been at work in the folder and has not ended; let it end, or start it again"
             )
-        return self.store.read_seen(case)
+        try:
+            return self.store.read_seen(case)
+        except Exception as error:  # a damaged archive raises much
+            raise ValueError(
+                f"{self.store.directory}: what was seen of case {case!r} is damaged ({type(error).__name__}: {error}): "
+                "run the audit again"
+            ) from error
 
 
 def write_record(
@@ -192,7 +197,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             arrays = {key: file[key] for key in file}
         about = json.loads(arrays.pop("about").tobytes())
         number = about["format"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive raises much
         raise ValueError(f"{path}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
     if number != _FORMAT:
         raise ValueError(f"{path}: is of another version of monai-selfcleanse (layout {number}): run the audit again")

@@ -50,11 +50,26 @@ class Table:
 
 
 def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
-    """The rows of a CSV file of this package, every text as it was before it was written."""
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return [
-            {_as_it_was(column): _as_it_was(value) for column, value in row.items()} for row in csv.DictReader(file)
-        ]
+    """The rows of a CSV file of this package, every text as it was before it was written.
+
+    Tables that a spreadsheet has saved are read, too: with a byte order mark, or with semicolons. Cells that a row
+    lacks at its end are empty.
+
+    Raises:
+        ValueError: a row has more cells than there are columns; the message names file and row.
+    """
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        head = file.readline()
+        file.seek(0)
+        reader = csv.DictReader(file, delimiter=";" if ";" in head and "," not in head else ",", restval="")
+        out = []
+        for number, row in enumerate(reader, 2):
+            if None in row:
+                raise ValueError(
+                    f"{path}, row {number}: has more cells than there are columns; put a text with commas in quotes"
+                )
+            out.append({_as_it_was(column): _as_it_was(value) for column, value in row.items()})
+        return out
 
 
 def _cell(value: Any) -> Any:

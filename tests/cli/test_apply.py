@@ -95,7 +95,7 @@ def test_a_table_by_hand_and_a_folder_of_ones_own(out: Path, tmp_path: Path, cap
     [
         (1, ["apply", "OUT"], "decisions.csv is not there: review the suspects, or name a table with --decisions FILE"),
         (1, ["apply", "OUT", "--decisions", "no.csv"], "no.csv is not there: name a table of decisions"),
-        (1, ["apply", "no/such"], "no/such: has no judged.npz"),
+        (1, ["apply", "no/such"], "no/such: is no folder"),
         (1, ["apply", "OUT", "--decisions", "DATA"], "has no datastore_v2.json: name a table of decisions, or MONAI"),
         (1, ["apply", "OUT", "-o", "DATA", "--undecided", "keep"], "which would be replaced: give another folder"),
         (2, ["apply"], "the following arguments are required: OUT"),
@@ -114,7 +114,7 @@ def test_a_table_by_hand_and_a_folder_of_ones_own(out: Path, tmp_path: Path, cap
             ["export", "OUT", "--to", "nnunet", "-o", "mine"],
             "'mine' is no nnU-Net data set: name the folder Dataset",
         ),
-        (1, ["export", "no/such", "--to", "labels", "-o", "X"], "no/such: has no judged.npz"),
+        (1, ["export", "no/such", "--to", "labels", "-o", "X"], "no/such: is no folder"),
     ],
 )
 def test_what_is_wrong_ends_with_one_line(
@@ -259,3 +259,13 @@ def test_moved_images_are_found_by_data(out: Path, tmp_path: Path, capsys: pytes
     assert "is not there" in refused_with(capsys, 1, *arguments)
     said_by(capsys, *arguments, "--data", tmp_path / "there")
     assert len(voxels_of(tmp_path / "Dataset501_Mine")) == 6
+
+
+@pytest.mark.parametrize("kind", ["labels", "nnunet"])
+def test_an_export_into_what_it_reads_is_refused(kind: str, out: Path, capsys: pytest.CaptureFixture) -> None:
+    said_by(capsys, "apply", out, "--undecided", "redraw")
+    target = out / "corrected_labels" / "Dataset501_Copy"
+    assert "corrected_labels, which is read: give another folder" in refused_with(
+        capsys, 1, "export", out, "--to", kind, "-o", target
+    )
+    assert not target.exists()

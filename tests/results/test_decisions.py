@@ -78,3 +78,21 @@ def test_another_table_is_refused_and_stays(tmp_path: Path, judgement: Judgement
     with pytest.raises(ValueError, match="lacks the column 'case'"):
         add_decisions(path, [Decision.now("a", "myocardium", "keep")])
     assert path.read_text() == "patient,verdict\na,keep\n"
+
+
+@pytest.mark.parametrize(("start", "mark"), [("\ufeff", ","), ("", ";"), ("\ufeff", ";")])
+def test_what_a_spreadsheet_has_saved_is_read(start: str, mark: str, tmp_path: Path, judgement: Judgement) -> None:
+    path = tmp_path / "decisions.csv"
+    lines = ["case,structure,decision,who,when,note", "a,myocardium,keep,Ann,,", "b,myocardium,redraw"]
+    path.write_text(start + "\n".join(lines).replace(",", mark) + "\n", encoding="utf-8")
+    found = read_decisions(path, judgement)
+    assert {case: one.decision for (case, _), one in found.items()} == {"a": "keep", "b": "redraw"}
+    add_decisions(path, [Decision.now("b", "myocardium", "undecided")])
+    assert [case for case, _ in read_decisions(path, judgement)] == ["a"]
+
+
+def test_a_row_with_too_many_cells_is_named(tmp_path: Path, judgement: Judgement) -> None:
+    path = tmp_path / "decisions.csv"
+    path.write_text("case,structure,decision\na,myocardium,keep,it looks fine, to me\n")
+    with pytest.raises(ValueError, match="row 2: has more cells than there are columns; put a text with commas in q"):
+        read_decisions(path, judgement)

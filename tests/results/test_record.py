@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -92,3 +93,19 @@ def test_a_hint_for_a_whole_case_is_kept(tmp_path: Path) -> None:
     assert read_record(tmp_path).hints == {"a": "The whole label fits if it is mirrored."}
     with pytest.raises(ValueError, match="nowhere: is no folder: name the output folder of a training or an audit"):
         read_record(tmp_path / "nowhere")
+
+
+def test_no_damaged_bit_is_a_traceback(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    write_results(tmp_path / "out", *judged, {"epoch": 7})
+    run, record = read_record(tmp_path / "out"), tmp_path / "out" / "judged.npz"
+    seen = next(path for path in judged.store.directory.rglob("*.npz") if path.stem.startswith("a"))
+    for path, read in ((record, lambda: read_record(tmp_path / "out")), (seen, lambda: run.read_seen("a"))):
+        whole = path.read_bytes()
+        for at in np.random.default_rng(0).integers(0, len(whole), 120):
+            spoilt = bytearray(whole)
+            spoilt[at] ^= 1 << int(at) % 8
+            path.write_bytes(spoilt)
+            with suppress(ValueError):  # which ends in one line; a bit that no reader heeds does no harm
+                read()
+        path.write_bytes(whole)

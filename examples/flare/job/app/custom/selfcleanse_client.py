@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems, FlStatistics
 from monai.fl.utils.exchange_object import ExchangeObject
 
+from monai_selfcleanse.cli.option_table import OPTIONS
 from monai_selfcleanse.results.tables import write_rows
 
 KEY_METRIC = "val_mean_dice"
@@ -117,19 +118,39 @@ def client_of(bundle: Path, data: Path, output: Path, site: str, epochs: int, ar
     """
     overlay = [args.overlay] if args.overlay else []
     own = {"dataset_dir": str(data), "output_dir": str(output), "ckpt_dir": str(output / "models")}
-    more = dict(pair.split("=", 1) for pair in args.set)
+    more = {name: value_of(text) for name, text in map(option_of, args.set)}
+    # what trains alone, an evaluation refuses
+    evaluates = {name: value for name, value in more.items() if "evaluating" in commands_of(name)}
     algo = MonaiAlgo(
         str(bundle),
         local_epochs=args.local_epochs,
         send_weight_diff=False,
         config_train_filename=["configs/train.json", *overlay, "configs/federated.json"],
         config_evaluate_filename=["configs/train.json", *overlay, "configs/evaluate.json"],
-        train_kwargs={**own, "epochs": epochs, **{name: value_of(text) for name, text in more.items()}},
-        eval_kwargs=own,
+        train_kwargs={**own, "epochs": epochs, **more},
+        eval_kwargs={**own, **evaluates},
         best_model_filepath=str(output / "models" / "model.pt"),
     )
     algo.initialize({ExtraItems.CLIENT_NAME: site})
     return algo
+
+
+def option_of(pair: str) -> tuple[str, str]:
+    """Name and value of what ``--set`` takes.
+
+    Raises:
+        ValueError: it has no ``=``.
+    """
+    name, equals, text = pair.partition("=")
+    if not (name and equals):
+        raise ValueError(f"--set {pair}: expected NAME=VALUE, such as --set batch_size=4")
+    return name, text
+
+
+def commands_of(name: str) -> Collection[str]:
+    """The commands that heed an option; all of them for other ids of the configs."""
+    option = OPTIONS.get(name)
+    return ("training", "evaluating") if option is None else option.commands
 
 
 def value_of(text: str) -> Any:
