@@ -182,15 +182,16 @@ OPTIONS: Mapping[str, Option] = {
         True,
     ),
     "warmup_epochs": Option(
-        "epoch of the first look; in the first round, one follows every tenth of `epochs`; each round ends with one",
+        "epoch of the first look. In the first round, another look follows every tenth of `epochs`. Each round ends "
+        "with a look",
         _whole(1),
         "three tenths of `epochs`",
         _TRAINING,
         True,
     ),
     "redraw_epoch": Option(
-        "epoch from which on the training takes suspects beyond doubt redrawn, where the network draws well enough; "
-        "before it, and with `'$None'`, their cases are left out",
+        "from this epoch on, the training takes suspects beyond doubt redrawn, where the network draws well enough. "
+        "Before it, and with `'$None'`, their cases are left out",
         _whole_or_none(0),
         "the first round's last; in one round None",
         _TRAINING,
