@@ -78,3 +78,19 @@ def test_another_table_is_refused_and_stays(tmp_path: Path, judgement: Judgement
     with pytest.raises(ValueError, match="lacks the column 'case'"):
         add_decisions(path, [Decision.now("a", "myocardium", "keep")])
     assert path.read_text() == "patient,verdict\na,keep\n"
+
+
+def test_nothing_is_added_to_what_is_not_as_expected(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.csv"
+    add_decisions(path, [Decision.now("a", "myocardium", "keep", "Ann")])
+    before = path.read_bytes()
+
+    def refuse() -> None:
+        assert [row["who"] for row in read_rows(path)] == ["Ann"]  # it may read the file
+        raise ValueError("Ann was faster")
+
+    with pytest.raises(ValueError, match="Ann was faster"):
+        add_decisions(path, [Decision.now("a", "myocardium", "redraw", "Bo")], refuse)
+    assert path.read_bytes() == before
+    add_decisions(path, [Decision.now("a", "myocardium", "redraw", "Bo")], lambda: None)
+    assert [row["who"] for row in read_rows(path)] == ["Ann", "Bo"]
