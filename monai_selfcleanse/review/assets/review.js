@@ -470,8 +470,8 @@ async function store() {
       "Content-Type": "application/octet-stream", "X-Review-Label": String(drawing.i), "X-Review-Version": drawing.version,
       "X-Review-Decided": drawing.decided, "X-Review-Start": drawing.start,
     };
-    const body = await packed(viewer.drawn());
     const query = `note=${encodeURIComponent(at("note").value)}`;
+    const body = await packed(viewer.drawn());
     const answer = await (await ask(`/api/labels/${drawing.i}/drawing?${query}`, { method: "PUT", body, headers })).json();
     take(answer);
     Object.assign(drawing, { version: answer.edited, decided: answer.decided, start: "edited", shown: "edited" });
@@ -484,9 +484,10 @@ async function store() {
     return true;
   } catch (error) {
     say("");
-    if (error.said?.edited) drawing.version = error.said.edited; // it is saved, but not decided
+    const saved = error.said?.edited; // and could not be decided
+    if (saved) drawing.version = saved;
     if (error.status !== 409) {
-      complain(`Not saved: ${error.message}`);
+      complain(`${saved ? "Not decided" : "Not saved"}: ${error.message}`);
       return false;
     }
     await poll(true);
@@ -652,7 +653,7 @@ async function start() {
   if (!state.labels.some((label) => label.suspected)) at("all").checked = true;
   take(await (await ask("/api/decisions")).json());
   if (hasWebGL2()) {
-    viewer = new Viewer(at("canvas"), { ask, onMove: drawWhere, onWindow: drawWindow, onDraw: () => (state.dirty = viewer.strokes > 0 || state.dirty) });
+    viewer = new Viewer(at("canvas"), { ask, onMove: drawWhere, onWindow: drawWindow, onDraw: () => (state.dirty = state.drawing !== null) });
     await viewer.start();
     globalThis.reviewViewer = viewer;
     layers();
