@@ -467,7 +467,8 @@ def test_what_is_drawn_while_it_is_saved_is_not_lost(page: Page, served: Served)
     page.until(lambda: page.js("document.querySelector('#start').value") == "edited", "the start in force")
     assert page.js("[...reviewViewer.drawn()]") == both
     page.js(HOLD)
-    page.press("s", "\ue00c")  # closes when it is saved
+    page.one("#save").click()
+    page.press("\ue00c")  # closes when it is saved
     page.js("letGo()")
     page.until(lambda: not page.one("#pen").is_displayed())
     assert read_nifti(path).ravel(order="F").tolist() == both
@@ -511,7 +512,7 @@ def test_another_channel_leaves_the_drawing(browser: Page, tmp_path: Path) -> No
         assert page.one("#pen").is_displayed()
         stroke_count = "reviewViewer.drawn().filter((value) => value === 3).length"
         before = page.js(stroke_count)
-        page.press("z")
+        page.one("#stroke").click()
         assert page.js(stroke_count) < before
         page.press("f", "3")
         round_stroke(page)
