@@ -280,11 +280,18 @@ def _acquire(lock: FileLock, directory: str | os.PathLike) -> None:
         raise ValueError(f"{directory} is in use by another run: wait for its end, or give another folder") from error
 
 
-def umask() -> int:
-    """Permissions that new files and folders are not to have."""
+def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+_UMASK = _read_umask()  # once: to read it changes it for a moment, for all threads
+
+
+def umask() -> int:
+    """Permissions that new files and folders are not to have, as they were when the process began."""
+    return _UMASK
 
 
 def check_writable(directory: str | os.PathLike, name: str = "output_dir") -> None:

@@ -82,6 +82,12 @@ def test_file_gets_the_usual_permissions(tmp_path: Path) -> None:
     assert usual == ours
 
 
+def test_permissions_of_others_files_do_not_change_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the whole process would have it, threads too"))
+    with atomic_path(tmp_path / "a") as part:
+        part.write_text("")
+
+
 def test_a_folder_appears_as_a_whole_and_replaces_its_own_kind_alone(tmp_path: Path) -> None:
     target = tmp_path / "new" / "out"
     for content in ("first", "second"):

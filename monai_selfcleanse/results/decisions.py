@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -65,7 +65,9 @@ class Decision:
         return cls(case, structure, decision, who, datetime.now(timezone.utc).isoformat(timespec="seconds"), note)
 
 
-def add_decisions(path: str | os.PathLike, decisions: Iterable[Decision]) -> None:
+def add_decisions(
+    path: str | os.PathLike, decisions: Iterable[Decision], expect: Callable[[], None] | None = None
+) -> None:
     """Add decisions at the end of the file, all or none of them.
 
     Processes that add at the same moment wait for each other. The file is whole at any time.
@@ -73,6 +75,8 @@ def add_decisions(path: str | os.PathLike, decisions: Iterable[Decision]) -> Non
     Args:
         path: the file, made where it is missing.
         decisions: the decisions.
+        expect: called before they are written, while nobody else adds any; what it raises is passed on, and nothing is
+            written then. It may read the file.
 
     Raises:
         ValueError: the file is no table of decisions.
@@ -81,6 +85,8 @@ def add_decisions(path: str | os.PathLike, decisions: Iterable[Decision]) -> Non
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with waiting_turn(path):
+        if expect is not None:
+            expect()
         rows = _rows(path) if path.exists() else []
         rows += [dict(zip(DECISION_COLUMNS, astuple(decision), strict=True)) for decision in decisions]
         with atomic_path(path) as part:

@@ -12,11 +12,13 @@ GET      ``/api/labels/N/slices``          its slices that differ most
 GET      ``/api/labels/N/overlay.nii.gz``  its overlays
 GET      ``/api/labels/N/pictures``        pictures of its slices
 GET      ``/api/labels/N/drawing``         the label to draw on: a byte a voxel, in the order of the label's file
-PUT      ``/api/labels/N/drawing``         writes what was drawn, packed with gzip; 409 in a conflict
+PUT      ``/api/labels/N/drawing``         writes what was drawn, packed with gzip, with what it began from; 409 in a
+                                           conflict
 GET      ``/api/cases/N/image.nii``        a channel of its image, or ``image.nii.gz``
 ======== ================================= ============================================================================
 
-What is asked of files runs in threads, so that decisions are answered meanwhile. What goes wrong is answered with
+What is asked of files runs in threads, volumes in threads of their own, so that decisions are answered meanwhile; 503
+says that another case was asked for since. What goes wrong is answered with
 ``{"error": one line}``.
 """
 
@@ -26,10 +28,12 @@ import gzip
 import json
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -39,9 +43,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ..bad_input import printable
-from .edits import Edits, unpacked
+from .edits import Basis, Edits, UndecidedError, unpacked
 from .guard import Application, Guard
-from .session import ConflictError, Review, UnknownError
+from .session import ConflictError, Review, SupersededError, UnknownError
 from .volumes import LAYERS, Volumes
 
 __all__ = ["make_app"]
@@ -60,6 +64,9 @@ _BINARY = "application/octet-stream"
 _MOST = 1 << 16
 """Bytes of a decision that is sent."""
 
+_AT_ONCE = 32
+"""Requests about volumes that are at work, or wait for those, at once."""
+
 
 def make_app(review: Review, port: int, token: str) -> Application:
     """The ASGI application of a review.
@@ -77,15 +84,15 @@ def make_app(review: Review, port: int, token: str) -> Application:
         Route("/api/decisions", answers.decisions),
         Route("/api/decisions", answers.decide, methods=["POST"]),
         Route("/api/labels/{label:int}", answers.facts),
-        Route("/api/labels/{label:int}/slices", answers.slices),
-        Route("/api/labels/{label:int}/overlay.nii.gz", answers.overlay),
-        Route("/api/labels/{label:int}/pictures", answers.pictures),
-        Route("/api/labels/{label:int}/drawing", answers.drawing),
+        Route("/api/labels/{label:int}/slices", answers.slowly(answers.slices)),
+        Route("/api/labels/{label:int}/overlay.nii.gz", answers.slowly(answers.overlay)),
+        Route("/api/labels/{label:int}/pictures", answers.slowly(answers.pictures)),
+        Route("/api/labels/{label:int}/drawing", answers.slowly(answers.drawing)),
         Route("/api/labels/{label:int}/drawing", answers.save, methods=["PUT"]),
-        Route("/api/cases/{case:int}/image.nii", answers.image),
-        Route("/api/cases/{case:int}/image.nii.gz", answers.image),
+        Route("/api/cases/{case:int}/image.nii", answers.slowly(answers.image)),
+        Route("/api/cases/{case:int}/image.nii.gz", answers.slowly(answers.image)),
     ]
-    failures: tuple[Any, ...] = (ConflictError, ValueError, UnknownError, OSError, MemoryError, HTTPException)
+    failures: list[Any] = [*(kind for kind, _ in _STATUS), HTTPException]
     return Guard(Starlette(routes=routes, exception_handlers=dict.fromkeys(failures, _said)), port, token)
 
 
@@ -96,6 +103,15 @@ class _Answers:
         self.review, self.token = review, token
         self.volumes = Volumes(review)
         self.edits = Edits(review, self.volumes)
+        self._limiter = CapacityLimiter(_AT_ONCE)
+
+    def slowly(self, answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        """An answer that may have to wait for others of its kind, and keeps no thread from the other answers."""
+
+        async def answered(request: Request) -> Response:
+            return await to_thread.run_sync(answer, request, limiter=self._limiter)
+
+        return answered
 
     def page(self, request: Request) -> Response:
         environment = Environment(
@@ -133,7 +149,8 @@ class _Answers:
 
     def facts(self, request: Request) -> Response:
         label = self.review.label(request.path_params["label"])
-        return _json(self.volumes.facts(label) | {"edited": self.edits.version(label.case)})
+        basis = self.edits.basis(label)
+        return _json(self.volumes.facts(label) | {"edited": basis.version, "decided": basis.stamps})
 
     def slices(self, request: Request) -> Response:
         return _json(self.volumes.slices(self.review.label(request.path_params["label"])))
@@ -156,29 +173,27 @@ class _Answers:
         return Response(image, media_type=_BINARY)
 
     def drawing(self, request: Request) -> Response:
-        label, start = self.review.label(request.path_params["label"]), request.query_params.get("start", "")
-        version = self.edits.version(label.case)
-        start = start or ("edited" if version else "redrawn")
-        if start == "edited" and version:
-            index = self.edits.read(label.case)
-        elif start in ("given", "redrawn"):
-            index = self.volumes.index_map(label, start == "redrawn")
-        else:
-            raise UnknownError("a drawing starts from the given, the redrawn or the edited label")
-        packed = gzip.compress(index.tobytes(order="F"), 1)
-        headers = {"Content-Encoding": "gzip", "X-Review-Version": version, "X-Review-Start": start}
+        number = request.path_params["label"]
+        label = self.review.label(number)
+        basis = self.edits.basis(label, request.query_params.get("start", ""))
+        packed = gzip.compress(self.edits.begin(label, basis).tobytes(order="F"), 1)
+        headers = {"Content-Encoding": "gzip", "X-Review-Label": str(number), "X-Review-Version": basis.version}
+        headers |= {"X-Review-Decided": basis.stamps, "X-Review-Start": basis.start}
         return Response(packed, media_type=_BINARY, headers=headers)
 
     async def save(self, request: Request) -> Response:
-        label = self.review.label(request.path_params["label"])
+        number, sent = request.path_params["label"], request.headers
+        label = self.review.label(number)
+        if sent.get("x-review-label") != str(number):
+            raise ValueError("what was sent is a drawing of another label: load the page again")
+        basis = Basis.of(*(sent.get(f"x-review-{name}", "") for name in ("version", "decided", "start")))
         grid = await run_in_threadpool(self.volumes.grid, label.case)
         n = grid.shape[0] * grid.shape[1] * grid.shape[2]
-        voxels = unpacked(await _body(request, n + _MOST), n)
+        voxels = await run_in_threadpool(unpacked, await _body(request, n + _MOST), n)
         note = _text(request.query_params.get("note", ""))
-        seen = None if "replace" in request.query_params else request.headers.get("x-review-version", "")
-        changed = await run_in_threadpool(self.edits.save, label, voxels, seen, note)
-        decided = await run_in_threadpool(self._decisions)
-        return _json(decided | {"changed": changed, "edited": self.edits.version(label.case)})
+        saved = await run_in_threadpool(self.edits.save, label, voxels, basis, note)
+        said = {"changed": list(saved.changed), "edited": saved.basis.version, "decided": saved.basis.stamps}
+        return _json(await run_in_threadpool(self._decisions) | said)
 
     def _decisions(self) -> dict[str, Any]:
         version, decided = self.review.decisions()
@@ -197,13 +212,23 @@ async def _said(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):  # no such address, or no such method
         status = error.status_code
     text = str(error) or "out of memory"
-    if status >= 500:
+    if status in (500, 507):
         logger.warning(f"{request.method} {request.url.path}: {text}")
-    said = json.dumps({"error": printable(" ".join(text.split()))})
-    return Response(said, status, media_type="application/json")
+    said = {"error": printable(" ".join(text.split()))}
+    if isinstance(error, UndecidedError):
+        said["edited"] = error.version
+    return Response(json.dumps(said), status, media_type="application/json")
 
 
-_STATUS = ((ConflictError, 409), (UnknownError, 404), (ValueError, 400), (OSError, 507), (MemoryError, 507))
+_STATUS = (
+    (ConflictError, 409),
+    (SupersededError, 503),
+    (UnknownError, 404),
+    (ValueError, 400),
+    (OSError, 507),
+    (MemoryError, 507),
+    (UndecidedError, 507),
+)
 
 
 async def _body(request: Request, most: int) -> bytes:

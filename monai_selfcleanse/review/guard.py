@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -115,19 +114,14 @@ class Guard:
         by_header = self._is_token(headers.get("x-review-token", []))
         if method not in ("GET", "HEAD"):
             return None if by_header else (403, "A change needs the token of the page. Load the page again.")
-        if by_header or from_address or self._is_token(self._in_cookies(headers.get("cookie", []))):
+        if by_header or from_address or self._in_cookies(headers.get("cookie", [])):
             return None
         return 403, "This address lacks its token. Open the address that selfcleanse review has printed."
 
-    def _in_cookies(self, lines: Iterable[str]) -> list[str]:
-        out = []
-        for line in lines:
-            try:
-                found = SimpleCookie(line).get(self.cookie)
-            except CookieError:
-                continue
-            out += [found.value] if found is not None else []
-        return out
+    def _in_cookies(self, lines: Iterable[str]) -> bool:
+        """Whether a cookie has the token; what other programs of this machine have set is no concern."""
+        pairs = (pair.strip().partition("=") for line in lines for pair in line.split(";"))
+        return any(name == self.cookie and self._is_token([value]) for name, _, value in pairs)
 
     def _is_token(self, values: list[str]) -> bool:
         return len(values) == 1 and secrets.compare_digest(values[0].encode(), self.token.encode())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
@@ -15,7 +14,7 @@ from ..results.decisions import Choice, Decision, add_decisions, read_decisions
 from ..results.record import JudgedRun
 from ..results.words import reason_in_words
 
-__all__ = ["MAX_NOTE", "ConflictError", "Label", "Review", "UnknownError", "state_of"]
+__all__ = ["MAX_NOTE", "ConflictError", "Label", "Review", "SupersededError", "UnknownError", "state_of"]
 
 MAX_NOTE = 2000
 """Characters of a note."""
@@ -27,6 +26,10 @@ class ConflictError(ValueError):
 
 class UnknownError(LookupError):
     """What was asked for is not there."""
+
+
+class SupersededError(Exception):
+    """A later request has made this one pointless; it may be asked again."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,6 @@ class Review:
         index = {number: k for k, number in run.judgement.numbers.items()}
         self.labels = [Label(row["case"], index[row["structure"]], row["structure_name"]) for row in self.rows]
         self._number = {(label.case, label.structure): i for i, label in enumerate(self.labels)}
-        self._lock = threading.Lock()
         self._read: tuple[str, dict[tuple[str, int], Decision]] = ("", {})
 
     @property
@@ -116,6 +118,14 @@ class Review:
         version, decided = self._decided()
         return version, {self._number[key]: _in_words(decision) for key, decision in decided.items()}
 
+    def decided_in(self, case: str) -> dict[int, Decision]:
+        """The decisions in force about a case, by class index.
+
+        Raises:
+            ValueError: the file is no table of decisions; the message names the row.
+        """
+        return {k: one for (of, k), one in self._decided()[1].items() if of == case}
+
     def decide(self, number: int, choice: str, note: str = "", seen: Mapping[str, str] | None = None) -> None:
         """Write a decision about a label, at once.
 
@@ -135,21 +145,27 @@ class Review:
             raise ValueError(f"{choice!r} is no decision; it may be {', '.join(get_args(Choice))}")
         if len(note) > MAX_NOTE:
             raise ValueError(f"the note has {len(note):,} characters; it may have {MAX_NOTE:,}")
-        with self._lock:
+
+        def check() -> None:
             in_force = self._decided()[1].get((label.case, label.structure))
             if (None if in_force is None else _in_words(in_force)) != (None if seen is None else dict(seen)):
                 raise ConflictError(self._meanwhile(in_force))
-            self.add([Decision.now(label.case, label.name, choice, self.who, note)])  # type: ignore[arg-type]
 
-    def add(self, decisions: list[Decision]) -> None:
+        self.add([Decision.now(label.case, label.name, choice, self.who, note)], check)  # type: ignore[arg-type]
+
+    def add(self, decisions: list[Decision], expect: Callable[[], None]) -> None:
         """Write decisions about the labels of this very judgement.
+
+        Args:
+            decisions: the decisions.
+            expect: raises an error unless they may be written; nobody else writes meanwhile.
 
         Raises:
             ValueError: the folder holds another run's results by now.
             OSError: they cannot be written; nothing has changed.
         """
         self.check_same_run()
-        add_decisions(self.run.folder.decisions, decisions)
+        add_decisions(self.run.folder.decisions, decisions, expect)
 
     def check_same_run(self) -> None:
         """See that the output folder still holds what is reviewed.
@@ -181,10 +197,6 @@ class Review:
         if not 0 <= place < len(self.judgement.cases):
             raise UnknownError(f"there is no case {place}")
         return self.judgement.cases[place]
-
-    def place(self, case: str) -> int:
-        """A case's place in the judgement."""
-        return self.judgement.cases.index(case)
 
     def _decided(self) -> tuple[str, dict[tuple[str, int], Decision]]:
         version = self.version

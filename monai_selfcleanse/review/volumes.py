@@ -16,7 +16,8 @@ from __future__ import annotations
 import gzip
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from ..core.case_id import ending_of, images_of
 from ..results.page.pictures import draw_slices
 from ..results.page.table_data import packed
 from ..results.slices import slice_rows
-from .session import Label, Review, UnknownError
+from .session import Label, Review, SupersededError, UnknownError
 
 __all__ = ["LAYERS", "Grid", "Volumes"]
 
@@ -40,9 +41,6 @@ LAYERS = {"given": 1, "predicted": 2, "redrawn": 4}
 
 _SLICES = 12
 """Slices named for a label, worst first."""
-
-_SLICE_KEYS = ("slice", "disagreement_mm2", "dice", "debatable")
-"""What is said of each of them."""
 
 _COLUMNS = ("slice", "disagreement_mm2", "dice", "debatable")
 """What is said of each of them, beside a voxel in the middle of what differs."""
@@ -78,6 +76,7 @@ class Grid:
 
 class Volumes:
     """The volumes of a review's cases. Its methods may be called from any thread; one computes at a time.
+    Who waits gives up (:class:`~.session.SupersededError`) when another case is asked for.
 
     Args:
         review: the review.
@@ -85,10 +84,11 @@ class Volumes:
 
     def __init__(self, review: Review) -> None:
         self.review, self.run = review, review.run
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._wanted = ""
         self._held: tuple[str, CaseView] | None = None
         self._image: tuple[str, np.ndarray] | None = None
-        self._packed: OrderedDict[Any, bytes] = OrderedDict()
+        self._packed: OrderedDict[Label, bytes] = OrderedDict()
 
     def grid(self, case: str) -> Grid:
         """Where a case's volumes lie; reads headers alone.
@@ -132,12 +132,13 @@ class Volumes:
             return grid.streamed
         if not grid.n_channels:
             return _as_nifti(np.zeros(grid.shape, np.uint8), grid.affine)
-        with self._lock:
+        with self._turn(case):
             return _as_nifti(_small(self._read_channel(case, channel).reshape(grid.shape)), grid.affine)
 
     def overlay(self, label: Label) -> bytes:
         """The overlays of a label, ``.nii.gz``, around what it has alone; each voxel has bits of :data:`LAYERS`."""
-        return self._keep(("overlay", label), lambda: self._layers(label))
+        with self._turn(label.case):
+            return self._keep(label, lambda: self._layers(label))
 
     def facts(self, label: Label) -> dict[str, Any]:
         """What there is to show of a label's case; from headers, so that it is there at once."""
@@ -151,7 +152,7 @@ class Volumes:
 
     def slices(self, label: Label) -> dict[str, Any]:
         """The slices in which given label and prediction differ most, each as its ``columns`` say, and their number."""
-        with self._lock:
+        with self._turn(label.case):
             view = self._view(label.case)
             rows = slice_rows(view, label.structure, label.name)
             worst = [[*(row[key] for key in _COLUMNS), _centre(view, label, row["slice"])] for row in rows[:_SLICES]]
@@ -164,7 +165,7 @@ class Volumes:
             label: the label.
             slices: which; empty for those that differ most.
         """
-        with self._lock:
+        with self._turn(label.case):
             view = self._view(label.case, label)
             rows = {row["slice"]: row for row in slice_rows(view, label.structure, label.name)}
             n_slices = (*view.given.shape, 1)[2]
@@ -177,16 +178,31 @@ class Volumes:
             for picture in drawn
         ]
 
-    def index_map(self, label: Label, redrawn: bool) -> np.ndarray:
-        """The given label of a case, or that with a label redrawn: uint8, of the label file's shape."""
-        with self._lock:
-            view = self._view(label.case, label if redrawn else None)
-            return (view.cleansed if redrawn else view.given).astype(np.uint8)
+    def view(self, case: str, insist: bool = False) -> CaseView:
+        """A case on its label's grid.
 
-    def view(self, case: str) -> CaseView:
-        """A case on its label's grid."""
-        with self._lock:
+        Args:
+            case: the case.
+            insist: wait for one's turn, whatever others ask for.
+
+        Raises:
+            SupersededError: another case was asked for meanwhile.
+        """
+        with self._lock if insist else self._turn(case):
             return self._view(case)
+
+    @contextmanager
+    def _turn(self, case: str) -> Iterator[None]:
+        """Keep other threads from computing, after waiting for them; who waits for an earlier case gives up.
+
+        Raises:
+            SupersededError: another case was asked for meanwhile.
+        """
+        self._wanted = case
+        with self._lock:
+            if self._wanted != case:
+                raise SupersededError("another case was asked for meanwhile")
+            yield
 
     def _layers(self, label: Label) -> bytes:
         k, view, affine = label.structure, self._view(label.case), self.grid(label.case).affine
@@ -220,15 +236,14 @@ class Volumes:
             self._image = f"{channel} {case}", turn(voxels, label.ndim)
         return self._image[1]
 
-    def _keep(self, key: Any, make: Callable[[], bytes]) -> bytes:
-        with self._lock:
-            if key in self._packed:
-                self._packed.move_to_end(key)
-                return self._packed[key]
-            made = self._packed[key] = make()
-            while sum(map(len, self._packed.values())) > _KEPT and len(self._packed) > 1:
-                self._packed.popitem(last=False)
-            return made
+    def _keep(self, key: Label, make: Callable[[], bytes]) -> bytes:
+        if key in self._packed:
+            self._packed.move_to_end(key)
+            return self._packed[key]
+        made = self._packed[key] = make()
+        while sum(map(len, self._packed.values())) > _KEPT and len(self._packed) > 1:
+            self._packed.popitem(last=False)
+        return made
 
 
 def _centre(view: CaseView, label: Label, z: int) -> list[int]:

@@ -96,3 +96,19 @@ def test_a_row_with_too_many_cells_is_named(tmp_path: Path, judgement: Judgement
     path.write_text("case,structure,decision\na,myocardium,keep,it looks fine, to me\n")
     with pytest.raises(ValueError, match="row 2: has more cells than there are columns; put a text with commas in q"):
         read_decisions(path, judgement)
+
+
+def test_nothing_is_added_to_what_is_not_as_expected(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.csv"
+    add_decisions(path, [Decision.now("a", "myocardium", "keep", "Ann")])
+    before = path.read_bytes()
+
+    def refuse() -> None:
+        assert [row["who"] for row in read_rows(path)] == ["Ann"]  # it may read the file
+        raise ValueError("Ann was faster")
+
+    with pytest.raises(ValueError, match="Ann was faster"):
+        add_decisions(path, [Decision.now("a", "myocardium", "redraw", "Bo")], refuse)
+    assert path.read_bytes() == before
+    add_decisions(path, [Decision.now("a", "myocardium", "redraw", "Bo")], lambda: None)
+    assert [row["who"] for row in read_rows(path)] == ["Ann", "Bo"]

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from browsers import NO_WEBGL, WEBGL, chromium
-from helpers import judged_cohort, read_nifti
+from helpers import judged_cohort, read_nifti, write_nifti
 from review_cases import GRIDS, TOKEN, folder_of, gridded_cohort, number_of
 
 from monai_selfcleanse.results.decisions import Decision, add_decisions
@@ -412,6 +412,116 @@ def test_pen_fill_and_eraser(page: Page) -> None:
     page.press("\ue00c")
     page.js("document.querySelector('#ask button[value=Discard]').click()")
     page.until(lambda: not page.one("#pen").is_displayed())
+
+
+HOLD = """(() => {
+  const own = globalThis.fetch;
+  let go;
+  globalThis.letGo = () => { globalThis.fetch = own; go(); };
+  const held = new Promise((done) => (go = done));
+  globalThis.fetch = async (path, options) => {
+    if (String(path).includes('/drawing')) await held;
+    return own(path, options);
+  };
+})()"""
+"""What is asked about drawings waits until ``letGo()``."""
+
+
+def test_a_drawing_that_comes_late_is_of_no_other_label(page: Page) -> None:
+    page.js(HOLD)
+    page.press("e")
+    page.go(1)
+    asked = "performance.getEntriesByType('resource').filter(e => e.name.includes('/drawing')).length"
+    before = page.js(asked)
+    page.js("letGo()")
+    page.until(lambda: page.js(asked) > before)
+    page.press("e")
+    page.says("#status", "Drawing right ventricle")
+    assert page.js(asked) == before + 2  # the second is label 1's
+    page.press("\ue00c")
+    page.until(lambda: not page.one("#pen").is_displayed())
+
+
+def test_what_is_drawn_while_it_is_saved_is_not_lost(page: Page, served: Served) -> None:
+    page.go(1)
+    page.press("1")
+    page.says("#progress", "1 of 2")
+    page.go(0)
+    page.press("e")
+    page.says("#status", "Drawing")
+    page.press("3")
+    stroke(page)
+    first = page.js("[...reviewViewer.drawn()]")
+    page.js(HOLD)
+    page.press("s", "f", "2")
+    round_stroke(page)
+    both = page.js("[...reviewViewer.drawn()]")
+    assert first != both
+    page.js("letGo()")
+    page.says("#status", "Saved; edited")
+    (path,) = served.review.run.folder.edited_labels.rglob("*.nii.gz")
+    assert read_nifti(path).ravel(order="F").tolist() == first
+    page.choose("#start", "given")  # asks, for the second stroke is not saved
+    assert "not saved" in page.text("#ask-text")
+    page.js("[...document.querySelectorAll('#ask button')].at(-1).click()")  # go on drawing
+    page.until(lambda: page.js("document.querySelector('#start').value") == "edited", "the start in force")
+    assert page.js("[...reviewViewer.drawn()]") == both
+    page.js(HOLD)
+    page.one("#save").click()
+    page.press("\ue00c")  # closes when it is saved
+    page.js("letGo()")
+    page.until(lambda: not page.one("#pen").is_displayed())
+    assert read_nifti(path).ravel(order="F").tolist() == both
+    rows = served.rows
+    page.press("u")  # what was decided before the drawing, about another label, stays
+    page.says("#status", "nothing to undo")
+    assert served.rows == rows
+    assert page.driver.get_log("browser") == []
+
+
+def test_an_undo_that_fails_can_be_tried_again(page: Page, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    page.press("1")
+    page.says("#progress", "1 of 2")
+    with monkeypatch.context() as patch:
+        patch.setattr("monai_selfcleanse.results.decisions.write_rows", full)
+        page.press("u")
+        page.says("#error", "No space left on device")
+    page.press("u")
+    page.says("#progress", "0 of 2")
+    assert [decision for *_, decision in served.rows] == ["keep", "undecided"]
+
+
+def test_another_channel_leaves_the_drawing(browser: Page, tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    path = Path(judged.data[0]["image"])
+    write_nifti(path, np.stack([read_nifti(path), 255 - read_nifti(path)], -1))
+    with Served(Review(read_record(folder_of(judged, tmp_path / "OUT")), "anna")) as served:
+        page = browser.open(served)
+        page.press("e")
+        page.says("#status", "Drawing")
+        page.press("3")
+        stroke(page)
+        drawn, image = page.js("[...reviewViewer.drawn()]"), page.js("[...reviewViewer.back.img]")
+        page.choose("#channel", "1")
+        page.until(lambda: page.js("[...reviewViewer.back.img]") != image)
+        page.loaded(0)
+        assert page.js("[...reviewViewer.drawn()]") == drawn
+        assert page.one("#pen").is_displayed()
+        stroke_count = "reviewViewer.drawn().filter((value) => value === 3).length"
+        before = page.js(stroke_count)
+        page.one("#stroke").click()
+        assert page.js(stroke_count) < before
+        page.press("f", "3")
+        round_stroke(page)
+        page.press("s")
+        page.says("#status", "Saved; edited")
+        (path,) = served.review.run.folder.edited_labels.rglob("*.nii.gz")
+        assert read_nifti(path).ravel(order="F").tolist() == page.js("[...reviewViewer.drawn()]")
+        page.press("\ue00c")
+        assert page.driver.get_log("browser") == []
 
 
 @pytest.fixture(scope="module")

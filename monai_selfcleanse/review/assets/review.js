@@ -44,12 +44,17 @@ async function ask(path, options = {}) {
     throw new Error("The server does not answer: was it stopped? Start it again with selfcleanse review.");
   }
   if (answer.ok) return answer;
-  const said = await answer.text();
-  let words = said;
+  if (answer.status === 503) { // another tab has asked for another case, and was first
+    await new Promise((done) => setTimeout(done, 300));
+    options.signal?.throwIfAborted();
+    return ask(path, options);
+  }
+  const text = await answer.text();
+  let said = { error: text };
   try {
-    words = JSON.parse(said).error;
+    said = JSON.parse(text);
   } catch { /* a plain line */ }
-  throw Object.assign(new Error(words || `The server answers ${answer.status}.`), { status: answer.status });
+  throw Object.assign(new Error(said.error || `The server answers ${answer.status}.`), { status: answer.status, said });
 }
 
 // ---- decisions -------------------------------------------------------------------------------------------------------
@@ -79,33 +84,44 @@ function refresh() {
 }
 
 let line = Promise.resolve(); // decisions are written one after the other
-function decide(i, choice, note, { undone = false } = {}) {
+function decide(i, choice, note) {
   line = line.then(async () => {
     const before = state.decisions.get(i) ?? null;
     const following = next(1, i, true);
-    try {
-      const body = JSON.stringify({ label: i, decision: choice, note, seen: before });
-      take(await (await ask("/api/decisions", { method: "POST", body })).json());
-    } catch (error) {
-      complain(error.message);
-      if (error.status === 409) await poll(true);
-      return;
-    }
-    complain();
-    state.drafts.delete(i);
-    if (!undone) state.made.push({ i, before });
-    refresh();
-    say(`${nameOf(i)}: ${choice === "undecided" ? "undecided" : WORDS[choice]}`);
-    if (!undone && choice !== "undecided" && before?.decision !== choice && i === state.current && following !== null) select(following);
+    if (!(await write(i, choice, note))) return;
+    state.made.push({ i, before });
+    if (choice !== "undecided" && before?.decision !== choice && i === state.current && following !== null) select(following);
   });
   return line;
 }
 
+// Writes a decision; whether that was possible.
+async function write(i, choice, note) {
+  try {
+    const body = JSON.stringify({ label: i, decision: choice, note, seen: state.decisions.get(i) ?? null });
+    take(await (await ask("/api/decisions", { method: "POST", body })).json());
+  } catch (error) {
+    complain(error.message);
+    if (error.status === 409) await poll(true);
+    return false;
+  }
+  complain();
+  state.drafts.delete(i);
+  refresh();
+  say(`${nameOf(i)}: ${choice === "undecided" ? "undecided" : WORDS[choice]}`);
+  return true;
+}
+
 function undo() {
-  const last = state.made.pop();
-  if (!last) return say("There is nothing to undo. Press 0 to make this label undecided.");
-  const { i, before } = last;
-  decide(i, before?.decision ?? "undecided", before?.note ?? "", { undone: true }).then(() => select(i));
+  line = line.then(async () => {
+    const last = state.made.at(-1);
+    if (!last) return say("There is nothing to undo. Press 0 to make this label undecided.");
+    const { i, before } = last;
+    if (!(await write(i, before?.decision ?? "undecided", before?.note ?? ""))) return;
+    state.made = state.made.filter((one) => one !== last);
+    select(i);
+  });
+  return line;
 }
 
 async function poll(now = false) {
@@ -215,9 +231,13 @@ function drawVerdict() {
 }
 
 async function leaveDrawing() {
+  await saving;
   if (!state.drawing) return true;
   if (state.dirty && (await choose("What you have drawn is not saved.", ["Save", "Discard", "Go on drawing"])) === "Go on drawing") return false;
-  if (state.dirty && at("ask").returnValue === "Save" && !(await save())) return false;
+  if (state.dirty && at("ask").returnValue === "Save") {
+    if (!(await save())) return false;
+    if (state.dirty) return leaveDrawing(); // somebody has drawn on meanwhile
+  }
   stopDrawing();
   return true;
 }
@@ -275,7 +295,7 @@ async function load(i) {
       const overlay = { url: `/api/labels/${i}/overlay.nii.gz`, name: "overlay.nii.gz" };
       if (!(await viewer.show(image, overlay)) || gone()) return;
       await slices;
-      toSlice(0, false);
+      if (!state.drawing) toSlice(0, false);
     } else {
       const pictures = await get("/pictures");
       if (!gone()) at("pictures").replaceChildren(...pictures.map(picture));
@@ -381,20 +401,25 @@ function setPen() {
   viewer.setPen(tool(), structure, Number(at("size").value));
 }
 
-async function edit(start = "") {
+async function edit(start = "", again = false) {
   if (!viewer) return say("Without WebGL 2 this browser cannot draw; the other decisions work.");
-  if (document.body.dataset.loaded !== String(state.current)) return say("The case is still loading.");
-  if (state.drawing && !start) return;
+  const [i, before, changes] = [state.current, state.drawing, viewer.changes];
+  const isThere = () => i === state.current && document.body.dataset.loaded === String(i);
+  if (!isThere()) return say("The case is still loading.");
+  if (before && !start && !again) return;
   try {
-    const answer = await ask(`/api/labels/${state.current}/drawing?start=${start}`);
+    const answer = await ask(`/api/labels/${i}/drawing?start=${start}`);
     const voxels = new Uint8Array(await answer.arrayBuffer());
+    if (!isThere() || state.drawing !== before || (before && viewer.changes !== changes)) return drawStart();
+    const said = (name) => answer.headers.get(`X-Review-${name}`);
+    if (said("Label") !== String(i)) throw new Error("The server has sent another label: load the page again.");
     viewer.startDrawing(voxels);
-    state.drawing = { i: state.current, version: answer.headers.get("X-Review-Version") };
-    at("start").value = answer.headers.get("X-Review-Start");
-    at("start").querySelector('[value="edited"]').disabled = !state.drawing.version;
+    state.drawing = { i, version: said("Version"), decided: said("Decided"), start: said("Start"), shown: said("Start") };
   } catch (error) {
+    drawStart();
     return complain(error.message);
   }
+  drawStart();
   state.dirty = false;
   if (at("pen").hidden) {
     state.layersBefore = all("[data-layer]").map((box) => box.checked);
@@ -402,12 +427,19 @@ async function edit(start = "") {
     layers();
   }
   at("pen").hidden = false;
-  const own = state.labels[state.current].structure;
+  const own = state.labels[i].structure;
   document.querySelector(`[name="draw"][value="${state.structures[own].index}"]`).checked = true;
   viewer.setFade(Number(at("fade").value) / 100);
   setPen();
   at("canvas").focus();
   say(`Drawing ${state.structures[own].name}, from the ${at("start").selectedOptions[0].textContent}. s saves, Escape closes.`);
+}
+
+// Shows what the drawing began from.
+function drawStart() {
+  if (!state.drawing) return;
+  at("start").querySelector('[value="edited"]').disabled = !state.drawing.version;
+  at("start").value = state.drawing.shown;
 }
 
 function stopDrawing() {
@@ -424,34 +456,58 @@ async function packed(voxels) {
   return new Response(stream).blob();
 }
 
-async function save(replace = false) {
-  const { i, version } = state.drawing;
+let saving = Promise.resolve(true); // drawings are saved one after the other
+const save = () => (saving = saving.then(store));
+
+// Saves what is drawn by now; whether that was possible.
+async function store() {
+  const drawing = state.drawing;
+  if (!drawing) return true;
   say("Saving …");
+  const changes = viewer.changes;
   try {
-    const query = `note=${encodeURIComponent(at("note").value)}${replace ? "&replace=1" : ""}`;
-    const headers = { "X-Review-Version": version, "Content-Type": "application/octet-stream" };
+    const headers = {
+      "Content-Type": "application/octet-stream", "X-Review-Label": String(drawing.i), "X-Review-Version": drawing.version,
+      "X-Review-Decided": drawing.decided, "X-Review-Start": drawing.start,
+    };
+    const query = `note=${encodeURIComponent(at("note").value)}`;
     const body = await packed(viewer.drawn());
-    const answer = await (await ask(`/api/labels/${i}/drawing?${query}`, { method: "PUT", body, headers })).json();
-    state.drawing.version = answer.edited;
-    at("start").querySelector('[value="edited"]').disabled = false;
-    at("start").value = "edited";
+    const answer = await (await ask(`/api/labels/${drawing.i}/drawing?${query}`, { method: "PUT", body, headers })).json();
     take(answer);
-    state.dirty = false;
+    Object.assign(drawing, { version: answer.edited, decided: answer.decided, start: "edited", shown: "edited" });
+    if (state.drawing === drawing && viewer.changes === changes) state.dirty = false;
+    drawStart();
+    state.made = []; // to undo an older decision now would surprise
     complain();
     refresh();
     say(`Saved; edited: ${answer.changed.join(", ")}.`);
     return true;
   } catch (error) {
+    say("");
+    const saved = error.said?.edited; // and could not be decided
+    if (saved) drawing.version = saved;
     if (error.status !== 409) {
-      complain(`Not saved: ${error.message}`);
-      say("");
+      complain(`${saved ? "Not decided" : "Not saved"}: ${error.message}`);
       return false;
     }
+    await poll(true);
     const answer = await choose(`Not saved: ${error.message}.`, ["Open theirs", "Save mine over it", "Go on drawing"]);
-    if (answer === "Save mine over it") return save(true);
-    if (answer === "Open theirs") await edit("edited");
+    if (answer === "Save mine over it") return replaceTheirs(drawing);
+    if (answer === "Open theirs") await edit("", true);
     return false;
   }
+}
+
+// Saves a drawing over what is there by now, which the reviewer has been told of.
+async function replaceTheirs(drawing) {
+  try {
+    const { edited, decided } = await (await ask(`/api/labels/${drawing.i}`)).json();
+    Object.assign(drawing, { version: edited, decided, start: "" });
+  } catch (error) {
+    complain(`Not saved: ${error.message}`);
+    return false;
+  }
+  return store();
 }
 
 function choose(text, choices) {
@@ -570,7 +626,7 @@ function wire() {
   at("cancel").addEventListener("click", leaveDrawing);
   at("start").addEventListener("change", async () => {
     const wanted = at("start").value;
-    if (state.dirty && (await choose("What you have drawn is not saved.", ["Discard", "Go on drawing"])) !== "Discard") return;
+    if (state.dirty && (await choose("What you have drawn is not saved.", ["Discard", "Go on drawing"])) !== "Discard") return drawStart();
     edit(wanted);
   });
   addEventListener("beforeunload", (event) => state.dirty && event.preventDefault());
@@ -597,7 +653,7 @@ async function start() {
   if (!state.labels.some((label) => label.suspected)) at("all").checked = true;
   take(await (await ask("/api/decisions")).json());
   if (hasWebGL2()) {
-    viewer = new Viewer(at("canvas"), { onMove: drawWhere, onWindow: drawWindow, onDraw: () => (state.dirty = viewer.strokes > 0 || state.dirty) });
+    viewer = new Viewer(at("canvas"), { ask, onMove: drawWhere, onWindow: drawWindow, onDraw: () => (state.dirty = state.drawing !== null) });
     await viewer.start();
     globalThis.reviewViewer = viewer;
     layers();

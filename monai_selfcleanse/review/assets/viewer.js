@@ -30,13 +30,15 @@ function coloursOf(bit) {
 }
 
 export class Viewer {
-  constructor(canvas, { onMove, onDraw, onWindow }) {
+  // `ask` fetches an address, and throws an error of one line.
+  constructor(canvas, { ask, onMove, onDraw, onWindow }) {
     this.canvas = canvas;
-    this.calls = { onMove, onDraw, onWindow };
+    this.calls = { ask, onMove, onDraw, onWindow };
     this.layers = {};
     this.overlays = [];
-    this.imageUrl = this.overlayUrl = null;
-    this.strokes = 0;
+    this.imageUrl = this.overlayUrl = this.drawingUrl = null;
+    this.strokes = 0; // that can be undone
+    this.changes = 0; // of drawings, ever
     this.latest = 0;
   }
 
@@ -59,7 +61,9 @@ export class Viewer {
     nv.onIntensityChange = () => this.calls.onWindow();
     nv.onDrawingChanged = (action) => {
       if (action === "draw") this.strokes = Math.min(this.strokes + 1, nv.opts.maxDrawUndoBitmaps - 2);
-      if (action !== "load") this.calls.onDraw();
+      if (action === "load") return;
+      this.changes += 1;
+      this.calls.onDraw();
     };
     const names = ["R", "G", "B"];
     const colours = [[0, 0, 0], ...Array.from({ length: 255 }, (_, i) => colourOf(i + 1))];
@@ -72,15 +76,20 @@ export class Viewer {
     return this.nv.volumes[0];
   }
 
-  // Shows an image and overlays; what is there already stays. Resolves to false if another was asked for meanwhile.
+  // Shows an image and overlays; what is there already stays, and a drawing where the image alone is another. Resolves to false if another was asked for meanwhile.
   async show(image, overlay) {
     const ticket = ++this.latest;
     const fetched = image.url === this.imageUrl ? null : await this.#load(image, { trustCalMinMax: false });
     if (ticket !== this.latest) return false;
     if (fetched) {
-      this.endDrawing();
+      const drawn = this.isDrawing && overlay.url === this.drawingUrl ? this.drawn() : null;
+      if (!drawn) this.endDrawing();
       [this.nv.volumes, this.nv.overlays, this.overlays] = [[], [], []];
       this.nv.addVolume(fetched);
+      if (drawn) {
+        this.nv.drawBitmap.set(this.#turned(drawn, true));
+        this.nv.refreshDrawing(true);
+      }
       [this.imageUrl, this.overlayUrl] = [image.url, null];
       this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
       this.calls.onWindow();
@@ -104,8 +113,7 @@ export class Viewer {
 
   async #load({ url, name }, options) {
     // NiiVue takes any answer for a volume, so what is no volume is found here.
-    const answer = await fetch(url);
-    if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `The server answers ${answer.status}.`);
+    const answer = await this.calls.ask(url);
     return niivue.NVImage.loadFromUrl({ url: await answer.arrayBuffer(), name, ...options });
   }
 
@@ -215,6 +223,7 @@ export class Viewer {
     nv.drawAddUndoBitmap();
     nv.refreshDrawing(true);
     this.strokes = 0;
+    this.drawingUrl = this.overlayUrl;
   }
 
   get isDrawing() {
