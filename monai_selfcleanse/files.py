@@ -135,7 +135,7 @@ def _only_writer(target: Path) -> Iterator[Path]:
 
     Its name, and that of the lock, are the path's own, and short however long the path's is.
     """
-    own = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    own = _own_name(target)
     lock = FileLock(target.parent / f".lock-{own}")
     _acquire(lock, target)
     work = target.parent / f".part-{own}"
@@ -147,6 +147,11 @@ def _only_writer(target: Path) -> Iterator[Path]:
         with suppress(OSError):  # while it is held, so that nobody else's goes
             os.unlink(lock.lock_file)
         lock.release()
+
+
+def _own_name(target: Path) -> str:
+    """A short name that is a path's own in its folder, however long the path's is."""
+    return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
 
 
 _UNFINISHED = re.compile(r"\.part(-[a-z0-9_]{8}(\..{1,9})?)?")
@@ -254,7 +259,7 @@ def waiting_turn(path: str | os.PathLike, seconds: float = 30) -> Iterator[None]
         ValueError: another one has not given the file back by then.
     """
     target = Path(os.path.abspath(path))
-    lock = FileLock(target.parent / f".lock-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}")
+    lock = FileLock(target.parent / f".lock-{_own_name(target)}")
     try:
         lock.acquire(timeout=seconds)
     except Timeout as error:
@@ -280,13 +285,7 @@ def _acquire(lock: FileLock, directory: str | os.PathLike) -> None:
         raise ValueError(f"{directory} is in use by another run: wait for its end, or give another folder") from error
 
 
-def _read_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _read_umask()  # once: to read it changes it for a moment, for all threads
+os.umask(_UMASK := os.umask(0))  # once: to read it changes it for a moment, for all threads
 
 
 def umask() -> int:

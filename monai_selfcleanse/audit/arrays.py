@@ -73,6 +73,7 @@ class ArrayJudgement(Judgement):
     def write_report(self, directory: str | os.PathLike) -> Path:
         """Write the report, and the cleansed labels where every case says where it lies.
 
+        Review, ``apply`` and ``export`` go on from it where the copies of the arrays lie in a folder of the caller's.
         Results that are there already are moved to ``earlier/N``.
 
         Args:
@@ -88,7 +89,15 @@ class ArrayJudgement(Judgement):
         with folder.only_run():
             replace_results(
                 folder,
-                lambda part: write_results(part, self, self.data, self.store, self.about, cleansed=self.has_affines),
+                lambda part: write_results(
+                    part,
+                    self,
+                    self.data,
+                    self.store,
+                    self.about,
+                    cleansed=self.has_affines,
+                    record=self.folder is None,
+                ),
             )
         return folder.page
 

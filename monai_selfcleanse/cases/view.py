@@ -23,7 +23,7 @@ from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, label_of
 from .store import SeenCase
 
-__all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "view_case"]
+__all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "read_channel", "view_case"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +94,30 @@ class CaseView:
         Raises:
             ValueError: the file cannot be read, or lies on another grid.
         """
-        file = open_image(images_of(self.data)[0])
-        turn = turn_onto(file, self.label.file, self.given.ndim)
-        return turn(file.stack(self.given.ndim)[..., 0], self.given.ndim)
+        return read_channel(self.data, self.label.file, self.given.ndim)
+
+
+def read_channel(data: Mapping[str, Any], label: ImageFile, ndim: int, channel: int = 0) -> np.ndarray:
+    """One channel of a case's image, turned to lie as the label.
+
+    Args:
+        data: the case's dictionary, whose image is one file with all channels along its last axis, or a file a channel.
+        label: the label's file.
+        ndim: number of the label's spatial axes, 2 or 3.
+        channel: which, from 0.
+
+    Returns:
+        An array of the label's shape, of the file's own intensities.
+
+    Raises:
+        ValueError: the file cannot be read, or lies on another grid.
+        IndexError: there is no such channel.
+    """
+    paths = images_of(data)
+    path, index = (paths[channel], 0) if len(paths) > 1 else (paths[0], channel)
+    file = open_image(path)
+    turn = turn_onto(file, label, ndim)
+    return turn(file.stack(ndim)[..., index], ndim)
 
 
 def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = ()) -> CaseView:

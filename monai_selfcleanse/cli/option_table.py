@@ -236,7 +236,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "device": Option("`cpu`, `cuda` or `cuda:1`", _device, "the GPU if there is one"),
     "compile": Option(
-        "True: `torch.compile` the network; needs a C++ compiler, and pays on GPUs in long trainings",
+        "True: `torch.compile` the network; needs a C++ compiler",
         _flag,
         commands=_TRAINING,
     ),

@@ -41,7 +41,7 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
 def _review(folder: str, data: str | None, who: str, port: int, open_browser: bool) -> None:
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
-        raise ValueError(f'review needs {" and ".join(missing)}: pip install "monai-selfcleanse[review]"')
+        raise ValueError(f"review needs {' and '.join(missing)}: pip install starlette uvicorn, the extra review")
     from ..results.record import read_record
     from ..review.server import serve
     from ..review.session import Review

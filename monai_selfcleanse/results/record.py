@@ -189,8 +189,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError(f"{path.parent}: is no folder: name the output folder of a training or an audit")
     if not path.is_file():
         raise ValueError(
-            f"{path.parent}: has no {path.name}, so no training or audit has ended there (or one by an older version): "
-            "name the output folder of one, or run it again"
+            f"{path.parent}: has no {path.name}, so no training or audit has ended there (or one by an older version, "
+            "or judge_labels kept no arrays, for want of a directory): name the output folder of one, or run it again"
         )
     try:
         with np.load(path, allow_pickle=False) as file:

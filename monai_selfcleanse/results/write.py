@@ -37,6 +37,7 @@ def write_results(
     source: Mapping[str, Any],
     unreadable: Sequence[tuple[str, str]] = (),
     cleansed: bool = True,
+    record: bool = True,
 ) -> TableRows:
     """Write report, ``cleansed_labels/`` and record, and ``raters.csv`` where cases have raters.
 
@@ -48,6 +49,7 @@ def write_results(
         source: what judged the labels, see :func:`monai_selfcleanse.results.write_report`.
         unreadable: cases that could not be judged, and why.
         cleansed: write the cleansed labels, and compare with the truth where there is one.
+        record: write the record; without it nothing can go on from the results, as where the cases' files will be gone.
 
     Returns:
         What was found, as lines of the closing table.
@@ -64,7 +66,8 @@ def write_results(
         rows.append(("labels redrawn", f"{redrawn} of the {int(judgement.suspected.sum())} suspected"))
     if raters_of(data):
         rows += write_raters(folder.raters, judgement, data)
-    write_record(folder.record, judgement, data, store, source, hints)
+    if record:
+        write_record(folder.record, judgement, data, store, source, hints)
     return rows + ([("not judged", f"{len(unreadable)} (see {folder.unreadable.name})")] if unreadable else [])
 
 

@@ -43,6 +43,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ..bad_input import printable
+from ..results import page
 from .edits import Basis, Edits, UndecidedError, unpacked
 from .guard import Application, Guard
 from .session import ConflictError, Review, SupersededError, UnknownError
@@ -53,11 +54,14 @@ __all__ = ["make_app"]
 logger = logging.getLogger(__name__)
 
 _ASSETS = {
-    "review.css": "text/css",
-    "review.js": "text/javascript",
-    "viewer.js": "text/javascript",
-    "niivue/niivue.umd.js": "text/javascript",
+    "review.css": __package__,
+    "review.js": __package__,
+    "viewer.js": __package__,
+    "niivue/niivue.umd.js": __package__,
+    "pages.css": page.__name__,  # which the report has, too
+    "pages.js": page.__name__,
 }
+"""The page's files, and the package of each."""
 
 _BINARY = "application/octet-stream"
 
@@ -124,7 +128,8 @@ class _Answers:
         name = request.path_params["name"]
         if name not in _ASSETS:
             raise UnknownError("there is no such file")
-        return Response((files(__package__) / "assets" / name).read_bytes(), media_type=_ASSETS[name])
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        return Response((files(_ASSETS[name]) / "assets" / name).read_bytes(), media_type=kind)
 
     def table(self, request: Request) -> Response:
         return _json(self.review.table)

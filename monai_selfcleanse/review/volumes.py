@@ -27,7 +27,7 @@ import numpy as np
 
 from ..cases.grid import offset, turn_onto
 from ..cases.image_file import ImageFile, open_image
-from ..cases.view import CaseView, lies_at, view_case
+from ..cases.view import CaseView, lies_at, read_channel, view_case
 from ..core.case_id import ending_of, images_of
 from ..results.page.pictures import draw_slices
 from ..results.page.table_data import packed
@@ -229,11 +229,8 @@ class Volumes:
         if self._image is None or self._image[0] != f"{channel} {case}":
             self._image = None
             item = self.run.by_case[case]
-            paths, label = images_of(item), open_image(item["label"])
-            file = open_image(paths[channel] if len(paths) > 1 else paths[0])
-            turn = turn_onto(file, label, label.ndim)
-            voxels = file.stack(label.ndim)[..., 0 if len(paths) > 1 else channel]
-            self._image = f"{channel} {case}", turn(voxels, label.ndim)
+            label = open_image(item["label"])
+            self._image = f"{channel} {case}", read_channel(item, label, label.ndim, channel)
         return self._image[1]
 
     def _keep(self, key: Label, make: Callable[[], bytes]) -> bytes:

@@ -19,6 +19,7 @@ from monai.data import MetaTensor
 from monai_selfcleanse import judge_labels
 from monai_selfcleanse.audit import FolderPredictions, LabelledCase, audit_labels
 from monai_selfcleanse.core import Judgement, LabelJudge
+from monai_selfcleanse.results import read_record
 
 AFFINE = np.array([[0.0, -1.5, 0.0, 4.0], [1.5, 0.0, 0.0, -7.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 0.0, 1.0]])
 NAMES = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
@@ -199,6 +200,17 @@ def test_a_folder_of_the_callers_stays(tmp_path: Path) -> None:
     assert len(list((tmp_path / "kept" / "labels").iterdir())) == 14
     del judgement
     assert (tmp_path / "kept" / "labels").is_dir()
+
+
+def test_review_and_export_go_on_where_the_arrays_are_kept(tmp_path: Path) -> None:
+    judge_labels(cases(spacing=AFFINE), NAMES, directory=tmp_path / "kept").write_report(tmp_path / "out")
+    gc.collect()
+    run = read_record(tmp_path / "out")
+    assert len(run.data) == 14
+    assert run.read_seen("case_03").given.shape == truth_of(3).shape
+    judge_labels(cases(spacing=AFFINE), NAMES).write_report(tmp_path / "gone")
+    with pytest.raises(ValueError, match="judge_labels kept no arrays, for want of a directory"):
+        read_record(tmp_path / "gone")
 
 
 def test_partial_labels_have_no_missing_structure() -> None:

@@ -70,7 +70,7 @@ def test_a_missing_extra_is_named(
     own = importlib.util.find_spec
     monkeypatch.setattr("monai_selfcleanse.cli.review.find_spec", lambda name: None if name == "uvicorn" else own(name))
     code, words = ended([str(tmp_path)], capsys)
-    assert (code, words) == (1, 'error: review needs uvicorn: pip install "monai-selfcleanse[review]"')
+    assert (code, words) == (1, "error: review needs uvicorn: pip install starlette uvicorn, the extra review")
 
 
 def test_a_table_that_is_none_and_a_port_that_is_taken_are_refused(

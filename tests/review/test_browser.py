@@ -336,7 +336,7 @@ def test_names_are_shown_as_text_and_run_nothing(browser: Page, tmp_path: Path) 
         page.says("#decided", "(by <i>eve</i>")
         assert page.text("#who") == "<i>eve</i>"
         assert not page.all("img[src='x'], i:not(.chip i), main b")
-        assert page.js("document.scripts.length") == 2
+        assert page.js("document.scripts.length") == 3
         assert page.driver.get_log("browser") == []
 
 

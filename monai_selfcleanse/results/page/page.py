@@ -53,8 +53,8 @@ def write_page(
     """
     rows = judgement.rows()
     parts = _template().generate(
-        style=_asset("report.css"),
-        script=_asset("report.js"),
+        style=_asset("pages.css", "report.css"),
+        script=_asset("pages.js", "report.js"),
         headline=headline(judgement.decisions),
         figures=figures(judgement, rows, unreadable),
         panels=panels(judgement),
@@ -83,10 +83,10 @@ def _template() -> Template:
 
 @dataclass(frozen=True)
 class _Asset:
-    """A file of ours that the page holds.
+    """Files of ours that the page holds, one after the other.
 
     Attributes:
-        text: its text, which is not escaped.
+        text: their text, which is not escaped.
         source: the text's hash, as a content security policy names it.
     """
 
@@ -94,7 +94,7 @@ class _Asset:
     source: Markup
 
 
-def _asset(name: str) -> _Asset:
-    text = (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+def _asset(*names: str) -> _Asset:
+    text = "".join((files(__package__) / "assets" / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return _Asset(Markup(text), Markup(f"'sha256-{digest}'"))

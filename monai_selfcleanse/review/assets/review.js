@@ -4,9 +4,7 @@ import { Viewer, colourOf, hasWebGL2 } from "./viewer.js";
 
 const PAGE = 100;
 const POLL = 4000;
-const SVG = "http://www.w3.org/2000/svg";
 const WORDS = { keep: "keep", redraw: "redraw", edit: "edited", "leave-out": "left out" };
-const at = (id) => document.getElementById(id);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const token = document.querySelector('meta[name="review-token"]').content;
 
@@ -16,17 +14,6 @@ const state = {
 };
 let viewer = null;
 
-const make = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-};
-const number = (value, digits = 3) => {
-  if (value === null || value === undefined) return "–";
-  if (value !== 0 && Math.abs(value) < 0.001) return "< 0.001";
-  return String(Number(value.toPrecision(digits)));
-};
 const say = (text) => (at("status").textContent = text);
 const complain = (text = "") => (at("error").textContent = text);
 const time = (when) => {
@@ -298,7 +285,13 @@ async function load(i) {
       if (!state.drawing) toSlice(0, false);
     } else {
       const pictures = await get("/pictures");
-      if (!gone()) at("pictures").replaceChildren(...pictures.map(picture));
+      if (!gone()) {
+        const drawn = (p) => [["redrawn", p.cleansed], ["given", p.given], ["predicted", p.predicted]];
+        at("pictures").replaceChildren(
+          ...pictures.map((p) => picture(p, drawn(p), nameOf(i), p.mm2 === undefined ? undefined : p)),
+        );
+        layers();
+      }
       await slices;
     }
     if (gone()) return;
@@ -343,27 +336,6 @@ function toSlice(k, turn = true) {
 function setPlane(name) {
   document.querySelector(`[name="view"][value="${name}"]`).checked = true;
   viewer?.setPlane(name);
-}
-
-function picture(p) {
-  const frame = make("div", { class: "frame" });
-  frame.style.aspectRatio = String(p.aspect);
-  if (p.png) frame.append(make("img", { src: `data:image/png;base64,${p.png}`, alt: "" }));
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${p.size[0]} ${p.size[1]}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("role", "img");
-  const words = `slice ${p.slice}` + (p.mm2 === undefined ? "" : `, Dice ${number(p.dice, 2)}, ${number(p.mm2)} mm² differ`);
-  svg.setAttribute("aria-label", `${nameOf(state.current)}: ${words}`);
-  for (const [name, path] of [["redrawn", p.cleansed], ["given", p.given], ["predicted", p.predicted]]) {
-    const node = document.createElementNS(SVG, "path");
-    node.setAttribute("d", path);
-    node.setAttribute("class", name);
-    node.toggleAttribute("hidden", !document.querySelector(`[data-layer="${name}"]`).checked);
-    svg.append(node);
-  }
-  frame.append(svg, make("span", { class: "edge left" }, p.edges[0]), make("span", { class: "edge top" }, p.edges[1]));
-  return make("figure", {}, frame, make("figcaption", {}, words));
 }
 
 function layers() {

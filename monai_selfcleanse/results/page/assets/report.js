@@ -1,10 +1,7 @@
-"use strict";
-// The table of labels: sorted, filtered and paged from the JSON blocks of the page. Texts become text nodes, never HTML.
+// The table of labels: sorted, filtered and paged from the JSON blocks of the page.
 (() => {
   const PAGE = 50;
-  const SVG = "http://www.w3.org/2000/svg";
   const data = JSON.parse(document.getElementById("report").textContent);
-  const at = (id) => document.getElementById(id);
   const body = at("rows");
   const total = data.case.length;
   const all = Array.from({ length: total }, (_, i) => i);
@@ -30,18 +27,6 @@
   for (const name of Object.keys(data.evidence)) keys[name] = (i) => data.evidence[name][i];
 
   const state = { key: "rank", down: false, page: 0, shown: all };
-
-  const make = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  };
-  const number = (value, digits = 3) => {
-    if (value === null || value === undefined) return "–";
-    if (value !== 0 && Math.abs(value) < 0.001) return "< 0.001";
-    return String(Number(value.toPrecision(digits)));
-  };
 
   function select() {
     const text = at("text").value.trim().toLowerCase();
@@ -121,8 +106,12 @@
     if (data.words[i]) cell.append(make("p", { class: "reason" }, data.words[i]));
     const block = at(`pictures-${i}`);
     if (block) {
-      const size = new Map(slices.map((s) => [s[0], s]));
-      const figures = JSON.parse(block.textContent).map((p) => picture(p, size.get(p.slice), i));
+      const size = new Map(slices.map(([slice, mm2, dice]) => [slice, { mm2, dice }]));
+      const whose = `${data.cases[data.case[i]]}, ${data.structures[data.structure[i]]}`;
+      const figures = JSON.parse(block.textContent).map((p) => {
+        const layers = [["cleansed", p.cleansed], ["given", p.given], ["predicted", p.predicted]];
+        return picture(p, layers, whose, size.get(p.slice));
+      });
       cell.append(make("div", { class: "pictures" }, ...figures));
     }
     if (note) cell.append(make("p", { class: "warning" }, note));
@@ -137,27 +126,6 @@
     cell.append(list);
     if (data.suspected[i] && !block) cell.append(make("p", { class: "help" }, "Pictures are kept for the most suspect labels alone."));
     return make("tr", { class: "detail", id: `detail-${i}` }, cell);
-  }
-
-  function picture(p, size, i) {
-    const [width, height] = p.size;
-    const frame = make("div", { class: "frame" });
-    frame.style.aspectRatio = String(p.aspect);
-    if (p.png) frame.append(make("img", { src: `data:image/png;base64,${p.png}`, alt: "", decoding: "async" }));
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("role", "img");
-    const words = `slice ${p.slice}` + (size ? `, Dice ${number(size[2], 2)}, ${number(size[1])} mm² differ` : "");
-    svg.setAttribute("aria-label", `${data.cases[data.case[i]]}, ${data.structures[data.structure[i]]}: ${words}`);
-    for (const layer of ["cleansed", "given", "predicted"]) {
-      const path = document.createElementNS(SVG, "path");
-      path.setAttribute("d", p[layer]);
-      path.setAttribute("class", layer);
-      svg.append(path);
-    }
-    frame.append(svg, make("span", { class: "edge left" }, p.edges[0]), make("span", { class: "edge top" }, p.edges[1]));
-    return make("figure", {}, frame, make("figcaption", {}, words));
   }
 
   function toggle(i) {
