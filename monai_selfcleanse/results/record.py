@@ -146,8 +146,23 @@ def read_record(directory: str | os.PathLike, data_root: str | os.PathLike | Non
     """
     folder = RunFolder(directory)
     about, arrays = _read(folder.record)
+    try:
+        run = _as_run(folder, about, arrays, data_root)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{folder.record}: lacks what belongs to a record ({type(error).__name__}: {error}): run the audit again"
+        ) from error
+    check_there(run.data)
+    return run
+
+
+def _as_run(
+    folder: RunFolder,
+    about: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    data_root: str | os.PathLike | None,
+) -> JudgedRun:
     data = cases_as_kept(about["data"], data_root)
-    check_there(data)
     store = folder.cases if folder.cases.is_dir() else about["store"]
     decisions = tuple(
         FilterDecision(

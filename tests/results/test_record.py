@@ -109,3 +109,13 @@ def test_no_damaged_bit_is_a_traceback(tmp_path: Path) -> None:
             with suppress(ValueError):  # which ends in one line; a bit that no reader heeds does no harm
                 read()
         path.write_bytes(whole)
+
+
+def test_a_record_that_lacks_something_is_named(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    write_record(tmp_path / "judged.npz", *judged, {"epoch": 7})
+    with np.load(tmp_path / "judged.npz") as file:
+        kept = {key: file[key] for key in file if key != "suspected"}
+    np.savez(tmp_path / "judged.npz", **kept)
+    with pytest.raises(ValueError, match=r"judged.npz: lacks what belongs to a record .*suspected.*run the audit"):
+        read_record(tmp_path)
