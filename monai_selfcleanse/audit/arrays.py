@@ -163,6 +163,7 @@ def judge_labels(
         raise ValueError("there is no case to judge")
     judge = judge_of(known or _numbered(max(len(one["score"]) for one in evidence.values())))
     judgement = judge.judge(tuple(evidence), stack_evidence(evidence, len(judge.names)), kind != SEGMENTATIONS)
+    keeper.store.write_one_piece(judgement.one_piece)
     about = {"predictions": "arrays", "kind": kind}
     return ArrayJudgement.of(
         judgement,

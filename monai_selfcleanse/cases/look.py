@@ -40,12 +40,13 @@ def score_case(
         fingerprint: what the evidence rests on, for :meth:`CaseStore.read_evidence`.
 
     Returns:
-        Evidence ``(K,)`` by name, see :func:`monai_selfcleanse.core.evidence.structure_evidence`.
+        Evidence ``(K,)`` by name, see :meth:`monai_selfcleanse.core.LabelJudge.evidence`.
 
     Raises:
         ValueError: shapes do not fit, or the probabilities are none.
     """
     prediction = judge.in_label_terms(given, probabilities)
-    evidence = judge.evidence(given, prediction, nib.affines.voxel_sizes(affine))
-    CaseStore.at(store).write_seen(case, given, prediction, affine, confidence, evidence, fingerprint)
+    strays = judge.strays(given, prediction)
+    evidence = judge.evidence(given, prediction, nib.affines.voxel_sizes(affine), strays)
+    CaseStore.at(store).write_seen(case, given, prediction, affine, confidence, evidence, fingerprint, strays)
     return evidence

@@ -2,9 +2,9 @@
 
 Layout of the folder::
 
-    seen/CASE.npz          what the last look saw of the case: given label, prediction, confidence, affine, evidence,
-    and
-                           the fingerprint of what these rest on
+    seen/CASE.npz          what the last look saw of the case: given label, prediction with its strays, confidence,
+                           affine, evidence, and the fingerprint of what these rest on
+    ONE_PIECE              the structures of which strays do not count, as JSON; no file: none
     targets/3/CASE.npy     the third cleansing's targets; cases without one train on their given label
     targets/3/LEFT_OUT     ids of the cases that nobody trains on meanwhile, as JSON
     targets/CURRENT        number of the cleansing in force; 0 or no file: given labels everywhere
@@ -120,6 +120,7 @@ class CaseStore:
         confidence: np.ndarray | None = None,
         evidence: Mapping[str, np.ndarray] | None = None,
         fingerprint: str = "",
+        strays: Mapping[int, np.ndarray] | None = None,
     ) -> None:
         """Keep what a look saw of a case, in two bytes a voxel and the given label.
 
@@ -131,6 +132,7 @@ class CaseStore:
             confidence: that of the most probable class, in [0, 1], shape ``spatial``; None for its probability.
             evidence: arrays by name, for :meth:`read_evidence`.
             fingerprint: what the evidence rests on.
+            strays: see :func:`monai_selfcleanse.core.strays.find_strays`; None for none.
         """
         prediction = condensed(probabilities)
         confidence = prediction.confidence if confidence is None else confidence
@@ -141,6 +143,7 @@ class CaseStore:
             "confidence": _as_bytes(confidence),
             "affine": np.asarray(affine, dtype=np.float64),
             "fingerprint": np.array(fingerprint),
+            "strays": np.concatenate([np.zeros(0, np.int64), *(strays or {}).values()]),
         }
         with atomic_path(self._file("seen", case, ".npz")) as part:
             _save_fast(part, kept)
@@ -160,14 +163,33 @@ class CaseStore:
             return None
 
     def read_seen(self, case: str) -> SeenCase:
-        """What the last look saw of a case.
+        """What the last look saw of a case, without the strays that do not count (:meth:`write_one_piece`).
+
+        In their place is background, with a confidence of 0.
 
         Raises:
             FileNotFoundError: no look has seen the case.
         """
         with np.load(self._file("seen", case, ".npz")) as file:
-            confidence = file["confidence"].astype(np.float32) / 255
-            return SeenCase(file["given"], file["predicted"], confidence, file["affine"], self.min_confidence)
+            predicted, confidence = file["predicted"], file["confidence"].astype(np.float32) / 255
+            strays = file["strays"]
+            strays = strays[np.isin(predicted.flat[strays], self.one_piece)]
+            predicted.flat[strays], confidence.flat[strays] = 0, 0
+            return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence)
+
+    def write_one_piece(self, structures: Sequence[int]) -> None:
+        """Keep which structures the cohort's labels show in one piece: their strays are not read."""
+        if tuple(structures) != self.one_piece:
+            with atomic_path(self.directory / "ONE_PIECE") as part:
+                part.write_text(json.dumps([*structures]))
+
+    @property
+    def one_piece(self) -> tuple[int, ...]:
+        """The structures of which strays do not count."""
+        try:
+            return tuple(json.loads((self.directory / "ONE_PIECE").read_text()))
+        except FileNotFoundError:
+            return ()
 
     def stamp(self, case: str) -> str:
         """What tells label and prediction that a look saw of a case from any others; empty where there are none."""
@@ -176,7 +198,7 @@ class CaseStore:
                 sums = [(one.filename, one.CRC) for one in file.infolist() if not one.filename.startswith(_EVIDENCE)]
         except (OSError, zipfile.BadZipFile):
             return ""
-        return hashlib.sha256(repr(sorted(sums)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((sorted(sums), self.one_piece)).encode()).hexdigest()[:16]
 
     def read_given(self, case: str) -> np.ndarray:
         """The case's given label alone, as :meth:`read_seen` has it.

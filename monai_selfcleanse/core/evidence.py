@@ -19,6 +19,7 @@ __all__ = [
     "ABSENT",
     "EVIDENCE",
     "EVIDENCE_VERSION",
+    "WITHOUT_STRAYS",
     "merge_unannotated",
     "reason_for",
     "stack_evidence",
@@ -42,8 +43,11 @@ EVIDENCE = (
 )
 """Names and order of the evidence, as columns of the report; see :func:`structure_evidence`."""
 
-EVIDENCE_VERSION = 3
+EVIDENCE_VERSION = 4
 """Raised whenever the same label and prediction score otherwise, so that scores kept on disk are not mixed."""
+
+WITHOUT_STRAYS = "_without_strays"
+"""What is added to a name of the evidence where strays are not counted (:mod:`monai_selfcleanse.core.strays`)."""
 
 ABSENT = dict.fromkeys(EVIDENCE, 0.0) | {"score": np.nan, "dice": 1.0, "expected_dice": 1.0, "shift_mm": np.nan}
 """Evidence about a structure that neither label nor prediction has: there is nothing to judge."""
@@ -215,17 +219,21 @@ def stack_evidence(by_case: Mapping[str, Mapping[str, np.ndarray]], n_structures
     """Evidence about the cases of a cohort, one row a case.
 
     Args:
-        by_case: arrays by name of each case, as from :func:`structure_evidence`. A case that knows fewer structures
-            than others has none of the last ones (:data:`ABSENT`).
+        by_case: arrays by name of each case, all of the same names, as from :func:`structure_evidence` or
+            :meth:`monai_selfcleanse.core.LabelJudge.evidence`. A case that knows fewer structures than others has none
+            of the last ones (:data:`ABSENT`).
         n_structures: ``K``.
 
     Returns:
         Arrays ``(n, K)``, float64, by name; rows come in the order of ``by_case``.
     """
-    out = {name: np.full((len(by_case), n_structures), ABSENT[name], dtype=np.float64) for name in EVIDENCE}
+    out = {
+        name: np.full((len(by_case), n_structures), ABSENT.get(name.removesuffix(WITHOUT_STRAYS), np.nan))
+        for name in next(iter(by_case.values()))
+    }
     for i, evidence in enumerate(by_case.values()):
-        for name in EVIDENCE:
-            out[name][i, : len(evidence[name])] = evidence[name]
+        for name, rows in out.items():
+            rows[i, : len(evidence[name])] = evidence[name]
     return out
 
 

@@ -6,15 +6,16 @@ Knows arrays only: no files, no network, no engine.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .evidence import EVIDENCE, merge_unannotated, reason_for, structure_evidence, surprise
+from .evidence import EVIDENCE, WITHOUT_STRAYS, merge_unannotated, reason_for, structure_evidence, surprise
 from .mixture import FilterDecision, filter_labels
 from .prediction import Predicted, Prediction, condensed
+from .strays import find_strays, is_in_one_piece, largest_shares, without_strays
 
 __all__ = [
     "BEYOND_DOUBT",
@@ -41,6 +42,9 @@ training their cases."""
 
 REDRAW_MARGIN = 0.1
 """How much less Dice than for a typical trusted label the network may expect of its drawing that replaces a label."""
+
+_LARGEST_SHARE = "largest_share"
+"""Name under which evidence has what :func:`monai_selfcleanse.core.strays.largest_shares` says of a given label."""
 
 _LEAVE_OUT_FROM, _LEAVE_OUT_UP_TO = 1 / 3, 0.8
 """Share of its structures from which on a case is left out, and share of the cases that may be."""
@@ -83,6 +87,7 @@ class Judgement:
         redraw_margin: see :attr:`redrawn`, in Dice, at least 0; infinite where predictions do not say how sure they
             are.
         values: the structures' numbers in reports and label files; empty where these are the class indices.
+        one_piece: the structures of which strays do not count (:mod:`monai_selfcleanse.core.strays`).
     """
 
     cases: tuple[str, ...]
@@ -95,6 +100,7 @@ class Judgement:
     partial_labels: bool
     redraw_margin: float
     values: tuple[int, ...] = field(default=(), kw_only=True)
+    one_piece: tuple[int, ...] = field(default=(), kw_only=True)
 
     @classmethod
     def of(cls: type[J], judgement: Judgement, **more: Any) -> J:
@@ -243,9 +249,34 @@ class LabelJudge:
         """
         return merge_unannotated(given, probabilities) if self.partial_labels else condensed(probabilities)
 
-    def evidence(self, given: np.ndarray, probabilities: Predicted, spacing: Sequence[float]) -> dict[str, np.ndarray]:
-        """Evidence ``(K,)`` by name about one case; see :func:`monai_selfcleanse.core.evidence.structure_evidence`."""
-        return structure_evidence(given, probabilities, tuple(self.names), spacing)
+    def strays(self, given: np.ndarray, prediction: Prediction) -> dict[int, np.ndarray]:
+        """What of a prediction would not count if its structure were in one piece.
+
+        See :func:`monai_selfcleanse.core.strays.find_strays`.
+        """
+        return find_strays(given, prediction.predicted, tuple(self.names))
+
+    def evidence(
+        self,
+        given: np.ndarray,
+        prediction: Prediction,
+        spacing: Sequence[float],
+        strays: Mapping[int, np.ndarray],
+    ) -> dict[str, np.ndarray]:
+        """Evidence ``(K,)`` by name about one case.
+
+        It is that of :func:`monai_selfcleanse.core.evidence.structure_evidence` as the prediction is, and once more
+        without its strays. Only the whole cohort can tell which of the two holds; for that, the share of each given
+        label's largest piece comes with it.
+        """
+        structures = tuple(self.names)
+        whole = structure_evidence(given, prediction, structures, spacing)
+        rest = structure_evidence(given, without_strays(prediction, strays), structures, spacing) if strays else whole
+        return (
+            whole
+            | {f"{name}{WITHOUT_STRAYS}": values for name, values in rest.items()}
+            | {_LARGEST_SHARE: largest_shares(given, structures)}
+        )
 
     def judge(
         self,
@@ -259,7 +290,8 @@ class LabelJudge:
         Args:
             cases: the ``n`` ids, at least one.
             evidence: arrays ``(n, K)`` by name, one row a case as from :meth:`evidence`
-                (:func:`monai_selfcleanse.core.evidence.stack_evidence`).
+                (:func:`monai_selfcleanse.core.evidence.stack_evidence`). Where it says nothing of strays, there are
+                none.
             has_probabilities: whether the predictions said how sure they are. Where something stands in for that
                 (:func:`monai_selfcleanse.core.border.stand_in`), the expected Dice tells how large a structure is and
                 no more. Then every suspect beyond doubt that the prediction has is redrawn.
@@ -269,9 +301,11 @@ class LabelJudge:
                 :data:`BEYOND_DOUBT`. A structure's first look is heeded if it suspected most of what is beyond doubt
                 now (:data:`KNEW_ENOUGH`); else the network knew too little. None where there was no other look.
         """
+        one_piece = self._one_piece(evidence)
+        evidence = self._counted(evidence, one_piece)
         decisions = self._decisions(evidence)
         if first_look is not None:
-            pairs = zip(decisions, self._decisions(first_look), strict=True)
+            pairs = zip(decisions, self._decisions(self._counted(first_look, one_piece)), strict=True)
             decisions = tuple(_less_sure(decision, first) for decision, first in pairs)
         return Judgement(
             tuple(cases),
@@ -285,7 +319,22 @@ class LabelJudge:
             self.partial_labels,
             REDRAW_MARGIN if has_probabilities else math.inf,
             values=self.values,
+            one_piece=one_piece,
         )
+
+    def _one_piece(self, evidence: Mapping[str, np.ndarray]) -> tuple[int, ...]:
+        """The structures that the cohort's given labels show in one piece."""
+        if _LARGEST_SHARE not in evidence:
+            return ()
+        return tuple(k for k, s in zip(self.names, evidence[_LARGEST_SHARE].T, strict=True) if is_in_one_piece(s))
+
+    def _counted(self, evidence: Mapping[str, np.ndarray], one_piece: Collection[int]) -> dict[str, np.ndarray]:
+        """The evidence without the strays of structures in one piece, and with those of others."""
+        apart = np.isin(list(self.names), list(one_piece))
+        return {
+            name: np.where(apart, evidence.get(f"{name}{WITHOUT_STRAYS}", evidence[name]), evidence[name])
+            for name in EVIDENCE
+        }
 
     def _decisions(self, evidence: Mapping[str, np.ndarray]) -> tuple[FilterDecision, ...]:
         columns = zip(np.transpose(evidence["score"]), np.transpose(surprise(evidence)), strict=True)

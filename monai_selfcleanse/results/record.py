@@ -25,7 +25,7 @@ from .provenance import provenance
 
 __all__ = ["JudgedRun", "cases_as_kept", "check_there", "kept_case", "read_record", "write_record"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Number of the record's layout."""
 
 _KEYS = ("case", "image", "label", "file", "patient", "rater", "truth", "values")
@@ -113,6 +113,7 @@ def write_record(
         "values": list(judgement.values),
         "partial_labels": judgement.partial_labels,
         "redraw_margin": judgement.redraw_margin,
+        "one_piece": list(judgement.one_piece),
         "decisions": [
             {
                 "verdict": decision.verdict,
@@ -186,6 +187,7 @@ def _as_run(
         partial_labels=about["partial_labels"],
         redraw_margin=about["redraw_margin"],
         values=tuple(about["values"]),
+        one_piece=tuple(about["one_piece"]),
     )
     stamps = dict(zip(judgement.cases, about["stamps"], strict=True))
     return JudgedRun(
