@@ -21,8 +21,8 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from monai_selfcleanse.core.case_id import strip_ending
+from monai_selfcleanse.core.judgement import LabelJudge
 from monai_selfcleanse.core.masks import dice
-from monai_selfcleanse.core.mixture import filter_labels
 from monai_selfcleanse.results.truth import CLEAN_FROM, NOISY_BELOW
 
 
@@ -149,15 +149,10 @@ def main() -> None:
         print("detection by look (today's filter on the look's evidence)")
         for epoch, evidence in zip(state["epochs"], state["history"], strict=True):
             e = {k: v.numpy() for k, v in evidence.items()}
-            decisions = [
-                filter_labels(e["score"][:, i], e["expected_dice"][:, i] - e["dice"][:, i])
-                for i in range(len(structures))
-            ]
+            judged = LabelJudge(structures).judge(state["cases"], e)
             given = np.array([[pairs[case, k][0] for k in structures] for case in state["cases"]])
-            score = 1 - np.stack([d.clean_probability for d in decisions], 1)
-            suspected = np.stack([d.suspected for d in decisions], 1)
-            words = ", ".join(f"{d.verdict} (separation {d.separation:.2f})" for d in decisions)
-            found = detection(score.ravel(), suspected.ravel(), given.ravel())
+            words = ", ".join(f"{d.verdict} (separation {d.separation:.2f})" for d in judged.decisions)
+            found = detection(1 - judged.clean_probability.ravel(), judged.suspected.ravel(), given.ravel())
             print(f"  epoch {epoch:3d}   ", in_words(found), "|", words)
 
     print("Dice to the truth, given -> cleansed, by structure, kind of label and whether it is suspected")

@@ -48,6 +48,7 @@ from monai_selfcleanse.core.case_id import case_of
 from monai_selfcleanse.core.cleansing import MIN_CONFIDENCE, cleanse_label
 from monai_selfcleanse.core.judgement import Judgement, LabelJudge, cases_to_leave_out
 from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.core.strays import find_strays
 from monai_selfcleanse.data import find_cases
 from monai_selfcleanse.files import atomic_path
 from monai_selfcleanse.losses import WeightedDiceCELoss
@@ -312,13 +313,16 @@ class Search:
 
     def look(self) -> None:
         """Judge and cleanse all training labels."""
-        probabilities = [self.predict(c["image"]).astype(np.float16) for c in self.train]
+        probabilities = [np.ascontiguousarray(self.predict(c["image"]), np.float16) for c in self.train]
         evidence = [
             self.judge.evidence(given, p.astype(np.float32), case["spacing"])
             for case, given, p in zip(self.train, self.given, probabilities, strict=True)
         ]
         names = [case["case"] for case in self.train]
         judged = self.judge.judge(names, {n: np.stack([e[n] for e in evidence]) for n in evidence[0]})
+        for given, p in zip(self.given, probabilities, strict=True):
+            for places in find_strays(given, p.argmax(0), judged.one_piece).values():
+                p.reshape(len(p), -1)[:, places] = 0
         redraws = self.epoch >= self.o.redraw
         trained_redrawn = (judged.redrawn if self.o.target == "package" else judged.suspected) & redraws
         self.left_out = {names.index(case) for case in cases_to_leave_out(judged, trained_redrawn=trained_redrawn)}

@@ -34,6 +34,7 @@ from monai.data.image_writer import NibabelWriter
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Orientation
 from monai.utils import ensure_tuple, optional_import
+from scipy import ndimage
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 __all__ = [
@@ -256,6 +257,43 @@ def as_stored(image: MetaTensor) -> torch.Tensor:
     ``Invertd`` cannot undo :func:`slices_last`, since that stands in a ``Lambdad``.
     """
     return Orientation(axcodes=nib.aff2axcodes(image.meta["original_affine"]), labels=None)(image)
+
+
+# Structures in one piece.
+
+
+def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece: Sequence[str]) -> torch.Tensor:
+    """Leave those structures their largest piece alone that are in one piece in everybody.
+
+    Voxels that touch, be it at a corner, are of one piece. What is taken away becomes background.
+
+    Args:
+        index: the most probable class of each voxel, ``(1, *spatial)``; class k is the k-th structure, in the order of
+            their values.
+        structures: names by value.
+        one_piece: names of those in one piece.
+    """
+    out = index.clone()
+    for k, value in enumerate(sorted(structures, key=int), 1):
+        if structures[value] not in one_piece:
+            continue
+        mask = torch.as_tensor(index[0] == k).cpu().numpy()
+        pieces, n = ndimage.label(mask, np.ones((3,) * mask.ndim))
+        if n > 1:
+            largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+            out[0][torch.from_numpy(mask & (pieces != largest)).to(out.device)] = 0
+    return out
+
+
+def check_one_piece(one_piece: Any, structures: Mapping[Any, str]) -> None:
+    """End the program with a line if these are no names of structures.
+
+    Raises:
+        SystemExit: one is none; the message names it.
+    """
+    names = list(structures.values())
+    if not isinstance(one_piece, (list, tuple)) or any(name not in names for name in one_piece):
+        sys.exit(f"error: one_piece must be a list of structures' names, of {names}, got {one_piece!r}; [] is for none")
 
 
 class SameFormatWriter(NibabelWriter):

@@ -20,6 +20,7 @@ from .strays import find_strays, is_in_one_piece, largest_shares, without_strays
 __all__ = [
     "BEYOND_DOUBT",
     "KNEW_ENOUGH",
+    "LARGEST_SHARE",
     "LEAVE_OUT_SEPARATION",
     "REDRAW_MARGIN",
     "REPORT_COLUMNS",
@@ -36,15 +37,15 @@ BEYOND_DOUBT = 0.1
 KNEW_ENOUGH = 0.8
 """Share of the suspects beyond doubt that a first look must have suspected, too, to be heeded about the others."""
 
+LARGEST_SHARE = "largest_share"
+"""Name under which evidence has what :func:`monai_selfcleanse.core.strays.largest_shares` says of a given label."""
+
 LEAVE_OUT_SEPARATION = 0.25
 """Separation of a structure's two groups (``FilterDecision.separation``, in Dice) from which on its suspects may cost a
 training their cases."""
 
 REDRAW_MARGIN = 0.1
 """How much less Dice than for a typical trusted label the network may expect of its drawing that replaces a label."""
-
-_LARGEST_SHARE = "largest_share"
-"""Name under which evidence has what :func:`monai_selfcleanse.core.strays.largest_shares` says of a given label."""
 
 _LEAVE_OUT_FROM, _LEAVE_OUT_UP_TO = 1 / 3, 0.8
 """Share of its structures from which on a case is left out, and share of the cases that may be."""
@@ -259,23 +260,29 @@ class LabelJudge:
     def evidence(
         self,
         given: np.ndarray,
-        prediction: Prediction,
+        probabilities: Predicted,
         spacing: Sequence[float],
-        strays: Mapping[int, np.ndarray],
+        strays: Mapping[int, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         """Evidence ``(K,)`` by name about one case.
 
         It is that of :func:`monai_selfcleanse.core.evidence.structure_evidence` as the prediction is, and once more
-        without its strays. Only the whole cohort can tell which of the two holds; for that, the share of each given
-        label's largest piece comes with it.
+        without its strays, its names ending in :data:`monai_selfcleanse.core.evidence.WITHOUT_STRAYS`. Only the whole
+        cohort can tell which of the two holds. For that, the share of each given label's largest piece comes with it
+        (:data:`LARGEST_SHARE`).
+
+        Args:
+            given, probabilities, spacing: see :func:`monai_selfcleanse.core.evidence.structure_evidence`.
+            strays: see :meth:`strays`; None: they are looked for.
         """
-        structures = tuple(self.names)
+        structures, prediction = tuple(self.names), condensed(probabilities)
+        strays = self.strays(given, prediction) if strays is None else strays
         whole = structure_evidence(given, prediction, structures, spacing)
         rest = structure_evidence(given, without_strays(prediction, strays), structures, spacing) if strays else whole
         return (
             whole
             | {f"{name}{WITHOUT_STRAYS}": values for name, values in rest.items()}
-            | {_LARGEST_SHARE: largest_shares(given, structures)}
+            | {LARGEST_SHARE: largest_shares(given, structures)}
         )
 
     def judge(
@@ -324,9 +331,9 @@ class LabelJudge:
 
     def _one_piece(self, evidence: Mapping[str, np.ndarray]) -> tuple[int, ...]:
         """The structures that the cohort's given labels show in one piece."""
-        if _LARGEST_SHARE not in evidence:
+        if LARGEST_SHARE not in evidence:
             return ()
-        return tuple(k for k, s in zip(self.names, evidence[_LARGEST_SHARE].T, strict=True) if is_in_one_piece(s))
+        return tuple(k for k, s in zip(self.names, evidence[LARGEST_SHARE].T, strict=True) if is_in_one_piece(s))
 
     def _counted(self, evidence: Mapping[str, np.ndarray], one_piece: Collection[int]) -> dict[str, np.ndarray]:
         """The evidence without the strays of structures in one piece, and with those of others."""

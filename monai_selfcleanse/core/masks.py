@@ -52,7 +52,9 @@ def hausdorff95(a: np.ndarray, b: np.ndarray, spacing: Sequence[float]) -> float
     one, other = (torch.from_numpy(np.pad(mask[box], 1)[None, None].astype(np.uint8)) for mask in (a, b))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI's, of an argument of its own
-        distance = compute_hausdorff_distance(one, other, include_background=True, percentile=95, spacing=[*spacing])
+        distance = compute_hausdorff_distance(
+            one, other, include_background=True, percentile=95, spacing=[float(s) for s in spacing]
+        )
     return float(distance)
 
 

@@ -23,8 +23,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.evidence import EVIDENCE_VERSION, reason_for, structure_evidence, surprise
+from ..core.evidence import EVIDENCE, EVIDENCE_VERSION, WITHOUT_STRAYS, reason_for, surprise
+from ..core.judgement import LARGEST_SHARE, LabelJudge
 from ..core.mixture import FilterDecision, Verdict, filter_labels
+from ..core.strays import is_in_one_piece
 from ..results.words import VERDICTS
 from .segments import SegmentNumbers, segment_numbers
 
@@ -100,7 +102,7 @@ def score_labels(
             given, probabilities, spacing = predict(datastore.get_image_uri(image), path)
             _say_numbers(image, numbers, given)
             given = numbers.renumber(given)
-            evidence = structure_evidence(given, probabilities, tuple(structures), spacing)
+            evidence = LabelJudge(structures).evidence(given, probabilities, spacing)
         except Exception as error:  # whatever a file does to us is this case's problem, not the others'
             logger.error(f"{KEY}: cannot judge the label of {image!r} ({type(error).__name__}: {error})")
             logger.debug("cannot judge", exc_info=True)
@@ -112,14 +114,25 @@ def score_labels(
         for i, k in enumerate(structures):
             if np.isnan(evidence["score"][i]):
                 continue  # nothing to judge, and JSON knows no NaN
-            kept = {name: float(evidence[name][i]) for name in ("score", "dice", "expected_dice")}
-            reason = reason_for({name: values[i] for name, values in evidence.items()}, structures)
-            record["structures"][str(k)] = {**kept, "reason": reason}
+            share = float(evidence[LARGEST_SHARE][i])
+            record["structures"][str(k)] = {
+                **_kept(evidence, i, structures),
+                LARGEST_SHARE: None if np.isnan(share) else share,
+                "without_strays": _kept(evidence, i, structures, WITHOUT_STRAYS),
+            }
         datastore.update_label_info(label, TAG, {KEY: record})
         if KEY not in datastore.get_image_info(image):
             datastore.update_image_info(image, {KEY: {"judged": True}})
         done["judged"].append(image)
     return done
+
+
+def _kept(
+    evidence: Mapping[str, np.ndarray], i: int, structures: Mapping[int, str], ending: str = ""
+) -> dict[str, Any]:
+    """What is kept of the evidence about the ``i``-th structure, of that whose names have an ending."""
+    own = {name: float(evidence[f"{name}{ending}"][i]) for name in EVIDENCE}
+    return {name: own[name] for name in ("score", "dice", "expected_dice")} | {"reason": reason_for(own, structures)}
 
 
 def _say_numbers(image: str, numbers: SegmentNumbers, given: np.ndarray) -> None:
@@ -188,7 +201,8 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     """Decide on the evidence that is kept, and line up what is in doubt.
 
     Each structure's labels, reviewed ones, too, are filtered over the cohort as in training
-    (:func:`monai_selfcleanse.core.mixture.filter_labels`), and suspects wait, the least probably clean first. Where
+    (:func:`monai_selfcleanse.core.mixture.filter_labels`), without strays where the structure is in one piece
+    (:mod:`monai_selfcleanse.core.strays`). Suspects wait, the least probably clean first. Where
     there are too few labels to tell, all of them wait, the highest score first: a handful can be looked at. Where
     labels look clean, or the network is not ready, none does. A label that has been reviewed never waits again.
 
@@ -211,6 +225,8 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     verdicts: dict[str, Verdict] = {}
     for k, name in structures.items():
         cases = [(image, r["structures"][str(k)]) for image, r in records.items() if str(k) in r["structures"]]
+        if is_in_one_piece(np.array([e.get(LARGEST_SHARE) for _, e in cases], float)):
+            cases = [(image, e.get("without_strays", e)) for image, e in cases]
         decision = _decide(tuple(e["score"] for _, e in cases), tuple(surprise(e) for _, e in cases))
         verdicts[name] = decision.verdict
         for i, (image, e) in enumerate(cases):

@@ -32,6 +32,33 @@ checked, or_problem, output_name = (SCRIPTS[name] for name in ("checked", "or_pr
 VOXELS = np.zeros((4, 4, 2), dtype=np.int16)
 
 
+# Structures in one piece.
+
+
+def test_each_structure_in_one_piece_keeps_its_largest_and_others_keep_all() -> None:
+    row = torch.tensor([1, 1, 0, 1, 0, 2, 0, 2, 2, 0, 3, 0, 3, 3])
+    index = MetaTensor(row[None, :, None, None].float(), affine=torch.diag(torch.tensor([2.0, 1, 1, 1])))
+    names = {"10": "ventricle", "20": "tumour", "30": "wall"}
+    out = SCRIPTS["largest_pieces"](index, names, ["ventricle", "wall"])
+    assert out.flatten().tolist() == [1, 1, 0, 0, 0, 2, 0, 2, 2, 0, 0, 0, 3, 3]
+    assert torch.equal(out.affine, index.affine)
+    assert index.flatten().tolist() == row.tolist()
+    assert SCRIPTS["largest_pieces"](index, names, []).flatten().tolist() == row.tolist()
+
+
+def test_values_that_are_texts_are_in_the_order_of_numbers() -> None:
+    index = torch.tensor([1, 0, 1, 1, 0, 2, 0, 2, 2])[None, :, None]
+    out = SCRIPTS["largest_pieces"](index, {"10": "second", "9": "first"}, ["first"])
+    assert out.flatten().tolist() == [0, 0, 1, 1, 0, 2, 0, 2, 2]
+
+
+@pytest.mark.parametrize("wrong", ["liver", ["liver"], [1], None])
+def test_what_is_no_list_of_structures_names_ends_in_one_line(wrong: Any) -> None:
+    with pytest.raises(SystemExit, match=r"error: one_piece must be a list .*'lung'.* \[\] is for none"):
+        SCRIPTS["check_one_piece"](wrong, {"1": "lung"})
+    SCRIPTS["check_one_piece"](["lung"], {"1": "lung"})
+
+
 # Finding images.
 
 

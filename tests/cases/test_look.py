@@ -34,6 +34,19 @@ def test_evidence_is_that_of_the_voxel_sizes_and_is_kept(tmp_path: Path) -> None
     np.testing.assert_array_equal(seen.affine, AFFINE)
 
 
+def test_strays_are_kept_with_the_case_and_evidence_is_there_with_and_without_them(tmp_path: Path) -> None:
+    given = tiny_label()
+    predicted = given.copy()
+    predicted[-1, -1, -1] = 3
+    p = np.moveaxis(np.eye(4)[predicted], -1, 0) * 0.9 + 0.025
+    store = CaseStore(tmp_path)
+    evidence = score_case(LabelJudge(STRUCTURES), store, "a", given, p, AFFINE)
+    assert evidence["predicted_ml"][2] > evidence["given_ml"][2] == evidence["predicted_ml_without_strays"][2] > 0
+    np.testing.assert_array_equal(store.read_seen("a").predicted, predicted)
+    store.write_one_piece([3])
+    np.testing.assert_array_equal(store.read_seen("a").predicted, given)
+
+
 def test_a_store_may_be_given_by_its_folder(tmp_path: Path) -> None:
     score_case(LabelJudge(STRUCTURES), tmp_path, "a", tiny_label(), PROBABILITIES, AFFINE)
     np.testing.assert_array_equal(CaseStore(tmp_path).read_seen("a").given, tiny_label())

@@ -110,6 +110,24 @@ def test_suspects_wait_the_most_suspect_first_with_what_is_in_doubt(tmp_path: Pa
     assert max(d.clean_probability for found in queue.waiting.values() for d in found) < 0.1
 
 
+def test_what_the_network_sees_elsewhere_is_no_doubt_where_structures_are_in_one_piece(tmp_path: Path) -> None:
+    store = cohort(tmp_path, 16, {3: drawn(tumour=False)})
+
+    class SeesASecondTumour(Network):
+        def __call__(self, image: str, label: str) -> tuple[np.ndarray, np.ndarray, Sequence[float]]:
+            given, probabilities, spacing = super().__call__(image, label)
+            if image == "case05":
+                probabilities[:, 2:7, 13:] = np.array([0.02, 0.02, 0.96])[:, None, None, None]
+            return given, probabilities, spacing
+
+    score_labels(store, SeesASecondTumour(drawn()), STRUCTURES, model=1.0)
+    assert waiting(store) == ["case03"]
+    for info in store.labels.values():  # what an older version has kept says nothing of strays
+        for kept in info[KEY]["structures"].values():
+            del kept["without_strays"], kept["largest_share"]
+    assert set(waiting(store)) == {"case03", "case05"}
+
+
 def test_only_new_evidence_is_fitted_again(tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each proposal asks for the queue."""
     fits: list[int] = []
