@@ -16,6 +16,7 @@ from bundles import BUNDLE, TINY, infer, parser_of, same
 from helpers import read_nifti, write_nifti
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.transforms import Transform
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 
@@ -371,13 +372,29 @@ def test_segmentations_have_the_structures_own_values(
     structures: dict[str, str], dtype: Any, bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
 ) -> None:
     write_nifti(tmp_path / "in" / "a.nii.gz", np.asarray(frame.dataobj), frame.affine)
-    for name, of in (("plain", {}), ("own", {"structures": structures})):
+    for name, of in (("plain", {"one_piece": []}), ("own", {"structures": structures})):
         infer(bundle, tmp_path / "in", tmp_path / name, **of)
     plain, own = (read_nifti(tmp_path / name / "a.nii.gz") for name in ("plain", "own"))
     assert len(np.unique(plain)) > 2
     values = np.array([0, *sorted(map(int, structures))])
     np.testing.assert_array_equal(own, values[plain])
     assert own.dtype == dtype
+
+
+def test_hearts_are_in_one_piece_unless_all_pieces_are_asked_for(
+    bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    write_nifti(tmp_path / "in" / "a.nii.gz", np.asarray(frame.dataobj), frame.affine)
+    for name, of in (("one", {}), ("all", {"one_piece": []}), ("rv", {"one_piece": ["right ventricle"]})):
+        infer(bundle, tmp_path / "in", tmp_path / name, **of)
+    one, everything, rv = (read_nifti(tmp_path / name / "a.nii.gz") for name in ("one", "all", "rv"))
+    counts = {k: ndimage.label(everything == k, np.ones((3, 3, 3)))[1] for k in (1, 2, 3)}
+    assert max(counts.values()) > 1  # or nothing is shown here
+    for k in (1, 2, 3):
+        pieces, _ = ndimage.label(everything == k, np.ones((3, 3, 3)))
+        largest = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
+        np.testing.assert_array_equal(one == k, largest)
+        np.testing.assert_array_equal(rv == k, largest if k == 1 else everything == k)
 
 
 @pytest.mark.parametrize("structures", [{"255": "heart"}, {255: "heart"}, {"1": "a", "2": "b", "4": "c"}])
