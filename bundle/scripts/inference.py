@@ -1,7 +1,7 @@
 """What ``configs/inference.json`` does besides naming MONAI's components.
 
-The config loads this file by its path. It needs MONAI alone, and ``monai-selfcleanse[itk]`` for images that are no
-NIfTI.
+The config loads this file by its path. It needs MONAI with Ignite, nibabel and scipy, and
+``monai-selfcleanse[itk]`` for images that are no NIfTI.
 
 An image that cannot be read as it should is passed over and named, and the others are segmented. At the end the program
 names all that were passed over, and ends with exit code 1.
@@ -263,9 +263,9 @@ def as_stored(image: MetaTensor) -> torch.Tensor:
 
 
 def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece: Sequence[str]) -> torch.Tensor:
-    """Leave those structures their largest piece alone that are in one piece in everybody.
+    """Keep only the largest piece of each structure in ``one_piece``; the rest of it becomes background.
 
-    Voxels that touch, be it at a corner, are of one piece. What is taken away becomes background.
+    Voxels that touch each other, at corners, too, are of one piece.
 
     Args:
         index: the most probable class of each voxel, ``(1, *spatial)``; class k is the k-th structure, in the order of
@@ -286,10 +286,10 @@ def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece
 
 
 def check_one_piece(one_piece: Any, structures: Mapping[Any, str]) -> None:
-    """End the program with a line if these are no names of structures.
+    """End the program with a line if this is no list of structures' names.
 
     Raises:
-        SystemExit: one is none; the message names it.
+        SystemExit: it is none, or a name is unknown; the message shows it.
     """
     names = list(structures.values())
     if not isinstance(one_piece, (list, tuple)) or any(name not in names for name in one_piece):

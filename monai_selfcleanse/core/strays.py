@@ -1,11 +1,11 @@
-"""Strays: what a prediction has of a structure far from where it can be, if it is known to be in one piece.
+"""Strays: what a prediction has of a structure elsewhere, if it is known to be in one piece.
 
 A heart chamber hangs together; tumours lie in several places. Where nearly all given labels of a cohort show a
 structure in one piece, what a prediction has of it elsewhere is the network's mistake. It is then neither evidence
 against a label, nor does it become part of a redrawn one.
 
-A *stray* is a piece of the predicted structure that is not its largest, and in which the given label has no voxel of
-it. Voxels that touch, be it at a corner, are of one piece.
+A *stray* is a piece of the predicted structure apart from its largest, in which the given label has no voxel of the
+structure. Voxels that touch each other, at corners, too, are of one piece.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_LABELS = 0.9
 """Share of the labels that must be in one piece for the structure to be."""
 
 _FEWEST_LABELS = 12
-"""Labels from which on something can be said."""
+"""Fewest labels that can say so."""
 
 
 def largest_shares(given: np.ndarray, structures: Sequence[int]) -> np.ndarray:
@@ -48,7 +48,7 @@ def largest_shares(given: np.ndarray, structures: Sequence[int]) -> np.ndarray:
 
 
 def is_in_one_piece(shares: np.ndarray) -> bool:
-    """Whether a cohort's labels say that a structure is in one piece: nine tenths of 12 or more labels are.
+    """Whether a cohort says that a structure is in one piece: it has 12 labels or more, and nine tenths of them are.
 
     Args:
         shares: of each label, see :func:`largest_shares`; those that are NaN do not count.
