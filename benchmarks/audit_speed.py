@@ -105,6 +105,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.out.exists():
         parser.error(f"{args.out} exists: give a new folder")
+    if max(args.cores) > len(os.sched_getaffinity(0)):
+        parser.error(f"--cores {max(args.cores)}: this machine has {len(os.sched_getaffinity(0))}")
     voxels = " x ".join(map(str, args.shape))
     print("| cases | voxels | cores | ready, s | all, s | s a case | peak memory, MB |\n|", " --- |" * 7, sep="")
     for n_cases in args.cases:

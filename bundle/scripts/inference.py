@@ -265,7 +265,8 @@ def as_stored(image: MetaTensor) -> torch.Tensor:
 def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece: Sequence[str]) -> torch.Tensor:
     """Keep only the largest piece of each structure in ``one_piece``; the rest of it becomes background.
 
-    Voxels that touch each other, at corners, too, are of one piece.
+    Voxels that touch each other, at corners, too, are of one piece, and so are those that one voxel parts. A single
+    slice is left alone: a myocardium is cut into several pieces there.
 
     Args:
         index: the most probable class of each voxel, ``(1, *spatial)``; class k is the k-th structure, in the order of
@@ -274,12 +275,16 @@ def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece
         one_piece: names of those in one piece.
     """
     out = index.clone()
+    if index.ndim < 4 or min(index.shape[1:]) == 1:
+        return out
     for k, value in enumerate(sorted(structures, key=int), 1):
         if structures[value] not in one_piece:
             continue
         mask = torch.as_tensor(index[0] == k).cpu().numpy()
-        pieces, n = ndimage.label(mask, np.ones((3,) * mask.ndim))
+        wider = ndimage.maximum_filter(mask.view(np.uint8), 2)
+        pieces, n = ndimage.label(wider, np.ones((3,) * mask.ndim))
         if n > 1:
+            pieces *= mask
             largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())
             out[0][torch.from_numpy(mask & (pieces != largest)).to(out.device)] = 0
     return out

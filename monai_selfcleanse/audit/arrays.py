@@ -65,7 +65,7 @@ class ArrayJudgement(Judgement):
         """
         if case not in self.cases:
             raise KeyError(f"no case {case!r} was judged")
-        seen = self.store.read_seen(case)
+        seen = self.store.read_seen(case, self.one_piece)
         redrawn = self.by_case(self.redrawn).get(case, ())
         index, _ = seen.cleansed(redrawn)
         return to_values(index, self.values) if self.values else index
@@ -163,7 +163,6 @@ def judge_labels(
         raise ValueError("there is no case to judge")
     judge = judge_of(known or _numbered(max(len(one["score"]) for one in evidence.values())))
     judgement = judge.judge(tuple(evidence), stack_evidence(evidence, len(judge.names)), kind != SEGMENTATIONS)
-    keeper.store.write_one_piece(judgement.one_piece)
     about = {"predictions": "arrays", "kind": kind}
     return ArrayJudgement.of(
         judgement,

@@ -214,7 +214,6 @@ def _conclude(
             f"none of the {len(cases)} cases can be judged; the first, {unreadable[0][0]!r}: {unreadable[0][1]}"
         )
     judgement = judge.judge(tuple(judged), stack_evidence(judged, len(judge.names)), source.has_probabilities)
-    store.write_one_piece(judgement.one_piece)
     _warn_of_copies(judgement)
     data = [case for case in cases if case_of(case) in judged]
     listed = [*unreadable, *(("", problem) for problem in problems)]

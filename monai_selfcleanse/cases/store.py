@@ -4,7 +4,6 @@ Layout of the folder::
 
     seen/CASE.npz          what the last look saw of the case: given label, prediction with its strays, confidence,
                            affine, evidence, and the fingerprint of what these rest on
-    ONE_PIECE              the structures of which strays do not count, as JSON; no file: none
     targets/3/CASE.npy     the third cleansing's targets; cases without one train on their given label
     targets/3/LEFT_OUT     ids of the cases that nobody trains on meanwhile, as JSON
     targets/CURRENT        number of the cleansing in force; 0 or no file: given labels everywhere
@@ -162,34 +161,23 @@ class CaseStore:
         except Exception:  # a damaged archive raises much: EOFError, zlib.error, NotImplementedError
             return None
 
-    def read_seen(self, case: str) -> SeenCase:
-        """What the last look saw of a case, without the strays that do not count (:meth:`write_one_piece`).
+    def read_seen(self, case: str, one_piece: Collection[int] = ()) -> SeenCase:
+        """What the last look saw of a case.
 
-        In their place is background, with a confidence of 0.
+        Args:
+            case: the case's id.
+            one_piece: the judgement's structures in one piece, whose strays are left out: in their place is background,
+                with a confidence of 0.
 
         Raises:
             FileNotFoundError: no look has seen the case.
         """
         with np.load(self._file("seen", case, ".npz")) as file:
             predicted, confidence = file["predicted"], file["confidence"].astype(np.float32) / 255
-            strays = file["strays"]
-            strays = strays[np.isin(predicted.flat[strays], self.one_piece)]
-            predicted.flat[strays], confidence.flat[strays] = 0, 0
+            if one_piece:
+                strays = file["strays"][np.isin(predicted.flat[file["strays"]], list(one_piece))]
+                predicted.flat[strays], confidence.flat[strays] = 0, 0
             return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence)
-
-    def write_one_piece(self, structures: Sequence[int]) -> None:
-        """Keep which structures the cohort's labels show in one piece: their strays are not read."""
-        if tuple(structures) != self.one_piece:
-            with atomic_path(self.directory / "ONE_PIECE") as part:
-                part.write_text(json.dumps([*structures]))
-
-    @property
-    def one_piece(self) -> tuple[int, ...]:
-        """The structures of which strays do not count."""
-        try:
-            return tuple(json.loads((self.directory / "ONE_PIECE").read_text()))
-        except FileNotFoundError:
-            return ()
 
     def stamp(self, case: str) -> str:
         """What tells label and prediction that a look saw of a case from any others; empty where there are none."""
@@ -198,7 +186,7 @@ class CaseStore:
                 sums = [(one.filename, one.CRC) for one in file.infolist() if not one.filename.startswith(_EVIDENCE)]
         except (OSError, zipfile.BadZipFile):
             return ""
-        return hashlib.sha256(repr((sorted(sums), self.one_piece)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr(sorted(sums)).encode()).hexdigest()[:16]
 
     def read_given(self, case: str) -> np.ndarray:
         """The case's given label alone, as :meth:`read_seen` has it.

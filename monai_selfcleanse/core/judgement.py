@@ -276,14 +276,14 @@ class LabelJudge:
             strays: see :meth:`strays`; None: they are looked for.
         """
         structures, prediction = tuple(self.names), condensed(probabilities)
-        strays = self.strays(given, prediction) if strays is None else strays
         whole = structure_evidence(given, prediction, structures, spacing)
-        rest = structure_evidence(given, without_strays(prediction, strays), structures, spacing) if strays else whole
-        return (
-            whole
-            | {f"{name}{WITHOUT_STRAYS}": values for name, values in rest.items()}
-            | {LARGEST_SHARE: largest_shares(given, structures)}
-        )
+        strays = self.strays(given, prediction) if strays is None else strays
+        rest = {f"{name}{WITHOUT_STRAYS}": values.copy() for name, values in whole.items()}
+        for k, places in strays.items():
+            own = structure_evidence(given, without_strays(prediction, {k: places}), [k], spacing)
+            for name, values in own.items():
+                rest[f"{name}{WITHOUT_STRAYS}"][structures.index(k)] = values[0]
+        return whole | rest | {LARGEST_SHARE: largest_shares(given, structures)}
 
     def judge(
         self,

@@ -67,7 +67,9 @@ class CleansingBoard:
             redrawn = result.by_case(result.redrawn)
             structure = {number: k for k, number in result.numbers.items()}
             pictures = [
-                self._picture(index[row["case"]], structure[row["structure"]], redrawn.get(row["case"], []))
+                self._picture(
+                    index[row["case"]], structure[row["structure"]], redrawn.get(row["case"], []), result.one_piece
+                )
                 for row in worst
             ]
             self.writer.add_image("suspects", _side_by_side(pictures), result.epoch, dataformats="HWC")
@@ -78,9 +80,9 @@ class CleansingBoard:
             ]
             self.writer.add_text("suspects", f"{_LEGEND}\n\n" + "\n".join(lines), result.epoch)
 
-    def _picture(self, index: int, structure: int, redrawn: list[int]) -> np.ndarray:
+    def _picture(self, index: int, structure: int, redrawn: list[int], one_piece: tuple[int, ...]) -> np.ndarray:
         data = self.cases[index]
-        seen = self.store.read_seen(case_of(data))
+        seen = self.store.read_seen(case_of(data), one_piece)
         drawn = seen.cleansed(redrawn)[0] if structure in redrawn else seen.predicted
         image = np.asarray(data["image"])[0]
         masks = seen.given == structure, drawn == structure

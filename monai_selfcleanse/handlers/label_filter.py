@@ -22,7 +22,7 @@ from ..core.evidence import stack_evidence
 from ..core.index_map import index_map
 from ..core.judgement import Judgement, LabelJudge
 from ..core.rounds import place_of
-from ..distributed import check_shared, gathered, merge_shares, on_rank_zero
+from ..distributed import check_shared, gathered, merge_shares
 from ..results.words import VERDICTS
 from .events import SelfCleanseEvents, register_self_cleanse_events
 
@@ -192,8 +192,6 @@ class LabelFilter:
 
     def _show_result(self, engine: Engine) -> LabelFilterResult | None:
         result = self.result()
-        if result is not None:
-            on_rank_zero(lambda: self.store.write_one_piece(result.one_piece))
         engine.state.label_filter_result = result  # type: ignore[attr-defined]
         return result
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import Activationsd, Invertd, Lambdad
+from monai.transforms import Activationsd, AsDiscreted, Invertd, Lambdad
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
@@ -32,6 +32,8 @@ from monailabel.utils.others.generic import file_ext
 
 from ..cases.label_file import read_label, save_index_map
 from ..core.cleansing import cleanse_label
+from ..core.prediction import condensed
+from ..core.strays import find_strays, without_strays
 from .review import KEY, TAG, review_queue, score_labels
 from .segments import segment_numbers
 from .submitted import read_submitted
@@ -54,8 +56,8 @@ class LabelCleanserTask(BundleInferTask):
     """What to put in a label's place: redrawn by the bundle's network where it is in doubt, for a reviewer to look at.
 
     A request that brings a label (``label``, its path) and the structures in doubt (``suspected``) gets that label,
-    cleansed (:func:`monai_selfcleanse.core.cleansing.cleanse_label`); without structures, as it is. A request without a
-    label gets the network's prediction.
+    cleansed (:func:`monai_selfcleanse.core.cleansing.cleanse_label`), without the strays of structures in one piece
+    (``one_piece``); without structures in doubt, as it is. A request without a label gets the network's prediction.
 
     Args:
         path: folder of the bundle.
@@ -74,7 +76,15 @@ class LabelCleanserTask(BundleInferTask):
 
     def post_transforms(self, data: Any = None) -> Sequence[Callable]:
         """The bundle's postprocessing as far as it leaves probabilities, on the image's own grid."""
-        return [t for t in super().post_transforms(data) if isinstance(t, (Activationsd, Invertd, Lambdad, Restored))]
+        kept: list[Callable] = []
+        is_index = False
+        for transform in super().post_transforms(data):
+            is_index |= isinstance(transform, AsDiscreted)  # what follows is for index maps
+            if isinstance(transform, (Activationsd, Invertd, Restored)) or (
+                isinstance(transform, Lambdad) and not is_index
+            ):
+                kept.append(transform)
+        return kept
 
     def predict(self, image: str, label: str) -> tuple[np.ndarray, np.ndarray, Sequence[float]]:
         """A :data:`monai_selfcleanse.monai_label.review.Predict`, on the image's grid."""
@@ -89,7 +99,10 @@ class LabelCleanserTask(BundleInferTask):
         if data.get("label"):
             given, _ = _read_label(data["label"], data)
             given = segment_numbers(data.get("label_info"), self.structures).renumber(given)
-            label, _ = cleanse_label(given, label, probabilities.max(0), data.get("suspected", ()))
+            prediction = condensed(probabilities)
+            strays = find_strays(given, prediction.predicted, data.get("one_piece", ()))
+            prediction = without_strays(prediction, strays)
+            label, _ = cleanse_label(given, prediction.predicted, prediction.confidence, data.get("suspected", ()))
         data[self.output_label_key] = label.astype(np.uint8)
         return super().writer(data, extension, dtype)
 
@@ -233,13 +246,14 @@ class SelfCleanseApp(MonaiBundleApp, MONAILabelApp):
         image, task = request.get("image"), self._infers.get(request.get("model"))
         if isinstance(task, (LabelCleanserTask, GivenLabelTask)):
             # Ours replace what a request may say: one that names a file must not be answered with what that holds.
-            request = {**request, "label": None, "label_info": [], "suspected": []}
+            request = {**request, "label": None, "label_info": [], "suspected": [], "one_piece": []}
             if isinstance(image, str):
                 store = datastore or self.datastore()
                 label = store.get_label_by_image_id(image, TAG)
-                doubts = review_queue(store, self.cleanser.structures).waiting.get(image, ())
+                queue = review_queue(store, self.cleanser.structures)
                 if label:
                     request["label"] = store.get_label_uri(label, TAG)
                     request["label_info"] = store.get_label_info(label, TAG).get("label_info", [])
-                request["suspected"] = [d.structure for d in doubts]
+                request["suspected"] = [doubt.structure for doubt in queue.waiting.get(image, ())]
+                request["one_piece"] = list(queue.one_piece)
         return super().infer(request, datastore)

@@ -180,6 +180,7 @@ class ReviewQueue:
         n_judged: number of labels with evidence.
         n_reviewed: number of labels, with or without evidence, that have been reviewed.
         unjudged: image ids of the labels that are neither judged nor reviewed.
+        one_piece: the structures of which strays do not count (:mod:`monai_selfcleanse.core.strays`).
     """
 
     waiting: Mapping[str, Sequence[Doubt]]
@@ -187,6 +188,7 @@ class ReviewQueue:
     n_judged: int
     n_reviewed: int
     unjudged: Sequence[str]
+    one_piece: Sequence[int] = ()
 
     def summary(self) -> str:
         """One line for the log."""
@@ -223,9 +225,11 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
             unjudged.append(image)
     doubts: dict[str, list[Doubt]] = {}
     verdicts: dict[str, Verdict] = {}
+    one_piece: list[int] = []
     for k, name in structures.items():
         cases = [(image, r["structures"][str(k)]) for image, r in records.items() if str(k) in r["structures"]]
         if is_in_one_piece(np.array([e.get(LARGEST_SHARE) for _, e in cases], float)):
+            one_piece.append(k)
             cases = [(image, e.get("without_strays", e)) for image, e in cases]
         decision = _decide(tuple(e["score"] for _, e in cases), tuple(surprise(e) for _, e in cases))
         verdicts[name] = decision.verdict
@@ -236,7 +240,7 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     for found in doubts.values():
         found.sort(key=_suspicion)
     order = sorted(doubts, key=lambda image: (*_suspicion(doubts[image][0]), image))
-    return ReviewQueue({i: doubts[i] for i in order}, verdicts, len(records), len(reviewed), unjudged)
+    return ReviewQueue({i: doubts[i] for i in order}, verdicts, len(records), len(reviewed), unjudged, one_piece)
 
 
 @lru_cache(maxsize=32)

@@ -47,7 +47,7 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
         shape, given = labels[i]
         if not given.any():
             continue
-        predicted = thinned(labels.store.read_seen(judgement.cases[i]).predicted)
+        predicted = thinned(labels.store.read_seen(judgement.cases[i], judgement.one_piece).predicted)
         expected = float(judgement.evidence["expected_dice"][i][judged[i]].mean())
         least = max(_LEAST, expected - _SHORT_OF_EXPECTED, mean_dice(given, predicted, judgement.structures) + _GAIN)
         words = arrangement_that_fits(given, predicted, judgement.structures, least, shape)

@@ -74,6 +74,31 @@ def test_planted_culprits_are_found_and_redrawn() -> None:
     np.testing.assert_array_equal(judgement.cleansed_label("case_00"), given_of(0))
 
 
+@pytest.mark.parametrize("kind", ["probabilities", "segmentations"])
+def test_what_a_network_sees_elsewhere_is_no_evidence_and_nowhere_redrawn(kind: str, tmp_path: Path) -> None:
+    """In cases 3, whose structure 2 is redrawn, and 5, whose label is right, it sees structure 2 a second time."""
+
+    def predicted_of(i: int) -> np.ndarray:
+        predicted = truth_of(i)
+        if i in (3, 5):
+            assert not truth_of(i)[10:, :4].any()
+            predicted[10:, :4] = 2
+        return predicted
+
+    arrays = []
+    for i, case in enumerate(cases(spacing=AFFINE)):
+        p = (np.moveaxis(np.eye(4)[predicted_of(i)], -1, 0) * 0.96 + 0.01).astype(np.float32)
+        arrays.append(case._replace(predicted=p if kind == "probabilities" else predicted_of(i)))
+    judgement = judge_labels(arrays, NAMES, directory=tmp_path / "kept")
+    assert {(case, name) for case, name, _ in found(judgement)} == {(case, name) for case, name, _ in WRONG}
+    np.testing.assert_array_equal(judgement.cleansed_label("case_03"), truth_of(3))
+    judgement.write_report(tmp_path / "out")
+    np.testing.assert_array_equal(read_nifti(tmp_path / "out" / "cleansed_labels" / "case_03.nii.gz"), truth_of(3))
+    run = read_record(tmp_path / "out")
+    np.testing.assert_array_equal(run.read_seen("case_05").predicted, truth_of(5))
+    np.testing.assert_array_equal(run.store.read_seen("case_05").predicted, predicted_of(5))
+
+
 def test_segmentations_do_as_well() -> None:
     judgement = judge_labels([case._replace(predicted=truth_of(i)) for i, case in enumerate(cases())], NAMES)
     assert {(case, name) for case, name, _ in found(judgement)} == {(case, name) for case, name, _ in WRONG}

@@ -388,10 +388,10 @@ def test_hearts_are_in_one_piece_unless_all_pieces_are_asked_for(
     for name, of in (("one", {}), ("all", {"one_piece": []}), ("rv", {"one_piece": ["right ventricle"]})):
         infer(bundle, tmp_path / "in", tmp_path / name, **of)
     one, everything, rv = (read_nifti(tmp_path / name / "a.nii.gz") for name in ("one", "all", "rv"))
-    counts = {k: ndimage.label(everything == k, np.ones((3, 3, 3)))[1] for k in (1, 2, 3)}
-    assert max(counts.values()) > 1  # or nothing is shown here
+    assert (one != everything).any()  # or nothing is shown here
     for k in (1, 2, 3):
-        pieces, _ = ndimage.label(everything == k, np.ones((3, 3, 3)))
+        near = ndimage.binary_dilation(everything == k, np.ones((2, 2, 2)))
+        pieces = ndimage.label(near, np.ones((3, 3, 3)))[0] * (everything == k)
         largest = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
         np.testing.assert_array_equal(one == k, largest)
         np.testing.assert_array_equal(rv == k, largest if k == 1 else everything == k)

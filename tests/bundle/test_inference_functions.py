@@ -36,20 +36,32 @@ VOXELS = np.zeros((4, 4, 2), dtype=np.int16)
 
 
 def test_each_structure_in_one_piece_keeps_its_largest_and_others_keep_all() -> None:
-    row = torch.tensor([1, 1, 0, 1, 0, 2, 0, 2, 2, 0, 3, 0, 3, 3])
-    index = MetaTensor(row[None, :, None, None].float(), affine=torch.diag(torch.tensor([2.0, 1, 1, 1])))
+    row = torch.tensor([1, 1, 0, 1, 0, 0, 1, 2, 0, 0, 2, 2, 3, 0, 0, 3, 3])
+    index = MetaTensor(row[None, :, None, None].expand(1, -1, 2, 2).float(), affine=torch.diag(torch.arange(1.0, 5)))
     names = {"10": "ventricle", "20": "tumour", "30": "wall"}
-    out = SCRIPTS["largest_pieces"](index, names, ["ventricle", "wall"])
-    assert out.flatten().tolist() == [1, 1, 0, 0, 0, 2, 0, 2, 2, 0, 0, 0, 3, 3]
-    assert torch.equal(out.affine, index.affine)
-    assert index.flatten().tolist() == row.tolist()
-    assert SCRIPTS["largest_pieces"](index, names, []).flatten().tolist() == row.tolist()
+
+    def kept(one_piece: list[str]) -> list[int]:
+        out = SCRIPTS["largest_pieces"](index, names, one_piece)
+        assert torch.equal(out.affine, index.affine)
+        return out[0, :, 1, 1].tolist()
+
+    before = index.clone()
+    assert kept(["ventricle", "wall"]) == [1, 1, 0, 1, 0, 0, 0, 2, 0, 0, 2, 2, 0, 0, 0, 3, 3]
+    assert kept([]) == row.tolist()
+    assert torch.equal(index, before)
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 3, 1), (1, 9, 3)])
+def test_a_single_slice_keeps_all_pieces(shape: tuple[int, ...]) -> None:
+    index = torch.zeros(shape)
+    index[:, [0, 4, 5]] = 1
+    assert torch.equal(SCRIPTS["largest_pieces"](index, {"1": "wall"}, ["wall"]), index)
 
 
 def test_values_that_are_texts_are_in_the_order_of_numbers() -> None:
-    index = torch.tensor([1, 0, 1, 1, 0, 2, 0, 2, 2])[None, :, None]
+    index = torch.tensor([1, 0, 0, 0, 1, 1, 2, 0, 0, 0, 2, 2])[None, :, None, None].expand(1, -1, 2, 2)
     out = SCRIPTS["largest_pieces"](index, {"10": "second", "9": "first"}, ["first"])
-    assert out.flatten().tolist() == [0, 0, 1, 1, 0, 2, 0, 2, 2]
+    assert out[0, :, 0, 0].tolist() == [0, 0, 0, 0, 1, 1, 2, 0, 0, 0, 2, 2]
 
 
 @pytest.mark.parametrize("wrong", ["liver", ["liver"], [1], None])

@@ -222,6 +222,29 @@ def test_each_cleansing_starts_from_the_given_labels(tmp_path: Path) -> None:
     assert store.version == 2
 
 
+@pytest.mark.parametrize(("one_piece", "expected"), [((1,), [1, 1, 0, 0, 0, 0]), ((), [1, 1, 0, 0, 1, 0])])
+def test_strays_of_structures_in_one_piece_are_not_taught(
+    one_piece: tuple[int, ...], expected: list[int], tmp_path: Path
+) -> None:
+    store = CaseStore(tmp_path)
+    predicted = np.array([[1, 1, 0, 0, 1, 0]])
+    p = np.stack([predicted == 0, predicted == 1]) * 0.9 + 0.05
+    store.write_seen("a", np.array([[1, 0, 0, 0, 0, 0]]), p, np.eye(4), strays={1: np.array([4])})
+    engine = Engine(lambda e, b: None)
+    cleanser = LabelCleanser(store, redraw_epoch=0)
+    cleanser.attach(engine)
+    evidence = {name: np.ones((1, 1)) for name in ("score", "expected_dice", "predicted_ml")}
+    mark = np.array([[True]])
+    decisions = (FilterDecision(np.ones(1), mark[0], "suspects", None, 0.0, 0.1),)
+    engine.state.label_filter_result = LabelFilterResult(
+        ("a",), (1,), ("one",), evidence, 1.0 - mark, mark, decisions, False, 0.1, epoch=1, one_piece=one_piece
+    )
+    cleanser(engine)
+    target = store.read_target("a")
+    assert target is not None
+    assert target[0].ravel().tolist() == expected
+
+
 def test_a_new_training_does_not_take_up_old_targets(tmp_path: Path) -> None:
     cases = make_cases(16, 2)
     spoil(cases[4], structure=2)
