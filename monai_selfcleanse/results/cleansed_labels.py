@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cases.label_file import save_index_map
-from ..cases.store import CaseStore, SeenCase, StoreLike
+from ..cases.store import SeenCase, StoreLike
 from ..core.judgement import Judgement
 from .drawing import Recipe, draw_label
 from .label_set import JudgedLabels, write_labels
@@ -38,7 +38,7 @@ def write_cleansed_labels(
     Raises:
         ValueError: the folder holds something that is not an earlier export.
     """
-    write_labels(directory, JudgedLabels(judgement, data, CaseStore.at(store).read_seen, source))
+    write_labels(directory, JudgedLabels.in_store(judgement, data, store, source))
 
 
 def cleanse_file(data: Mapping[str, Any], seen: SeenCase, structures: Sequence[int], target: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..cases.case import label_file_of
-from ..cases.store import SeenCase
+from ..cases.store import CaseStore, SeenCase, StoreLike
 from ..core.case_id import case_of, images_of
 from ..core.judgement import Judgement
 from ..files import atomic_folder
@@ -81,6 +82,14 @@ class JudgedLabels:
         """Those of a training or an audit that has ended."""
         about = {key: value for key, value in run.source.items() if key not in ("package", "version", "date")}
         return cls(run.judgement, run.data, run.read_seen, about | {"judged": run.source["date"]})
+
+    @classmethod
+    def in_store(
+        cls, judgement: Judgement, data: Sequence[Mapping[str, Any]], store: StoreLike, source: Mapping[str, Any]
+    ) -> JudgedLabels:
+        """Those of a judgement on what the last look in a store saw."""
+        read_seen = partial(CaseStore.at(store).read_seen, one_piece=judgement.one_piece)
+        return cls(judgement, data, read_seen, source)
 
     @property
     def structures(self) -> Mapping[int, str]:

@@ -26,7 +26,7 @@ import numpy as np
 from ..cases.case import check_unique_cases
 from ..cases.grid import Turn, turn_onto
 from ..cases.image_file import ImageFile, open_image
-from ..cases.store import CaseStore, StoreLike
+from ..cases.store import StoreLike
 from ..core.case_id import case_of, channel_name, ending_of, images_of, split_channel
 from ..core.judgement import Judgement
 from ..files import atomic_folder
@@ -64,7 +64,7 @@ def write_nnunet_dataset(
     Raises:
         ValueError: see :func:`write_nnunet_labels`.
     """
-    labels = JudgedLabels(judgement, data, CaseStore.at(store).read_seen, source)
+    labels = JudgedLabels.in_store(judgement, data, store, source)
     write_nnunet_labels(directory, labels, channel_names=channel_names, ignore=ignore)
 
 

@@ -81,8 +81,8 @@ def test_what_a_network_sees_elsewhere_is_no_evidence_and_nowhere_redrawn(kind: 
     def predicted_of(i: int) -> np.ndarray:
         predicted = truth_of(i)
         if i in (3, 5):
-            assert not truth_of(i)[10:, :4].any()
-            predicted[10:, :4] = 2
+            assert not truth_of(i)[4:, :3].any()
+            predicted[4:, :3] = 2
         return predicted
 
     arrays = []
