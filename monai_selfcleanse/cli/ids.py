@@ -19,8 +19,10 @@ _OF_MONAI = ("run_id", "init_id", "final_id", "meta_file", "config_file", "loggi
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` with the known name that is most like this one; empty if none is."""
-    found = difflib.get_close_matches(name, [*known], 1, 0.6)
+    """``; did you mean ...?`` with the known name that begins so or is most like this one; empty if none is."""
+    known, bare = [*known], name.lstrip("-")
+    longer = [one for one in known if len(bare) > 1 and one.lstrip("-").startswith(bare)]
+    found = sorted(longer, key=len) or difflib.get_close_matches(name, known, 1, 0.6)
     return f"; did you mean {found[0]}?" if found else ""
 
 

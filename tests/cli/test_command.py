@@ -120,6 +120,7 @@ def test_an_unknown_option_is_said_before_what_is_missing(capsys: pytest.Capture
         ([], "selfcleanse doctor DATA"),
         (["trian"], "unknown command 'trian'; did you mean train?"),
         (["train", "D", "--epoch", "3"], "unknown option --epoch; did you mean --epochs?"),
+        (["audit", "D", "--out", "o"], "unknown option --out; did you mean --output_dir?"),
         (["audit", "D", "--prediction_dir", "P"], "unknown option --prediction_dir"),
         (["audit"], "the following arguments are required: DATA"),
         (["audit", "D", "--predictions", "P", "--weights", "W"], "not allowed with"),
