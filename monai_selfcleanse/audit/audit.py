@@ -103,7 +103,7 @@ def audit_labels(
         log_notes((note for shard in gathered(notes) for note in shard), len(cases))
         if n_reused := sum(gathered(reused)):
             logger.info(f"{n_reused} of {len(cases)} cases had been judged before, by the same and as they are")
-        return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, folder, problems))
+        return on_rank_zero(lambda: _conclude(cases, everything, source, judge, store, folder, problems, num_workers))
 
 
 @contextmanager
@@ -202,6 +202,7 @@ def _conclude(
     store: CaseStore,
     folder: RunFolder,
     problems: Sequence[str],
+    num_workers: int | None,
 ) -> Judgement:
     """Decide on all cases, write the results, and log the closing table."""
     evidence = {case_of(case): found[case_of(case)] for case in cases}
@@ -217,6 +218,9 @@ def _conclude(
     _warn_of_copies(judgement)
     data = [case for case in cases if case_of(case) in judged]
     listed = [*unreadable, *(("", problem) for problem in problems)]
-    rows = replace_results(folder, lambda part: write_results(part, judgement, data, store, source.about, listed))
+    rows = replace_results(
+        folder,
+        lambda part: write_results(part, judgement, data, store, source.about, listed, num_workers=num_workers),
+    )
     logger.info(closing_table("the audit has ended", rows, folder.results()))
     return judgement

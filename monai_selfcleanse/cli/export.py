@@ -138,4 +138,4 @@ def _write_labels(directory: Path, labels: LabelSet) -> None:
         with atomic_folder(directory, is_export(KIND)) as part:
             shutil.copytree(labels.directory, part, dirs_exist_ok=True)
     else:
-        write_labels(directory, labels, show_progress=True)
+        write_labels(directory, labels, show_progress=True, num_workers=None)

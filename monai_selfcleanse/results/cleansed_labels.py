@@ -21,6 +21,7 @@ def write_cleansed_labels(
     data: Sequence[Mapping[str, Any]],
     store: StoreLike,
     source: Mapping[str, Any],
+    num_workers: int | None = 0,
 ) -> None:
     """Write every case's label, its redrawn structures in it, under its own relative path, and ``provenance.json``.
 
@@ -34,11 +35,12 @@ def write_cleansed_labels(
         data: the cases' dictionaries, with paths.
         store: folder or store of what the last look saw.
         source: see :func:`monai_selfcleanse.results.provenance.provenance`.
+        num_workers: see :func:`monai_selfcleanse.results.label_set.write_labels`.
 
     Raises:
         ValueError: the folder holds something that is not an earlier export.
     """
-    write_labels(directory, JudgedLabels.in_store(judgement, data, store, source))
+    write_labels(directory, JudgedLabels.in_store(judgement, data, store, source), num_workers=num_workers)
 
 
 def cleanse_file(data: Mapping[str, Any], seen: SeenCase, structures: Sequence[int], target: Path) -> None:

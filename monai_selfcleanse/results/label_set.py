@@ -13,6 +13,7 @@ from ..cases.case import label_file_of
 from ..cases.store import CaseStore, SeenCase, StoreLike
 from ..core.case_id import case_of, images_of
 from ..core.judgement import Judgement
+from ..distributed import in_workers, worker_count
 from ..files import atomic_folder
 from ..progress import progress
 from .drawing import Drawing, Recipe, draw_label
@@ -136,19 +137,29 @@ def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], read: 
             raise ValueError(f"{path} lies in {str(directory)!r}, which would be replaced: give another folder")
 
 
-def write_labels(directory: str | Path, labels: LabelSet, show_progress: bool = False) -> None:
+def write_labels(
+    directory: str | Path, labels: LabelSet, show_progress: bool = False, num_workers: int | None = 0
+) -> None:
     """Write each label under its own relative path, and ``provenance.json``; the folder comes as a whole.
 
     Args:
         directory: the folder; an earlier export of this kind that was there is replaced.
         labels: the labels.
         show_progress: show a bar.
+        num_workers: number of worker processes; None: as many as there are cores.
 
     Raises:
         ValueError: the folder holds something else, or files of the cases; a file cannot be read.
     """
     check_apart(directory, labels.data)
     with atomic_folder(directory, is_export(_KIND)) as part:
-        for item in progress(labels.data, "labels", show_progress):
-            labels.draw(item).save(part / label_file_of(item))
+        written = in_workers(
+            partial(_write_label, labels, part), labels.data, worker_count(len(labels.data), num_workers)
+        )
+        for _ in zip(progress(labels.data, "labels", show_progress), written, strict=True):
+            pass
         write_json(labels.provenance() | {"export": _KIND}, part / PROVENANCE_FILE)
+
+
+def _write_label(labels: LabelSet, folder: Path, item: Mapping[str, Any]) -> None:
+    labels.draw(item).save(folder / label_file_of(item))

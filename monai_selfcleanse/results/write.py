@@ -38,6 +38,7 @@ def write_results(
     unreadable: Sequence[tuple[str, str]] = (),
     cleansed: bool = True,
     record: bool = True,
+    num_workers: int | None = 0,
 ) -> TableRows:
     """Write report, ``cleansed_labels/`` and record, and ``raters.csv`` where cases have raters.
 
@@ -50,6 +51,7 @@ def write_results(
         unreadable: cases that could not be judged, and why.
         cleansed: write the cleansed labels, and compare with the truth where there is one.
         record: write the record; without it nothing can go on from the results, as where the cases' files will be gone.
+        num_workers: see :func:`monai_selfcleanse.results.label_set.write_labels`.
 
     Returns:
         What was found, as lines of the closing table.
@@ -58,7 +60,7 @@ def write_results(
     hints = write_report(folder, judgement, data, store, source, unreadable=unreadable)
     rows = _judgement_rows(judgement)
     if cleansed:
-        write_cleansed_labels(folder.cleansed_labels, judgement, data, store, source)
+        write_cleansed_labels(folder.cleansed_labels, judgement, data, store, source, num_workers)
         truth = compare_with_truth(judgement, data, folder.cleansed_labels)
         rows += [] if truth is None else _truth_rows(truth)
     if judgement.suspected.any():

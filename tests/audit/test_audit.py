@@ -231,6 +231,12 @@ def test_the_number_of_workers_changes_nothing(
     for name, values in alone.evidence.items():
         np.testing.assert_array_equal(shared.evidence[name], values)
     assert tables(tmp_path / "shared") == tables(tmp_path / "alone")
+    labels = sorted(
+        path.relative_to(tmp_path / "alone") for path in (tmp_path / "alone/cleansed_labels").rglob("*.nii*")
+    )
+    assert len(labels) == len(alone.cases)
+    for path in labels:
+        assert (tmp_path / "shared" / path).read_bytes() == (tmp_path / "alone" / path).read_bytes()
 
 
 def test_workers_take_up_what_an_interrupted_audit_has_left(
