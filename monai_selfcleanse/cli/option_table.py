@@ -173,7 +173,7 @@ OPTIONS: Mapping[str, Option] = {
     "raters": Option(
         "folders of labels by the rater's name, `\"{'anna': 'DIR', 'ben': 'DIR'}\"`", None, commands=("auditing",)
     ),
-    "epochs": Option("length of a round", _whole(1), "60; with the phantom 40", _TRAINING, True),
+    "epochs": Option("length of a round", _whole(1), "60; with the phantom 32", _TRAINING, True),
     "rounds": Option(
         "number of rounds. A round begins from fresh weights, with the targets that the one before has left",
         _whole(1),
