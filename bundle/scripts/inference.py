@@ -266,7 +266,8 @@ def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece
     """Keep only the largest piece of each structure in ``one_piece``; the rest of it becomes background.
 
     Voxels that touch each other, at corners, too, are of one piece, and so are those that one voxel parts. A single
-    slice is left alone: a myocardium is cut into several pieces there.
+    slice is left alone: a myocardium is cut into several pieces there. (MONAI's
+    ``KeepLargestConnectedComponentd`` bridges no gap, and needs scikit-image.)
 
     Args:
         index: the most probable class of each voxel, ``(1, *spatial)``; class k is the k-th structure, in the order of
