@@ -142,7 +142,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--small", action="store_true", help="ACDC in 2 mm and half the patches, for two CPU cores")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on its share of the cores")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="trainings at a time, each on OMP_NUM_THREADS or its share of the cores"
+    )
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, extra = parser.parse_args(sys.argv[1:end]), tuple(sys.argv[end + 1 :])
     if args.small and args.data != "acdc":
@@ -160,7 +162,7 @@ def main() -> None:
         first.setdefault(job.key, job)
     jobs = [job for key, job in first.items() if key not in done]
     say(f"{len(jobs)} trainings to do, {len(done)} lines in {out / 'results.jsonl'}")
-    threads = max(1, joblib.cpu_count() // args.jobs)
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, joblib.cpu_count() // args.jobs))
     with ThreadPoolExecutor(args.jobs) as pool:
         finished = list(pool.map(lambda job: finish(job, threads), jobs))
     failed = [job for job, good in zip(jobs, finished, strict=True) if not good]
