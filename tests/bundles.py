@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
     "network_def#strides": [2],
     "network_def#num_res_units": 1,
     "patches_per_case": 2,
-    "inferer#roi_size": [64, 64],
+    "divisible_by": 2,
     "device": torch.device("cpu"),
     # A handful of cases and a network that knows little: judge all the same.
     "label_filter#interval": 1,

@@ -26,7 +26,7 @@ def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels
 
 
 def _check_size(
-    name: str, size: list[int], network: torch.nn.Module, in_channels: int, given: list[int] | None = None
+    name: str, size: list[int], network: torch.nn.Module, in_channels: int, given: list[int] | int | None = None
 ) -> None:
     was_training = network.training
     device = next((value.device for value in network.parameters()), torch.device("cpu"))
@@ -45,16 +45,32 @@ def _check_size(
         )
 
 
-def check_roi(inferer: Any, network: torch.nn.Module, in_channels: int, spatial_dims: int) -> None:
+def check_roi(
+    inferer: Any, network: torch.nn.Module, in_channels: int, spatial_dims: int, divisible_by: int | None = None
+) -> None:
     """See that the windows of a sliding-window inferer go through a network. Another inferer is passed over.
 
+    Args:
+        inferer: a side of its windows that is not above 0 stands for the image's own.
+        network: left as it is.
+        in_channels: of the image.
+        spatial_dims: 2 or 3.
+        divisible_by: of what an image's own sides are made multiples; None if they stay as they are.
+
     Raises:
-        ValueError: they do not; the message says what to change.
+        ValueError: they do not, or ``divisible_by`` is no such number; the message says what to change.
     """
     size = getattr(inferer, "roi_size", None)
     sizes = [size] * spatial_dims if isinstance(size, int) else list(size or [])[:spatial_dims]
-    if len(sizes) == spatial_dims and all(isinstance(n, int) and n > 0 for n in sizes):  # 0: the image's own
+    if divisible_by is not None and not (isinstance(divisible_by, int) and divisible_by > 0):
+        raise ValueError(f"divisible_by must be a whole number from 1 on, got {divisible_by!r}")
+    if len(sizes) != spatial_dims or not all(isinstance(n, int) for n in sizes):
+        return
+    if all(n > 0 for n in sizes):
         _check_size("inferer#roi_size", sizes, network, in_channels)
+    elif divisible_by is not None:  # an odd multiple, or 16 would pass where 32 is needed
+        own = [n if n > 0 else 3 * divisible_by for n in sizes]
+        _check_size("divisible_by", own, network, in_channels, divisible_by)
 
 
 def check_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:

@@ -96,11 +96,11 @@ def test_what_training_and_inference_share_is_the_same_in_both() -> None:
     )
     for name in (
         *("bundle_root", "device", "structures", "num_classes", "in_channels", "spatial_dims", "spacing", "patch_size"),
-        *("network_def", "inferer"),
+        *("divisible_by", "network_def", "inferer"),
     ):
         assert training[name] == inference[name], name
     steps, other = training["preprocessing_steps"], inference["preprocessing_steps"]
-    for name in ("intensity", "normalize", "pad", "ensure_type"):
+    for name in ("intensity", "normalize", "pad", "pad_to_multiple", "ensure_type"):
         assert steps[name] == other[name], name
     assert [name for name in steps if name in other] == [name for name in other if name in steps]
     # What else they name alike differs for a reason.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
@@ -45,3 +47,16 @@ def test_windows_go_through_the_network_or_are_named() -> None:
         check_roi(inferer, network_of(), 1, 2)
     with pytest.raises(ValueError, match=r"inferer#roi_size \[33, 33\] does not go through network_def .*: give multi"):
         check_roi(SliceInferer(roi_size=[33, 33]), network_of(), 1, 2)
+
+
+@pytest.mark.parametrize("roi", [[-1, -1], [0, 32], [32, -1]])
+def test_an_images_own_sides_go_through_the_network_or_their_divisor_is_named(roi: list[int]) -> None:
+    check_roi(SliceInferer(roi_size=roi), network_of(), 1, 2, 4)
+    with pytest.raises(ValueError, match=r"divisible_by 2 does not go through network_def .*: give multiples"):
+        check_roi(SliceInferer(roi_size=roi), network_of(), 1, 2, 2)
+
+
+@pytest.mark.parametrize("wrong", [0, -16, 1.5, "16"])
+def test_a_divisor_that_is_none_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="divisible_by must be a whole number from 1 on, got"):
+        check_roi(SliceInferer(roi_size=[-1, -1]), network_of(), 1, 2, wrong)
