@@ -37,6 +37,17 @@ def _positional(name: str, *fixed: Any) -> Callable[[Path, Path, Options], list[
     return command
 
 
+def _of_run(name: str, **fixed: Any) -> Callable[[Path, Path, Options], list[Any]]:
+    """A command of ``selfcleanse`` on the results of :data:`RUN`, beside the data set."""
+
+    def command(data: Path, out: Path, options: Options) -> list[Any]:
+        merged = ({} if name == "review" else {"output_dir": out}) | fixed | dict(options)
+        given = [part for option, value in merged.items() for part in (f"--{option}", value)]
+        return ["selfcleanse", name, data.parent / RUN, *given, *(["--no-browser"] if name == "review" else [])]
+
+    return command
+
+
 def _tiny() -> dict[str, Any]:
     return {name.removeprefix("--"): value for name, value in zip(TINY_TRAINING[::2], TINY_TRAINING[1::2], strict=True)}
 
@@ -48,8 +59,14 @@ COMMANDS: dict[str, Callable[[Path, Path, Options], list[Any]]] = {
     "inference": _bundle_run(["monai.bundle", "run", "--config_file", "configs/inference.json"], {}),
     "noise": _positional("noise", "--rate", "1"),
     "doctor": _positional("doctor"),
+    "review": _of_run("review"),
+    "apply": _of_run("apply", undecided="keep"),
+    "export": _of_run("export", to="labels"),
 }
 """Each command's line, from a data set, an output folder and options. (What makes an app is tried by :func:`_app`.)"""
+
+RUN = "run"
+"""Folder of an audit's results, beside the data set: what is reviewed, applied and exported."""
 
 _KINDS = {
     "whole": ("0", "-1", "2.5", "x", "[3]"),
@@ -123,6 +140,22 @@ OPTIONS: dict[str, dict[str, Sequence[str]]] = {
         "no_such_option": ("5",),
     },
     "doctor": {"structures": _KINDS["structures"], "no_such_option": ("5",)},
+    "review": {"data": _KINDS["folder"], "port": ("-1", "70000", "x"), "no_such_option": ("5",)},
+    "apply": {
+        "data": _KINDS["folder"],
+        "decisions": ("/nowhere", "/etc/passwd"),
+        "output_dir": _KINDS["place"][1:],
+        "undecided": ("drop", ""),
+        "no_such_option": ("5",),
+    },
+    "export": {
+        "data": _KINDS["folder"],
+        "output_dir": _KINDS["place"][1:],
+        "to": ("nifti", ""),
+        "labels": ("given", "corrected"),
+        "channel-names": ("",),
+        "no_such_option": ("5",),
+    },
 }
 """Bad values of each command's options."""
 
@@ -200,6 +233,23 @@ WEIGHTS: dict[str, Callable[[Path], Any]] = {
 """Files of weights that do not fit."""
 
 
+RECORDS: dict[str, Callable[[Path], Any]] = {
+    "not there": lambda run: shutil.rmtree(run),
+    "a file": lambda run: (shutil.rmtree(run), run.write_text("x")),
+    "empty": lambda run: (shutil.rmtree(run), run.mkdir()),
+    **{
+        f"with a {name} that is {how}": lambda run, name=name, damage=damage: damage(run / name)
+        for name in ("judged.npz",)
+        for how, damage in {
+            "empty": lambda path: path.write_bytes(b""),
+            "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+            "something else": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" * 90),
+        }.items()
+    },
+}
+"""Results that cannot be gone on with, by what they are."""
+
+
 class _Code:
     """Unpickled, it would leave a file behind."""
 
@@ -217,6 +267,8 @@ def _refused(name: str, ended: Ended) -> bool:
 def campaign(work: Path, times: int, seed: int) -> Iterator[Row]:
     """Every bad value, file and list, once each."""
     data, out = write_cases(work / "data", 18), work / "out"
+    audit = ["selfcleanse", "audit", data, "-o", work / RUN, "--predictions", work / "predictions"]
+    run([*audit, "--structures", "{'1':'a','2':'b','3':'c'}"])
     before = digests(data)
     for name, options in OPTIONS.items():
         row = Row(f"bad options: {name}")
@@ -230,6 +282,7 @@ def campaign(work: Path, times: int, seed: int) -> Iterator[Row]:
     yield from _bad_files(work, out)
     yield from _bad_lists(work, data, out)
     yield _bad_weights(work, data, out)
+    yield from _bad_runs(work, data, out)
     yield _app(work)
 
 
@@ -275,6 +328,21 @@ def _bad_weights(work: Path, data: Path, out: Path) -> Row:
             if ran.exists():
                 ran.rmdir()
     return row
+
+
+def _bad_runs(work: Path, data: Path, out: Path) -> list[Row]:
+    rows, kept = [], shutil.copytree(work / RUN, work / "kept")
+    for name in ("review", "apply", "export"):
+        row = Row(f"bad results: {name}")
+        for what, damage in RECORDS.items():
+            damage(work / RUN)
+            ended = run(COMMANDS[name](data, out, {}))
+            row.see(_refused(name, ended), f"{what}: {ended}")
+            for path in (work / RUN, out):
+                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+            shutil.copytree(kept, work / RUN)
+        rows.append(row)
+    return rows
 
 
 def _app(work: Path) -> Row:

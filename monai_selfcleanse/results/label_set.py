@@ -14,7 +14,7 @@ from ..cases.store import CaseStore, SeenCase, StoreLike
 from ..core.case_id import case_of, images_of
 from ..core.judgement import Judgement
 from ..distributed import in_workers, worker_count
-from ..files import atomic_folder
+from ..files import atomic_folder, check_writable
 from ..progress import progress
 from .drawing import Drawing, Recipe, draw_label
 from .exclusion import exclusions
@@ -114,7 +114,7 @@ class JudgedLabels:
 
 
 def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], read: Iterable[Path] = ()) -> None:
-    """See that a folder that is to be replaced, and what is read, do not lie in each other.
+    """See that a folder can be written or replaced, and that it and what is read do not lie in each other.
 
     Args:
         directory: the folder.
@@ -122,9 +122,10 @@ def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], read: 
         read: folders that are read besides.
 
     Raises:
-        ValueError: an image, a label or a folder that is read lies in ``directory``, or that in such a folder; the
-            message names the first.
+        ValueError: ``directory`` cannot be written; an image, a label or a folder that is read lies in it, or it in
+            such a folder; the message names the first.
     """
+    check_writable(directory)
     read = list(read)
     target = Path(directory).resolve()
     files = [path for item in data for path in (item["label"], *(images_of(item) if "image" in item else ()))]

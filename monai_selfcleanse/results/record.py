@@ -153,7 +153,7 @@ def read_record(directory: str | os.PathLike, data_root: str | os.PathLike | Non
         raise ValueError(
             f"{folder.record}: lacks what belongs to a record ({type(error).__name__}: {error}): run the audit again"
         ) from error
-    check_there(run.data)
+    check_there(run.data, about["data"])
     return run
 
 
@@ -272,15 +272,19 @@ def _moved(data: Sequence[Mapping[str, Any]], root: Path) -> list[dict[str, Any]
     return out
 
 
-def check_there(data: Sequence[Mapping[str, Any]]) -> None:
+def check_there(data: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> None:
     """See that the cases' images and labels are there.
+
+    Args:
+        data: where they should lie.
+        before: where they lay when the labels were judged.
 
     Raises:
         ValueError: one is not; the message names it, and the option that says where it is now.
     """
     missing = [path for item in data for path in _files_of(item) if not os.path.exists(path)]
     if missing:
-        folders = [os.path.dirname(path) for item in data for path in _files_of(item)]
+        folders = [os.path.dirname(path) for item in before for path in _files_of(item)]
         raise ValueError(
             f"{missing[0]} is not there"
             + (f", nor are {len(missing) - 1} other files" if len(missing) > 1 else "")

@@ -64,6 +64,8 @@ def test_data_and_folder_may_move(tmp_path: Path) -> None:
     shutil.move(tmp_path / "out", tmp_path / "over there")
     with pytest.raises(ValueError, match=r"is not there, nor are .* name with --data the folder that was .*data"):
         read_record(tmp_path / "over there")
+    with pytest.raises(ValueError, match=rf"nowhere.* is not there, .* the folder that was {tmp_path / 'data'}$"):
+        read_record(tmp_path / "over there", tmp_path / "nowhere")
     run = read_record(tmp_path / "over there", tmp_path / "elsewhere")
     assert all(Path(item["label"]).is_file() for item in run.data)
 
