@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from ..core.judgement import Judgement
 from ..core.whole_case import arrangement_that_fits, mean_dice, thinned
 
 __all__ = ["hints_for_whole_cases"]
+
+LabelOf: TypeAlias = Callable[[int], tuple[tuple[int, ...], np.ndarray]]
+"""The shape of a case's volume, and its thinned label."""
 
 _LEAST = 0.5
 """Mean Dice below which nothing fits."""
@@ -24,13 +29,20 @@ _SHORT_OF_EXPECTED = 0.1
 _VOLUME_RATIO = 1.25
 """Another scan's label is compared where no structure's volume differs by more than this factor."""
 
+_MOST_OTHERS = 100
+"""Other scans whose labels are compared with a case: those of the most similar volumes."""
+
+_IN_MEMORY = 256
+"""Labels that are kept in memory, of half a megabyte at most each."""
+
 
 def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, str]:
     """A sentence for each case whose whole label seems to be in the wrong place.
 
     Asked are the cases all of whose judged structures are suspected, unless their label is empty. Their labels are
-    mirrored, and have their axes exchanged. Other cases' labels, of about the volumes that the network sees, are put
-    in their place. What then fits about as well as the network expects is the hint.
+    mirrored, and have their axes exchanged. Other cases' labels are put in their place: those with a suspect, since a
+    label that was mixed up fits its own case no better, and of about the volumes that the network sees. What then fits
+    about as well as the network expects is the hint.
 
     Args:
         judgement: on the labels.
@@ -39,50 +51,52 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
     Returns:
         Sentences by case, in the judgement's order; none for a case that nothing fits.
     """
-    labels = _Labels(judgement.cases, CaseStore.at(store))
+    store = CaseStore.at(store)
+
+    @lru_cache(_IN_MEMORY)
+    def label_of(i: int) -> tuple[tuple[int, ...], np.ndarray]:
+        given = store.read_given(judgement.cases[i])
+        return given.shape, thinned(given)
+
     judged = ~np.isnan(judgement.evidence["score"])
     whole = judged.any(1) & (judgement.suspected | ~judged).all(1)
     out = {}
     for i in map(int, np.flatnonzero(whole)):
-        shape, given = labels[i]
+        shape, given = label_of(i)
         if not given.any():
             continue
-        predicted = thinned(labels.store.read_seen(judgement.cases[i], judgement.one_piece).predicted)
+        predicted = thinned(store.read_seen(judgement.cases[i], judgement.one_piece).predicted)
         expected = float(judgement.evidence["expected_dice"][i][judged[i]].mean())
         least = max(_LEAST, expected - _SHORT_OF_EXPECTED, mean_dice(given, predicted, judgement.structures) + _GAIN)
         words = arrangement_that_fits(given, predicted, judgement.structures, least, shape)
         if words:
             out[judgement.cases[i]] = f"The whole label fits if it is {words}."
-        elif other := _other_that_fits(judgement, i, predicted, least, labels):
+        elif other := _other_that_fits(judgement, i, predicted, shape, least, label_of):
             out[judgement.cases[i]] = f"The label of another case, {other}, fits here: the two may be mixed up."
     return out
 
 
-class _Labels:
-    """Shape and thinned label of each case, read once."""
-
-    def __init__(self, cases: Sequence[str], store: CaseStore) -> None:
-        self.cases, self.store = cases, store
-        self._read: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
-
-    def __getitem__(self, i: int) -> tuple[tuple[int, ...], np.ndarray]:
-        if i not in self._read:
-            given = self.store.read_given(self.cases[i])
-            self._read[i] = given.shape, thinned(given)
-        return self._read[i]
-
-
-def _other_that_fits(judgement: Judgement, i: int, predicted: np.ndarray, least: float, labels: _Labels) -> str:
+def _other_that_fits(
+    judgement: Judgement, i: int, predicted: np.ndarray, shape: tuple[int, ...], least: float, label_of: LabelOf
+) -> str:
     """The case whose label fits a case's prediction best; empty if none does.
 
-    Asked are labels of the same shape and about the volumes that the network sees in this case.
+    Args:
+        judgement: on the labels.
+        i: the case.
+        predicted: what the network sees in it, thinned.
+        shape: of the case's volume, which another's must have, too.
+        least: mean Dice from which on a label fits.
+        label_of: the volume's shape and the thinned label of a case.
     """
     sees, has = judgement.evidence["predicted_ml"][i], judgement.evidence["given_ml"]
-    near = ((has <= sees * _VOLUME_RATIO) & (sees <= has * _VOLUME_RATIO)).all(1)
-    near[i] = False
+    asked = ((has <= sees * _VOLUME_RATIO) & (sees <= has * _VOLUME_RATIO)).all(1) & judgement.suspected.any(1)
+    asked[i] = False
+    others = np.flatnonzero(asked)
+    nearest = np.argsort(np.abs(has[others] - sees).sum(1), kind="stable")[:_MOST_OTHERS]
     best, name = least, ""
-    for j in map(int, np.flatnonzero(near)):
-        shape, given = labels[j]
-        if shape == labels[i][0] and (fit := mean_dice(given, predicted, judgement.structures)) >= best:
+    for j in map(int, np.sort(others[nearest])):
+        other_shape, given = label_of(j)
+        if other_shape == shape and (fit := mean_dice(given, predicted, judgement.structures)) >= best:
             best, name = fit, judgement.cases[j]
     return name

@@ -16,7 +16,7 @@ from monai_selfcleanse.cases.look import score_case
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.evidence import stack_evidence
 from monai_selfcleanse.core.judgement import LabelJudge
-from monai_selfcleanse.results import write_report
+from monai_selfcleanse.results import whole_cases, write_report
 from monai_selfcleanse.results.whole_cases import hints_for_whole_cases
 
 
@@ -30,18 +30,30 @@ def truth_of(i: int) -> np.ndarray:
     return label
 
 
-def judged(root: Path, spoilt: dict[int, np.ndarray]) -> Judged:
+def grown(i: int) -> np.ndarray:
+    """Cases in pairs of one size, each pair a little larger than the one before."""
+    label = np.zeros((48, 48, 6), dtype=np.uint8)
+    x, y, size = 2 + 5 * (i % 5), 3 + 4 * (i // 5), 8 + i // 2
+    label[x : x + size, y : y + 7, :4] = 1
+    label[x + size : x + size + 4, y : y + 7, 1:5] = 2
+    label[x : x + size, y + 7 : y + 11, 1:3] = 3
+    return label
+
+
+def judged(root: Path, spoilt: dict[int, np.ndarray], truths: dict[int, np.ndarray] | None = None) -> Judged:
+    """Sixteen cases, judged by a network that sees the truth."""
+    truths = {i: truth_of(i) for i in range(16)} | (truths or {})
     judge, data, store = LabelJudge(NAMES, min_cases=4), [], CaseStore(root / "store")
     evidence: dict[str, dict[str, np.ndarray]] = {}
     for i in range(16):
-        given = spoilt.get(i, truth_of(i))
+        given = spoilt.get(i, truths[i])
         paths = {
-            "image": write_nifti(root / "imagesTr" / f"{i}.nii.gz", truth_of(i).astype(np.float32)),
+            "image": write_nifti(root / "imagesTr" / f"{i}.nii.gz", truths[i].astype(np.float32)),
             "label": write_nifti(root / "labelsTr" / f"{i}.nii.gz", given),
         }
         case = f"case {i}"
         data.append({"case": case, "file": f"labelsTr/{i}.nii.gz"} | {k: str(path) for k, path in paths.items()})
-        probabilities = np.moveaxis(np.eye(4)[truth_of(i)], -1, 0) * 0.96 + 0.01
+        probabilities = np.moveaxis(np.eye(4)[truths[i]], -1, 0) * 0.96 + 0.01
         evidence[case] = score_case(judge, store, case, given, probabilities, AFFINE)
     return Judged(judge.judge(tuple(evidence), stack_evidence(evidence, 3)), data, store)
 
@@ -65,6 +77,32 @@ def test_each_kind_is_told_apart_and_others_are_left_alone(tmp_path: Path) -> No
         "case 5": "The label of another case, case 9, fits here: the two may be mixed up.",
         "case 9": "The label of another case, case 5, fits here: the two may be mixed up.",
     }
+
+
+def test_a_label_that_is_right_where_it_is_was_not_mixed_up(tmp_path: Path) -> None:
+    """Case 7 is a second scan of what case 2 shows; case 2 has the label of another scan, which is nobody's."""
+    wrong = np.roll(truth_of(2), (20, 20), (0, 1))
+    found = judged(tmp_path, {2: wrong}, {7: truth_of(2)})
+    assert found.judgement.suspected.any(1).nonzero()[0].tolist() == [2]
+    assert hints_for_whole_cases(found.judgement, found.store) == {}
+
+
+def test_the_hints_of_many_cases_read_few_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each case has its neighbour's label; they are found though each is compared with few others."""
+    monkeypatch.setattr(whole_cases, "_MOST_OTHERS", 3)
+    monkeypatch.setattr(whole_cases, "_IN_MEMORY", 2)
+    truths = {i: grown(i) for i in range(16)}
+    found = judged(tmp_path, {i: truths[i ^ 1] for i in range(8)}, truths)
+    assert found.judgement.suspected.all(1).nonzero()[0].tolist() == list(range(8))
+    compared: list[str] = []
+    read = CaseStore.read_given
+    monkeypatch.setattr(CaseStore, "read_given", lambda store, case: compared.append(case) or read(store, case))
+    hints = hints_for_whole_cases(found.judgement, found.store)
+    assert hints == {
+        f"case {i}": f"The label of another case, case {i ^ 1}, fits here: the two may be mixed up." for i in range(8)
+    }
+    assert set(compared) <= {f"case {i}" for i in range(8)}
+    assert len(compared) <= 8 * 4
 
 
 def test_log_and_page_say_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
