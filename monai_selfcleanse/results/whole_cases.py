@@ -32,8 +32,8 @@ _VOLUME_RATIO = 1.25
 _MOST_OTHERS = 100
 """Other scans whose labels are compared with a case: those of the most similar volumes."""
 
-_IN_MEMORY = 256
-"""Labels that are kept in memory, of half a megabyte at most each."""
+_IN_MEMORY = 1 << 27
+"""Bytes of labels that are kept in memory, about."""
 
 
 def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, str]:
@@ -51,15 +51,11 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
     Returns:
         Sentences by case, in the judgement's order; none for a case that nothing fits.
     """
-    store = CaseStore.at(store)
-
-    @lru_cache(_IN_MEMORY)
-    def label_of(i: int) -> tuple[tuple[int, ...], np.ndarray]:
-        given = store.read_given(judgement.cases[i])
-        return given.shape, thinned(given)
-
     judged = ~np.isnan(judgement.evidence["score"])
     whole = judged.any(1) & (judgement.suspected | ~judged).all(1)
+    if not whole.any():
+        return {}
+    label_of = _reader(judgement, store := CaseStore.at(store), first=int(whole.argmax()))
     out = {}
     for i in map(int, np.flatnonzero(whole)):
         shape, given = label_of(i)
@@ -74,6 +70,16 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
         elif other := _other_that_fits(judgement, i, predicted, shape, least, label_of):
             out[judgement.cases[i]] = f"The label of another case, {other}, fits here: the two may be mixed up."
     return out
+
+
+def _reader(judgement: Judgement, store: CaseStore, first: int) -> LabelOf:
+    """Reads labels, and keeps those in memory that :data:`_IN_MEMORY` has room for, if all are as large as the first."""
+
+    def read(i: int) -> tuple[tuple[int, ...], np.ndarray]:
+        given = store.read_given(judgement.cases[i])
+        return given.shape, thinned(given)
+
+    return lru_cache(_IN_MEMORY // read(first)[1].nbytes)(read)
 
 
 def _other_that_fits(
