@@ -73,7 +73,7 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
 
 
 def _reader(judgement: Judgement, store: CaseStore, first: int) -> LabelOf:
-    """Reads labels, and keeps those in memory that :data:`_IN_MEMORY` has room for, if all are as large as the first."""
+    """Reads labels, and keeps in memory as many as :data:`_IN_MEMORY` has room for, of the size of the first one."""
 
     def read(i: int) -> tuple[tuple[int, ...], np.ndarray]:
         given = store.read_given(judgement.cases[i])
