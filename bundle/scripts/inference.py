@@ -725,7 +725,13 @@ def _unknown_id(option: str, config: Any) -> str:
 
 
 def check_options(
-    device: Any, dataset_dir: Any, output_dir: Any, spacing: Any, patch_size: Any, in_channels: Any
+    device: Any,
+    dataset_dir: Any,
+    output_dir: Any,
+    spacing: Any,
+    patch_size: Any,
+    in_channels: Any,
+    divisible_by: Any = 1,
 ) -> None:
     """End the program with a line an option, if any has no meaning.
 
@@ -736,6 +742,7 @@ def check_options(
         spacing: voxel size in mm, one number an axis.
         patch_size: voxels that images are padded to, one number an axis.
         in_channels: number of channels of the images.
+        divisible_by: what the sides of slices are padded to multiples of.
 
     Raises:
         SystemExit: one has none; the message names all of them.
@@ -753,6 +760,9 @@ def check_options(
         ""
         if isinstance(in_channels, int) and in_channels > 0
         else f"in_channels must be a whole number of at least 1, got {in_channels!r}",
+        ""
+        if isinstance(divisible_by, int) and divisible_by > 0
+        else f"divisible_by must be a whole number of at least 1, got {divisible_by!r}",
     ]
     if any(amiss):
         sys.exit("error: " + "\n".join(filter(None, amiss)))

@@ -226,6 +226,11 @@ OPTIONS: Mapping[str, Option] = {
         _per_axis("whole numbers from 1 on", _is_length),
         fixed=True,
     ),
+    "divisible_by": Option(
+        "what the sides of slices are padded to multiples of; the network must take slices of such sides",
+        _whole(1),
+        fixed=True,
+    ),
     "batch_size": Option("cases a step; of each, several patches", _whole(1), "2; with the phantom 1", _TRAINING, True),
     "learning_rate": Option("highest learning rate of the schedule", _positive, commands=_TRAINING, fixed=True),
     "val_interval": Option("epochs from one validation to the next", _whole(1), commands=_TRAINING),

@@ -55,21 +55,20 @@ def check_roi(
         network: left as it is.
         in_channels: of the image.
         spatial_dims: 2 or 3.
-        divisible_by: of what an image's own sides are made multiples; None if they stay as they are.
+        divisible_by: slices are padded to multiples of this, from 1 on. None, or in 3-D: nothing is padded, and what is
+            not known is not tried.
 
     Raises:
-        ValueError: they do not, or ``divisible_by`` is no such number; the message says what to change.
+        ValueError: they do not; the message says what to change.
     """
     size = getattr(inferer, "roi_size", None)
     sizes = [size] * spatial_dims if isinstance(size, int) else list(size or [])[:spatial_dims]
-    if divisible_by is not None and not (isinstance(divisible_by, int) and divisible_by > 0):
-        raise ValueError(f"divisible_by must be a whole number from 1 on, got {divisible_by!r}")
     if len(sizes) != spatial_dims or not all(isinstance(n, int) for n in sizes):
         return
     if all(n > 0 for n in sizes):
         _check_size("inferer#roi_size", sizes, network, in_channels)
-    elif divisible_by is not None:  # an odd multiple, or 16 would pass where 32 is needed
-        own = [n if n > 0 else 3 * divisible_by for n in sizes]
+    elif divisible_by is not None and spatial_dims == 2:
+        own = [n if n > 0 else 7 * divisible_by for n in sizes]  # 7: a multiple that strides of 2, 3 or 5 do not share
         _check_size("divisible_by", own, network, in_channels, divisible_by)
 
 

@@ -53,11 +53,8 @@ class AppliedLabels:
         Raises:
             ValueError: one is not; the message names it.
         """
-        now, before = (
-            [{key: value for key, value in item.items() if key != "label"} for item in cases]
-            for cases in (self.data, self.about["data"])
-        )
-        check_there(now, before)
+        images = [{key: value for key, value in item.items() if key != "label"} for item in self.data]
+        check_there(images, self.about["data"])
 
     def draw(self, item: Mapping[str, Any], mark_untrusted: bool = False) -> Drawing:
         """The label in the folder.

@@ -114,7 +114,7 @@ class JudgedLabels:
 
 
 def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], read: Iterable[Path] = ()) -> None:
-    """See that a folder can be written or replaced, and that it and what is read do not lie in each other.
+    """See that a folder can be put in its place, and that it and what is read do not lie in each other.
 
     Args:
         directory: the folder.
@@ -122,10 +122,10 @@ def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], read: 
         read: folders that are read besides.
 
     Raises:
-        ValueError: ``directory`` cannot be written; an image, a label or a folder that is read lies in it, or it in
-            such a folder; the message names the first.
+        ValueError: the folder above ``directory`` cannot be written; an image, a label or a folder that is read lies in
+            ``directory``, or that in such a folder; the message names the first.
     """
-    check_writable(directory)
+    check_writable(Path(directory).absolute().parent, "the folder of the output,")
     read = list(read)
     target = Path(directory).resolve()
     files = [path for item in data for path in (item["label"], *(images_of(item) if "image" in item else ()))]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,9 +11,6 @@ from ..core.judgement import Judgement
 from ..core.whole_case import arrangement_that_fits, mean_dice, thinned
 
 __all__ = ["hints_for_whole_cases"]
-
-LabelOf: TypeAlias = Callable[[int], tuple[tuple[int, ...], np.ndarray]]
-"""The shape of a case's volume, and its thinned label."""
 
 _LEAST = 0.5
 """Mean Dice below which nothing fits."""
@@ -33,16 +28,16 @@ _MOST_OTHERS = 100
 """Other scans whose labels are compared with a case: those of the most similar volumes."""
 
 _IN_MEMORY = 1 << 27
-"""Bytes of labels that are kept in memory, about."""
+"""Bytes of labels that are kept in memory."""
 
 
 def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, str]:
     """A sentence for each case whose whole label seems to be in the wrong place.
 
     Asked are the cases all of whose judged structures are suspected, unless their label is empty. Their labels are
-    mirrored, and have their axes exchanged. Other cases' labels are put in their place: those with a suspect, since a
-    label that was mixed up fits its own case no better, and of about the volumes that the network sees. What then fits
-    about as well as the network expects is the hint.
+    mirrored, and have their axes exchanged. Other cases' labels are put in their place. They are those with a suspect,
+    since a label that was mixed up is wrong where it lies, and of about the volumes that the network sees: the hundred
+    with the most similar ones. What then fits about as well as the network expects is the hint.
 
     Args:
         judgement: on the labels.
@@ -53,12 +48,12 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
     """
     judged = ~np.isnan(judgement.evidence["score"])
     whole = judged.any(1) & (judgement.suspected | ~judged).all(1)
-    if not whole.any():
-        return {}
-    label_of = _reader(judgement, store := CaseStore.at(store), first=int(whole.argmax()))
+    store = CaseStore.at(store)
+    labels = _Labels(judgement.cases, store)
+    sees = judgement.evidence["predicted_ml"].sum(1)
     out = {}
-    for i in map(int, np.flatnonzero(whole)):
-        shape, given = label_of(i)
+    for i in sorted(map(int, np.flatnonzero(whole)), key=lambda i: sees[i]):  # similar ones ask for the same labels
+        shape, given = labels[i]
         if not given.any():
             continue
         predicted = thinned(store.read_seen(judgement.cases[i], judgement.one_piece).predicted)
@@ -67,23 +62,33 @@ def hints_for_whole_cases(judgement: Judgement, store: StoreLike) -> dict[str, s
         words = arrangement_that_fits(given, predicted, judgement.structures, least, shape)
         if words:
             out[judgement.cases[i]] = f"The whole label fits if it is {words}."
-        elif other := _other_that_fits(judgement, i, predicted, shape, least, label_of):
+        elif other := _other_that_fits(judgement, i, predicted, shape, least, labels):
             out[judgement.cases[i]] = f"The label of another case, {other}, fits here: the two may be mixed up."
-    return out
+    return {case: out[case] for case in judgement.cases if case in out}
 
 
-def _reader(judgement: Judgement, store: CaseStore, first: int) -> LabelOf:
-    """Reads labels, and keeps in memory as many as :data:`_IN_MEMORY` has room for, of the size of the first one."""
+class _Labels:
+    """Shape and thinned label of each case. The last ones that were read are kept, up to :data:`_IN_MEMORY`."""
 
-    def read(i: int) -> tuple[tuple[int, ...], np.ndarray]:
-        given = store.read_given(judgement.cases[i])
-        return given.shape, thinned(given)
+    def __init__(self, cases: Sequence[str], store: CaseStore) -> None:
+        self.cases, self.store = cases, store
+        self.kept: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
+        self.n_bytes = 0
 
-    return lru_cache(_IN_MEMORY // read(first)[1].nbytes)(read)
+    def __getitem__(self, i: int) -> tuple[tuple[int, ...], np.ndarray]:
+        if i in self.kept:
+            return self.kept[i]
+        given = self.store.read_given(self.cases[i])
+        label = thinned(given)
+        self.kept[i] = given.shape, label
+        self.n_bytes += label.nbytes
+        while self.n_bytes > _IN_MEMORY and len(self.kept) > 1:
+            self.n_bytes -= self.kept.pop(next(iter(self.kept)))[1].nbytes
+        return given.shape, label
 
 
 def _other_that_fits(
-    judgement: Judgement, i: int, predicted: np.ndarray, shape: tuple[int, ...], least: float, label_of: LabelOf
+    judgement: Judgement, i: int, predicted: np.ndarray, shape: tuple[int, ...], least: float, labels: _Labels
 ) -> str:
     """The case whose label fits a case's prediction best; empty if none does.
 
@@ -93,16 +98,17 @@ def _other_that_fits(
         predicted: what the network sees in it, thinned.
         shape: of the case's volume, which another's must have, too.
         least: mean Dice from which on a label fits.
-        label_of: the volume's shape and the thinned label of a case.
+        labels: of all cases.
     """
     sees, has = judgement.evidence["predicted_ml"][i], judgement.evidence["given_ml"]
     asked = ((has <= sees * _VOLUME_RATIO) & (sees <= has * _VOLUME_RATIO)).all(1) & judgement.suspected.any(1)
     asked[i] = False
     others = np.flatnonzero(asked)
-    nearest = np.argsort(np.abs(has[others] - sees).sum(1), kind="stable")[:_MOST_OTHERS]
+    differ = np.abs(np.log((has[others] + 1e-6) / (sees + 1e-6))).sum(1)
+    nearest = np.argsort(differ, kind="stable")[:_MOST_OTHERS]
     best, name = least, ""
     for j in map(int, np.sort(others[nearest])):
-        other_shape, given = label_of(j)
+        other_shape, given = labels[j]
         if other_shape == shape and (fit := mean_dice(given, predicted, judgement.structures)) >= best:
             best, name = fit, judgement.cases[j]
     return name

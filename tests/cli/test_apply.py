@@ -98,6 +98,9 @@ def test_a_table_by_hand_and_a_folder_of_ones_own(out: Path, tmp_path: Path, cap
         (1, ["apply", "no/such"], "no/such: is no folder"),
         (1, ["apply", "OUT", "--decisions", "DATA"], "has no datastore_v2.json: name a table of decisions, or MONAI"),
         (1, ["apply", "OUT", "-o", "DATA", "--undecided", "keep"], "which would be replaced: give another folder"),
+        (1, ["apply", "OUT", "-o", "/dev/null/x", "--undecided", "keep"], "cannot be written: /dev/null is a file"),
+        (1, ["export", "OUT", "--to", "labels", "-o", "/dev/null/x"], "cannot be written: /dev/null is a file"),
+        (1, ["export", "OUT", "--to", "nnunet", "-o", "/dev/null/Dataset501_A"], "cannot be written: /dev/null is"),
         (2, ["apply"], "the following arguments are required: OUT"),
         (2, ["apply", "OUT", "--undecided", "maybe"], "invalid choice: 'maybe'"),
         (2, ["apply", "--decision", "x"], "unknown option --decision; did you mean --decisions?"),
@@ -256,7 +259,9 @@ def test_moved_images_are_found_by_data(out: Path, tmp_path: Path, capsys: pytes
     copy = out / "corrected_labels"
     said_by(capsys, "export", copy, "--to", "labels", "-o", tmp_path / "labels")
     arguments = ["export", copy, "--to", "nnunet", "-o", tmp_path / "Dataset501_Mine"]
-    assert "is not there" in refused_with(capsys, 1, *arguments)
+    advice = f"name with --data the folder that was {tmp_path / 'data'}"
+    assert advice in refused_with(capsys, 1, *arguments)
+    assert advice in refused_with(capsys, 1, *arguments, "--data", tmp_path / "nowhere")
     said_by(capsys, *arguments, "--data", tmp_path / "there")
     assert len(voxels_of(tmp_path / "Dataset501_Mine")) == 6
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
@@ -56,7 +54,13 @@ def test_an_images_own_sides_go_through_the_network_or_their_divisor_is_named(ro
         check_roi(SliceInferer(roi_size=roi), network_of(), 1, 2, 2)
 
 
-@pytest.mark.parametrize("wrong", [0, -16, 1.5, "16"])
-def test_a_divisor_that_is_none_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="divisible_by must be a whole number from 1 on, got"):
-        check_roi(SliceInferer(roi_size=[-1, -1]), network_of(), 1, 2, wrong)
+def test_a_divisor_is_refused_whatever_the_strides_are() -> None:
+    network = UNet(2, 1, 2, channels=(4, 8), strides=(3,), norm="BATCH")
+    check_roi(SliceInferer(roi_size=[-1, -1]), network, 1, 2, 6)
+    for wrong in (1, 2, 4, 8):
+        with pytest.raises(ValueError, match=f"divisible_by {wrong} does not go through"):
+            check_roi(SliceInferer(roi_size=[-1, -1]), network, 1, 2, wrong)
+
+
+def test_volumes_in_3d_are_not_padded_so_their_own_sides_are_not_tried() -> None:
+    check_roi(SlidingWindowInferer([-1, -1, -1]), network_of(3), 1, 3, 2)

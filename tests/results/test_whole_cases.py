@@ -90,7 +90,6 @@ def test_a_label_that_is_right_where_it_is_was_not_mixed_up(tmp_path: Path) -> N
 def test_the_hints_of_many_cases_read_few_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each case has its neighbour's label; they are found though each is compared with few others."""
     monkeypatch.setattr(whole_cases, "_MOST_OTHERS", 3)
-    monkeypatch.setattr(whole_cases, "_IN_MEMORY", 2 * grown(0).nbytes)
     truths = {i: grown(i) for i in range(16)}
     found = judged(tmp_path, {i: truths[i ^ 1] for i in range(8)}, truths)
     assert found.judgement.suspected.all(1).nonzero()[0].tolist() == list(range(8))
@@ -103,6 +102,20 @@ def test_the_hints_of_many_cases_read_few_labels(tmp_path: Path, monkeypatch: py
     }
     assert set(compared) <= {f"case {i}" for i in range(8)}
     assert len(compared) <= 8 * 4
+
+
+def test_as_many_labels_are_kept_as_have_room_and_the_others_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_cases, "_IN_MEMORY", 2 * grown(0).nbytes)
+    found = judged(tmp_path, {}, {i: grown(i) for i in range(16)})
+    labels = whole_cases._Labels(found.judgement.cases, found.store)
+    for i in (0, 1, 0, 2, 3, 0, 15):
+        shape, label = labels[i]
+        assert shape == label.shape
+        np.testing.assert_array_equal(label, grown(i))
+        assert sum(kept.nbytes for _, kept in labels.kept.values()) == labels.n_bytes <= 2 * grown(0).nbytes
+    assert len(labels.kept) == 2
 
 
 def test_log_and_page_say_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
