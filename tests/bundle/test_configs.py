@@ -96,7 +96,7 @@ def test_what_training_and_inference_share_is_the_same_in_both() -> None:
     )
     for name in (
         *("bundle_root", "device", "structures", "num_classes", "in_channels", "spatial_dims", "spacing", "patch_size"),
-        *("divisible_by", "network_def", "inferer"),
+        *("divisible_by", "slice_window", "network_def", "inferer"),
     ):
         assert training[name] == inference[name], name
     steps, other = training["preprocessing_steps"], inference["preprocessing_steps"]

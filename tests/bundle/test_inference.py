@@ -84,7 +84,18 @@ def test_tensorrt_overlay_keeps_the_network_where_there_is_no_tensorrt(
     run = infer(bundle, small_phantom / "patient001", tmp_path / "out", "inference_trt.json")
     assert run.check_properties() == []
     assert same(run.parser.get_parsed_content("network"), weights)
-    assert run.parser.get_parsed_content("trt_args")["dynamic_batchsize"] == [1, 16, 16]
+    assert run.parser.get_parsed_content("trt_args")["dynamic_batchsize"] == [1, 8, 8]
+    assert list(run.parser.get_parsed_content("inferer").orig_roi_size) == [192, 192]
+
+
+@pytest.mark.parametrize(
+    "order", [["hippocampus.json", "inference_trt.json"], ["inference_trt.json", "hippocampus.json"]]
+)
+def test_tensorrt_overlay_leaves_a_3d_task_its_windows(order: list[str]) -> None:
+    parser = parser_of(BUNDLE, "inference.json", *order)
+    inferer = parser.get_parsed_content("inferer")
+    assert type(inferer).__name__ == "SlidingWindowInferer"
+    assert list(inferer.roi_size) == [40, 56, 40]
 
 
 def test_preprocessing_bears_the_path_that_monai_label_keeps_with_an_image(phantom: Path) -> None:
