@@ -25,7 +25,7 @@ _VOLUME_RATIO = 1.25
 """Another scan's label is compared where no structure's volume differs by more than this factor."""
 
 _MOST_OTHERS = 100
-"""Other scans whose labels are compared with a case: those of the most similar volumes."""
+"""Other scans whose labels are compared with a case: those of the most similar volumes. Set by thought."""
 
 _IN_MEMORY = 1 << 27
 """Bytes of labels that are kept in memory."""

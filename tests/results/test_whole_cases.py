@@ -90,6 +90,7 @@ def test_a_label_that_is_right_where_it_is_was_not_mixed_up(tmp_path: Path) -> N
 def test_the_hints_of_many_cases_read_few_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each case has its neighbour's label; they are found though each is compared with few others."""
     monkeypatch.setattr(whole_cases, "_MOST_OTHERS", 3)
+    monkeypatch.setattr(whole_cases, "_IN_MEMORY", 1)  # so each comparison reads
     truths = {i: grown(i) for i in range(16)}
     found = judged(tmp_path, {i: truths[i ^ 1] for i in range(8)}, truths)
     assert found.judgement.suspected.all(1).nonzero()[0].tolist() == list(range(8))
