@@ -18,6 +18,7 @@ further options of ``train.json``.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -82,6 +83,9 @@ VALIDATION_SHARE = 0.5
 """Half of the patients are held out: of 16 on ACDC, one with odd images had decided a comparison
 (benchmarks/LOG.md)."""
 
+LONGEST_FORM = 80
+"""Letters of a training's folder that its options may take."""
+
 lock = Lock()
 
 
@@ -102,6 +106,8 @@ class Job:
     @property
     def directory(self) -> Path:
         form = "".join(re.sub(r"\W+", "_", f"-{part}") for part in [*(["small"] if self.small else []), *self.extra])
+        if len(form) > LONGEST_FORM:  # a folder's name has its limits
+            form = f"{form[:LONGEST_FORM]}_{hashlib.sha256(form.encode()).hexdigest()[:8]}"
         noise = f"{self.preset}_{round(100 * self.rate)}"
         return self.out / f"{self.data}{form}" / noise / f"seed{self.seed}" / self.arm
 

@@ -94,7 +94,7 @@ def reason_in_words(row: Mapping[str, Any]) -> str:
     words = _fault_in_words(row)
     if row["suspected"] and not row["redrawn"]:
         if row["predicted_ml"] == 0 or row["clean_probability"] >= BEYOND_DOUBT:
-            why = "it may be right"
+            why = "it may be clean"
         else:
             why = "the network expects to draw it worse here than where labels are trusted"
         words += f" It is not redrawn: {why}."
