@@ -32,7 +32,6 @@ from monai.data import MetaTensor
 from monai.data.image_reader import NibabelReader
 from monai.data.image_writer import NibabelWriter
 from monai.engines import SupervisedEvaluator
-from monai.transforms import Orientation
 from monai.utils import ensure_tuple, optional_import
 from scipy import ndimage
 from torch.serialization import get_unsafe_globals_in_checkpoint
@@ -239,24 +238,39 @@ def slices_last(image: MetaTensor) -> torch.Tensor:
     """Put the axis across the slices last. The other two keep their order.
 
     It is an axis of length 1, if there is one, else the axis with the largest voxel size. Of equal ones it is the last.
-
-    Many requests to a server share one config. So each image gets an ``Orientation`` of its own: a shared one would
-    have to be changed for each image.
+    (Axes are told by number: a letter for each, as MONAI's ``Orientation`` wants it, says nothing of an axis that lies
+    halfway between two of the patient's.)
 
     Args:
-        image: ``(C, *spatial)`` with three spatial axes.
+        image: ``(C, *spatial)`` with three spatial axes, as its file has them.
     """
-    codes = "".join(nib.aff2axcodes(image.affine))
-    across = max(range(3), key=lambda axis: (image.shape[axis + 1] == 1, round(float(image.pixdim[axis]), 3), axis))
-    return Orientation(axcodes=codes[:across] + codes[across + 1 :] + codes[across], labels=None)(image)
+    return _with_axes(image, _slices_last_order(image.shape[1:], image.affine))
 
 
 def as_stored(image: MetaTensor) -> torch.Tensor:
-    """Bring the axes back to the order in which the image's file has them.
+    """Bring the axes back to the order in which the image's file has them, if :func:`slices_last` changed it.
 
-    ``Invertd`` cannot undo :func:`slices_last`, since that stands in a ``Lambdad``.
+    ``Invertd`` cannot undo that, since it stands in a ``Lambdad``.
     """
-    return Orientation(axcodes=nib.aff2axcodes(image.meta["original_affine"]), labels=None)(image)
+    affine = np.asarray(image.meta["original_affine"])
+    if np.allclose(np.asarray(image.affine), affine):
+        return image
+    return _with_axes(image, np.argsort(_slices_last_order(np.asarray(image.meta["spatial_shape"]), affine)))
+
+
+def _slices_last_order(shape: Sequence[int], affine: Any) -> list[int]:
+    """The axes of an image, the one across its slices last."""
+    sizes = nib.affines.voxel_sizes(np.asarray(affine))
+    across = max(range(3), key=lambda axis: (int(shape[axis]) == 1, round(float(sizes[axis]), 3), axis))
+    return [axis for axis in range(3) if axis != across] + [across]
+
+
+def _with_axes(image: MetaTensor, order: Sequence[int]) -> MetaTensor:
+    """An image with its axes in another order, and the affine that this makes."""
+    out, affine = image.permute(0, *(int(axis) + 1 for axis in order)), image.affine.clone()
+    affine[:, :3] = image.affine[:, list(order)]
+    out.affine = affine
+    return out  # type: ignore[return-value]
 
 
 # Structures in one piece.

@@ -164,16 +164,20 @@ def lies_at(data: Mapping[str, Any], file: ImageFile, ndim: int) -> np.ndarray:
 
 
 def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction and confidence on another grid; outside the seen volume, background with confidence 0."""
-    if seen.given.shape == shape and same_grid(seen.affine, affine, shape):
-        return seen.predicted, seen.confidence
-    moved = _Mover(seen.affine, affine, shape)
-    predicted, highest = np.zeros(shape, dtype=seen.predicted.dtype), moved(seen.predicted == 0)
+    """Prediction and confidence on another grid; outside the seen volume, background with confidence 0.
+
+    An image may have two axes in its file, and a third of length 1 before the network, or the other way round.
+    """
+    whole = (*shape, 1)[: seen.given.ndim]
+    if seen.given.shape == whole and same_grid(seen.affine, affine, whole):
+        return seen.predicted.reshape(shape), seen.confidence.reshape(shape)
+    moved = _Mover(seen.affine, affine, whole)
+    predicted, highest = np.zeros(whole, dtype=seen.predicted.dtype), moved(seen.predicted == 0)
     for k in np.unique(seen.predicted[seen.predicted > 0]):  # one by one: a hundred volumes would not fit
         share = moved(seen.predicted == k)
         predicted[share > highest] = k
         np.maximum(highest, share, out=highest)
-    return predicted, moved(seen.confidence)
+    return predicted.reshape(shape), moved(seen.confidence).reshape(shape)
 
 
 class _Mover:

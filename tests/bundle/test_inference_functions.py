@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 from monai.transforms import LoadImage
+from scipy.spatial.transform import Rotation
 
 SCRIPTS: dict[str, Any] = runpy.run_path(str(BUNDLE / "scripts" / "inference.py"))
 find_images, slices_last, as_stored = (SCRIPTS[name] for name in ("find_images", "slices_last", "as_stored"))
@@ -173,28 +174,34 @@ def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> Non
 # Orientation.
 
 
-def image_of(sizes: tuple[float, ...], order: tuple[int, ...], flips: tuple[int, ...]) -> MetaTensor:
-    """An image whose axes have these voxel sizes, in that order and direction."""
+def image_of(
+    sizes: tuple[float, ...], order: tuple[int, ...], flips: tuple[int, ...], angles: tuple[int, ...]
+) -> MetaTensor:
+    """An image whose axes have these voxel sizes, in that order and direction, turned by angles in degrees."""
     affine = np.eye(4)
-    affine[:3, :3] = np.eye(3)[:, list(order)] * np.array(flips) * np.array(sizes)
+    turned = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    affine[:3, :3] = turned @ np.eye(3)[:, list(order)] * np.array(flips) * np.array(sizes)
+    affine = affine.astype(np.float32).astype(np.float64)  # as a header has it
     voxels = torch.arange(2 * 3 * 4.0).reshape(1, 2, 3, 4)
-    return MetaTensor(voxels, affine=torch.from_numpy(affine), meta={"original_affine": affine})
+    meta = {"original_affine": affine, "spatial_shape": np.array(voxels.shape[1:])}
+    return MetaTensor(voxels, affine=torch.from_numpy(affine), meta=meta)
 
 
 @given(
     sizes=st.tuples(*[st.sampled_from([1.0, 1.5, 10.0])] * 3),
     order=st.permutations([0, 1, 2]),
     flips=st.tuples(*[st.sampled_from([-1, 1])] * 3),
+    angles=st.tuples(*[st.sampled_from([0, 45, 135, 225]) | st.integers(0, 359)] * 3),
 )
 def test_the_largest_voxel_size_comes_last_and_the_way_back_is_exact(
-    sizes: tuple[float, ...], order: list[int], flips: tuple[int, ...]
+    sizes: tuple[float, ...], order: list[int], flips: tuple[int, ...], angles: tuple[int, ...]
 ) -> None:
-    image = image_of(sizes, tuple(order), flips)
+    image = image_of(sizes, tuple(order), flips, angles)
     turned = slices_last(image)
     across = max(range(3), key=lambda axis: (sizes[axis], axis))
     kept = [axis for axis in range(3) if axis != across]
     assert torch.equal(turned.as_tensor(), image.as_tensor().permute(0, *(1 + axis for axis in (*kept, across))))
-    np.testing.assert_allclose(turned.pixdim, [sizes[axis] for axis in (*kept, across)])
+    np.testing.assert_allclose(turned.pixdim, [sizes[axis] for axis in (*kept, across)], rtol=1e-6)
     back = as_stored(turned)
     assert torch.equal(back.as_tensor(), image.as_tensor())
     np.testing.assert_allclose(back.affine, image.affine)

@@ -38,6 +38,26 @@ def test_on_one_grid_prediction_and_confidence_are_as_they_were_seen(tmp_path: P
     np.testing.assert_array_equal(view_case(write_case(tmp_path), seen(predicted)).cleansed, tiny_label())
 
 
+SAGITTAL = np.array([[0.0, 0, 4, 7], [2, 0, 0, -3], [0, 2, 0, 11], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("affine", [np.diag([2.0, 2, 1, 1]), SAGITTAL])
+def test_a_prediction_of_three_axes_comes_to_a_label_of_two(affine: np.ndarray, tmp_path: Path) -> None:
+    plane = np.zeros((20, 16), np.uint8)
+    plane[4:14, 4:10], plane[8:12, 6:8] = 1, 2
+    write_nifti(tmp_path / "image.nii.gz", plane.astype(np.float32), affine)
+    case = {"case": "a", "image": str(tmp_path / "image.nii.gz")}
+    case["label"] = str(write_nifti(tmp_path / "label.nii.gz", plane, affine))
+    here = SeenCase(plane[..., None], plane[..., None], np.full((20, 16, 1), 0.9, np.float32), affine, 0.4)
+    np.testing.assert_array_equal(view_case(case, here).predicted, plane)
+    finer = affine @ np.diag([0.5, 0.5, 1, 1])
+    finer[:3, 3] = affine[:3, 3] - affine[:3, :2].sum(1) / 4  # the same corner
+    large = np.kron(plane, np.ones((2, 2), np.uint8))[..., None]
+    view = view_case(case, SeenCase(large, large, np.full(large.shape, 0.9, np.float32), finer, 0.4))
+    np.testing.assert_array_equal(view.predicted, plane)
+    np.testing.assert_allclose(view.confidence[1:-1, 1:-1], 0.9, atol=1e-6)
+
+
 @pytest.mark.parametrize("redrawn", [(), (1,), (2,), (3,), (1, 3), (1, 2, 3)])
 @pytest.mark.parametrize("shape", [(12, 12, 4), (16, 11)])
 def test_a_cleansed_label_is_that_of_the_whole_volume(redrawn: tuple[int, ...], shape: tuple[int, ...]) -> None:
