@@ -22,7 +22,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -244,7 +244,7 @@ def slices_last(image: MetaTensor) -> torch.Tensor:
     Args:
         image: ``(C, *spatial)`` with three spatial axes, as its file has them.
     """
-    return _with_axes(image, _slices_last_order(image.shape[1:], image.affine))
+    return _with_axes(image, _slices_last_order(list(image.shape[1:]), image.affine))
 
 
 def as_stored(image: MetaTensor) -> torch.Tensor:
@@ -255,22 +255,24 @@ def as_stored(image: MetaTensor) -> torch.Tensor:
     affine = np.asarray(image.meta["original_affine"])
     if np.allclose(np.asarray(image.affine), affine):
         return image
-    return _with_axes(image, np.argsort(_slices_last_order(np.asarray(image.meta["spatial_shape"]), affine)))
+    order = _slices_last_order([int(n) for n in image.meta["spatial_shape"]], affine)
+    return _with_axes(image, [order.index(axis) for axis in range(3)])
 
 
 def _slices_last_order(shape: Sequence[int], affine: Any) -> list[int]:
     """The axes of an image, the one across its slices last."""
     sizes = nib.affines.voxel_sizes(np.asarray(affine))
-    across = max(range(3), key=lambda axis: (int(shape[axis]) == 1, round(float(sizes[axis]), 3), axis))
+    across = max(range(3), key=lambda axis: (shape[axis] == 1, round(float(sizes[axis]), 3), axis))
     return [axis for axis in range(3) if axis != across] + [across]
 
 
 def _with_axes(image: MetaTensor, order: Sequence[int]) -> MetaTensor:
     """An image with its axes in another order, and the affine that this makes."""
-    out, affine = image.permute(0, *(int(axis) + 1 for axis in order)), image.affine.clone()
+    out = cast(MetaTensor, image.permute(0, *(axis + 1 for axis in order)))
+    affine = image.affine.clone()
     affine[:, :3] = image.affine[:, list(order)]
     out.affine = affine
-    return out  # type: ignore[return-value]
+    return out
 
 
 # Structures in one piece.

@@ -118,13 +118,17 @@ def read_array_case(item: LabelledCase, values: Sequence[int] | None) -> ArrayCa
 def _classes(predicted: np.ndarray, values: Sequence[int], name: str) -> np.ndarray:
     """Class probabilities of background and the structures, by their order or by their values.
 
+    Of more classes than that, those that are not judged count as background.
+
     Raises:
         ValueError: there are neither; the message names the case.
     """
     if len(predicted) == len(values) + 1:
         return predicted
     if len(predicted) > values[-1]:
-        return predicted[[0, *values]]
+        kept = predicted[[0, *values]]
+        kept[0] = np.minimum(kept[0] + np.delete(predicted, [0, *values], 0).sum(0), 1)
+        return kept
     raise ValueError(f"case {name!r}: the prediction has {len(predicted)} classes, too few for {list(values)}")
 
 

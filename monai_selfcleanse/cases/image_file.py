@@ -24,7 +24,10 @@ from .abstract_file import ImageFile
 from .nifti_file import NiftiFile
 from .other_files import FlatFile, ItkFile
 
-__all__ = ["ImageFile", "open_image"]
+__all__ = ["LFS_POINTER", "ImageFile", "open_image"]
+
+LFS_POINTER = b"version https://git-lfs"
+"""How a file begins in whose place Git LFS has put a pointer."""
 
 
 def open_image(path: str | os.PathLike) -> ImageFile:
@@ -49,7 +52,7 @@ def open_image(path: str | os.PathLike) -> ImageFile:
         raise ValueError(f"{path}: cannot be opened ({error.strerror or error})") from error
     if not start:
         raise ValueError(f"{path}: is empty")
-    if start.startswith(b"version https://git-lfs"):
+    if start.startswith(LFS_POINTER):
         raise ValueError(f"{path}: is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`")
     if ending in (".nii", ".nii.gz"):
         return NiftiFile(path, start, ending)

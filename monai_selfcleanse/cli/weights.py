@@ -1,99 +1,27 @@
-"""A network, its patches and its weights from a file, looked at before anything else happens."""
+"""A network's weights in a file, looked at before anything else happens."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 
-__all__ = ["check_patch", "check_roi", "check_weights", "load_weights"]
+from ..cases.image_file import LFS_POINTER
 
+__all__ = ["check_weights", "load_weights"]
 
-def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels: int, spatial_dims: int) -> None:
-    """See that a patch goes through a network and comes out in its own size. The network is left as it is.
-
-    Raises:
-        ValueError: it does not; the message says what to change.
-    """
-    if any(n != 1 for n in patch_size[spatial_dims:]):
-        raise ValueError(
-            f"patch_size {list(patch_size)} is not flat, but network_def has {spatial_dims} dimensions: its last "
-            "number must be 1"
-        )
-    _check_size("patch_size", list(patch_size[:spatial_dims]), network, in_channels, list(patch_size))
-
-
-def _check_size(
-    name: str, size: list[int], network: torch.nn.Module, in_channels: int, given: list[int] | int | None = None
-) -> None:
-    was_training = network.training
-    device = next((value.device for value in network.parameters()), torch.device("cpu"))
-    try:
-        with torch.no_grad():
-            out = tuple(network.eval()(torch.zeros(1, in_channels, *size, device=device)).shape[2:])
-        problem = "" if out == tuple(size) else f"it comes out as {list(out)}"
-    except (RuntimeError, ValueError) as error:
-        problem = " ".join(str(error).split())
-    finally:
-        network.train(was_training)
-    if problem:
-        raise ValueError(
-            f"{name} {given or size} does not go through network_def with in_channels {in_channels} "
-            f"({problem}): give multiples of the product of the network's strides, such as 16 for four strides of 2"
-        )
-
-
-def check_roi(
-    inferer: Any, network: torch.nn.Module, in_channels: int, spatial_dims: int, divisible_by: int | None = None
-) -> None:
-    """See that the windows of a sliding-window inferer go through a network. Another inferer is passed over.
-
-    Args:
-        inferer: a side of its windows that is not above 0 stands for the image's own.
-        network: left as it is.
-        in_channels: of the image.
-        spatial_dims: 2 or 3.
-        divisible_by: slices are padded to multiples of this, from 1 on. None, or in 3-D: nothing is padded, and what is
-            not known is not tried.
-
-    Raises:
-        ValueError: they do not; the message says what to change.
-    """
-    size = getattr(inferer, "roi_size", None)
-    sizes = [size] * spatial_dims if isinstance(size, int) else list(size or [])[:spatial_dims]
-    if len(sizes) != spatial_dims or not all(isinstance(n, int) for n in sizes):
-        return
-    if all(n > 0 for n in sizes):
-        _check_size("inferer#roi_size", sizes, network, in_channels)
-    elif divisible_by is not None and spatial_dims == 2:
-        own = [n if n > 0 else 7 * divisible_by for n in sizes]  # 7: a multiple that strides of 2, 3 or 5 do not share
-        _check_size("divisible_by", own, network, in_channels, divisible_by)
+_OTHERS = "give others with --ckpt_path"
 
 
 def check_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
     """See that a file holds the flat state dict of a network, and nothing else. The network is left as it is.
 
     Raises:
-        ValueError: the file is missing, cannot be read as tensors, or holds other entries or shapes; the message says
-            which.
+        ValueError: the file is missing, cannot be read as tensors, or holds other entries or shapes, NaN or infinity;
+            the message says which.
     """
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever torch says of a file that is none of ours
-        raise ValueError(
-            f"ckpt_path {str(path)!r} cannot be read as a state dict of tensors ({type(error).__name__}); give another "
-            "one with --ckpt_path"
-        ) from error
-    shapes = {k: getattr(v, "shape", None) for k, v in found.items()} if isinstance(found, dict) else {}
-    expected = {k: v.shape for k, v in network.state_dict().items()}
-    amiss = sorted(str(k) for k in {**expected, **shapes} if k not in expected or shapes.get(k) != expected[k])
-    if amiss:
-        raise ValueError(
-            f"ckpt_path {str(path)!r} does not fit network_def: {len(amiss)} entries are missing, unknown or of "
-            f"another shape, such as {', '.join(amiss[:3])}; it must be the flat state dict of that network"
-        )
+    _read(path, network)
 
 
 def load_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
@@ -102,5 +30,40 @@ def load_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
     Raises:
         ValueError: see :func:`check_weights`.
     """
-    check_weights(path, network)
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    network.load_state_dict(_read(path, network))
+
+
+def _read(path: str | os.PathLike, network: torch.nn.Module) -> Mapping[str, torch.Tensor]:
+    """The weights of a network in a file, on the CPU."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever torch says of a file that is none of ours
+        if _is_pointer(path):
+            what = "is a Git LFS pointer, not the weights themselves: fetch them with `git lfs pull`, or"
+        else:
+            what = f"cannot be read as a state dict of tensors ({type(error).__name__});"
+        raise ValueError(f"ckpt_path {str(path)!r} {what} {_OTHERS}") from error
+    shapes = {k: getattr(v, "shape", None) for k, v in found.items()} if isinstance(found, dict) else {}
+    expected = {k: v.shape for k, v in network.state_dict().items()}
+    amiss = sorted(str(k) for k in {**expected, **shapes} if k not in expected or shapes.get(k) != expected[k])
+    if amiss:
+        raise ValueError(
+            f"ckpt_path {str(path)!r} does not fit network_def: {len(amiss)} entries are missing, unknown or of "
+            f"another shape, such as {', '.join(amiss[:3])}; it must be the flat state dict of that network"
+        )
+    broken = sorted(name for name, value in found.items() if not torch.isfinite(value).all())
+    if broken:
+        raise ValueError(
+            f"ckpt_path {str(path)!r} holds NaN or infinity in {len(broken)} entries, such as {', '.join(broken[:3])}: "
+            f"the training has failed; {_OTHERS}"
+        )
+    return found
+
+
+def _is_pointer(path: str | os.PathLike) -> bool:
+    """Whether Git has put a pointer in the file's place."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:
+        return False

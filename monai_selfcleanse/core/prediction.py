@@ -215,7 +215,9 @@ class Sweep:
             else:
                 others, self._peak[k] = wide if others is None else np.add(others, wide, out=others), 0.0
         if background is not None:
-            self._add_class(0, background if others is None else np.add(background, others, out=background), True)
+            if others is not None:  # each is a probability, and their sum may be a little over 1
+                np.minimum(np.add(background, others, out=background), 1, out=background)
+            self._add_class(0, background, True)
         return self.end()
 
     def _add_class(self, k: int, flat: np.ndarray, before_others: bool = False) -> None:
@@ -262,8 +264,10 @@ def _highest(values: np.ndarray) -> float:
             return float(highest.view(values.dtype))
     lowest, highest = values.min(), values.max()
     if not (lowest >= -_TOLERANCE and highest <= 1 + _TOLERANCE):  # NaN fails this, too
+        if np.isnan(lowest):
+            raise ValueError("the prediction holds NaN: look at the network's weights, and at the image")
         raise ValueError(
-            "the prediction must hold class probabilities in [0, 1]: add "
+            f"the prediction must hold class probabilities in [0, 1], found {lowest:.6g} to {highest:.6g}: add "
             "monai.transforms.Activationsd(keys='pred', softmax=True) to the evaluator's postprocessing"
         )
     return float(highest)

@@ -238,6 +238,20 @@ def test_review_and_export_go_on_where_the_arrays_are_kept(tmp_path: Path) -> No
         read_record(tmp_path / "gone")
 
 
+def test_classes_that_are_not_judged_are_background() -> None:
+    def two_of_four(i: int, merged: bool) -> LabelledCase:
+        given, p = given_of(i), probabilities_of(i)
+        given = np.where(given == 2, 0, given)
+        p = np.stack([p[0] + p[2], p[1], p[3]]) if merged else p
+        return LabelledCase(f"case_{i:02d}", given, p)
+
+    names = {1: "right ventricle", 3: "left ventricle"}
+    one, other = (judge_labels((two_of_four(i, merged) for i in range(14)), names) for merged in (False, True))
+    for name, values in one.evidence.items():
+        np.testing.assert_allclose(values, other.evidence[name], atol=1e-6, err_msg=name)
+    assert found(one) == found(other)
+
+
 def test_partial_labels_have_no_missing_structure() -> None:
     assert ("case_03", "myocardium", "missing") not in found(judge_labels(cases(), NAMES, partial_labels=True))
 

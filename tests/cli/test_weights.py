@@ -1,66 +1,56 @@
-"""A network that patches go through."""
+"""Weights in a file."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
-from monai.networks.nets import UNet
 
-from monai_selfcleanse.cli.weights import check_patch, check_roi
+from monai_selfcleanse.cli.weights import check_weights, load_weights
 
 
-def network_of(spatial_dims: int = 2, in_channels: int = 1) -> UNet:
-    return UNet(spatial_dims, in_channels, 2, channels=(4, 8, 16), strides=(2, 2), norm="BATCH")
+@pytest.fixture
+def network() -> torch.nn.Module:
+    return torch.nn.Linear(2, 3)
 
 
-@pytest.mark.parametrize(("spatial_dims", "size"), [(2, [32, 16, 1]), (3, [16, 16, 8])])
-def test_a_patch_that_fits_leaves_the_network_as_it_is(spatial_dims: int, size: list[int]) -> None:
-    network = network_of(spatial_dims).train()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    random = torch.get_rng_state()
-    check_patch(network, size, 1, spatial_dims)
-    assert network.training
-    assert torch.equal(torch.get_rng_state(), random)
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+def test_good_weights_are_loaded(network: torch.nn.Module, tmp_path: Path) -> None:
+    other = torch.nn.Linear(2, 3)
+    torch.save(other.state_dict(), tmp_path / "model.pt")
+    check_weights(tmp_path / "model.pt", network)
+    assert not torch.equal(network.weight, other.weight)
+    load_weights(tmp_path / "model.pt", network)
+    assert torch.equal(network.weight, other.weight)
+    assert torch.equal(network.bias, other.bias)
 
 
-@pytest.mark.parametrize(
-    ("size", "in_channels"),
-    [([33, 31, 1], 1), ([2, 34, 1], 1), ([32, 32, 1], 2)],
-    ids=["odd", "no multiple", "channels"],
-)
-def test_a_patch_that_does_not_fit_is_named(size: list[int], in_channels: int) -> None:
-    with pytest.raises(ValueError, match=rf"in_channels {in_channels} \(.+\): give multiples of the product of"):
-        check_patch(network_of(), size, in_channels, 2)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_of_a_failed_training_are_named(value: float, network: torch.nn.Module, tmp_path: Path) -> None:
+    state = {name: entry.clone() for name, entry in network.state_dict().items()}
+    state["bias"][1] = value
+    torch.save(state, tmp_path / "model.pt")
+    refused(tmp_path / "model.pt", network, "holds NaN or infinity in 1 entries, such as bias")
 
 
-def test_windows_go_through_the_network_or_are_named() -> None:
-    for inferer in (
-        SliceInferer(roi_size=[32, 48]),
-        SlidingWindowInferer([0, 0]),
-        SlidingWindowInferer(16),
-        SimpleInferer(),
-    ):
-        check_roi(inferer, network_of(), 1, 2)
-    with pytest.raises(ValueError, match=r"inferer#roi_size \[33, 33\] does not go through network_def .*: give multi"):
-        check_roi(SliceInferer(roi_size=[33, 33]), network_of(), 1, 2)
+def test_a_pointer_of_git_lfs_is_named(network: torch.nn.Module, tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    refused(tmp_path / "model.pt", network, "is a Git LFS pointer, .*git lfs pull")
 
 
-@pytest.mark.parametrize("roi", [[-1, -1], [0, 32], [32, -1]])
-def test_an_images_own_sides_go_through_the_network_or_their_divisor_is_named(roi: list[int]) -> None:
-    check_roi(SliceInferer(roi_size=roi), network_of(), 1, 2, 4)
-    with pytest.raises(ValueError, match=r"divisible_by 2 does not go through network_def .*: give multiples"):
-        check_roi(SliceInferer(roi_size=roi), network_of(), 1, 2, 2)
+def test_other_files_are_named(network: torch.nn.Module, tmp_path: Path) -> None:
+    refused(tmp_path / "none.pt", network, r"cannot be read as a state dict of tensors \(FileNotFoundError\)")
+    (tmp_path / "text.pt").write_text("weights")
+    refused(tmp_path / "text.pt", network, "cannot be read as a state dict of tensors")
+    torch.save(torch.nn.Linear(2, 4).state_dict(), tmp_path / "other.pt")
+    refused(tmp_path / "other.pt", network, "does not fit network_def: 2 entries .*such as bias, weight")
+    torch.save(torch.zeros(3), tmp_path / "tensor.pt")
+    refused(tmp_path / "tensor.pt", network, "does not fit network_def")
 
 
-def test_a_divisor_is_refused_whatever_the_strides_are() -> None:
-    network = UNet(2, 1, 2, channels=(4, 8), strides=(3,), norm="BATCH")
-    check_roi(SliceInferer(roi_size=[-1, -1]), network, 1, 2, 6)
-    for wrong in (1, 2, 4, 8):
-        with pytest.raises(ValueError, match=f"divisible_by {wrong} does not go through"):
-            check_roi(SliceInferer(roi_size=[-1, -1]), network, 1, 2, wrong)
-
-
-def test_volumes_in_3d_are_not_padded_so_their_own_sides_are_not_tried() -> None:
-    check_roi(SlidingWindowInferer([-1, -1, -1]), network_of(3), 1, 3, 2)
+def refused(path: Path, network: torch.nn.Module, message: str) -> None:
+    before = network.weight.clone()
+    for read in (check_weights, load_weights):
+        with pytest.raises(ValueError, match=message):
+            read(path, network)
+    assert torch.equal(network.weight, before)

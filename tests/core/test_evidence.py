@@ -237,7 +237,9 @@ def test_swap_names_the_other_structure_and_its_share() -> None:
 def test_probability_is_asked_for_with_the_way_to_get_it() -> None:
     label = np.zeros((3, 3), dtype=np.int64)
     for bad in (np.full((2, 3, 3), 1.5), np.full((2, 3, 3), -0.1), np.full((2, 3, 3), np.nan)):
-        with pytest.raises(ValueError, match=r"must hold class probabilities in \[0, 1\]: add .*softmax=True"):
+        with pytest.raises(
+            ValueError, match=r"class probabilities in \[0, 1\], found .+: add .*softmax=True|holds NaN"
+        ):
             structure_evidence(label, bad, [1], (1.0, 1.0))
 
 

@@ -110,8 +110,15 @@ def test_what_is_no_probability_is_found_wherever_it_is(value: float, at: int, d
     p = np.full((3, 4, 5), 1 / 3, dtype=data.draw(st.sampled_from([np.float16, np.float32, np.float64])))
     p.flat[at] = value
     for unannotated in ((), (1,)):
-        with pytest.raises(ValueError, match=r"class probabilities in \[0, 1\]"):
+        with pytest.raises(ValueError, match="holds NaN" if np.isnan(value) else r"probabilities in \[0, 1\], found"):
             condensed(p, unannotated)
+
+
+def test_a_sum_a_little_over_one_is_background_for_sure() -> None:
+    p = np.array([0.6, 0.403, 0.02], np.float32).reshape(3, 1, 1)
+    found = condensed(p, [1])
+    assert found.predicted[0, 0] == 0
+    assert found.confidence[0, 0] == 1
 
 
 @pytest.mark.parametrize("value", [1.0005, -0.0005, -0.0])
