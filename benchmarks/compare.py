@@ -28,6 +28,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +107,8 @@ class Job:
     @property
     def directory(self) -> Path:
         form = "".join(re.sub(r"\W+", "_", f"-{part}") for part in [*(["small"] if self.small else []), *self.extra])
-        if len(form) > LONGEST_FORM:  # a folder's name has its limits
-            form = f"{form[:LONGEST_FORM]}_{hashlib.sha256(form.encode()).hexdigest()[:8]}"
+        if self.extra:  # whose signs are lost, and which may be long
+            form = f"{form[:LONGEST_FORM]}_{hashlib.sha256(json.dumps(self.extra).encode()).hexdigest()[:8]}"
         noise = f"{self.preset}_{round(100 * self.rate)}"
         return self.out / f"{self.data}{form}" / noise / f"seed{self.seed}" / self.arm
 
@@ -153,6 +154,8 @@ def main() -> None:
     )
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, extra = parser.parse_args(sys.argv[1:end]), tuple(sys.argv[end + 1 :])
+    if len(extra) % 2 or not all(name.startswith("--") for name in extra[::2]):
+        parser.error(f"after -- come names and values of options, as in --epochs 20; got {' '.join(extra)}")
     if args.small and args.data != "acdc":
         parser.error(f"--small is for ACDC; {args.data} is small already")
     dataset_dir, out = args.dataset_dir.resolve(), args.out.resolve()
@@ -184,7 +187,7 @@ def finish(job: Job, threads: int) -> bool:
         folds = cleanlab_folds(job, threads) if job.arm == "cleanlab" else []
         kept = ["--kept_cases", str(folds_directory(job) / "kept.json")] if folds else []
         parts = [*folds, train(job, job.directory, ARMS[job.arm], threads, *kept)]
-        line = job.described | all_used(parts) | score(job, threads) | provenance(threads)
+        line = job.described | all_used(parts) | score(job, threads) | parts[-1]["provenance"]
     except subprocess.CalledProcessError:
         return False
     except Exception:  # whatever is wrong with this one, the others are to be trained
@@ -199,7 +202,8 @@ def finish(job: Job, threads: int) -> bool:
 
 
 def train(job: Job, directory: Path, overlays: list[str], threads: int, *extra: str) -> dict[str, Any]:
-    """Run a training to its end; its seconds and peak memory (MB), of which none are kept if it was cut off."""
+    """Run a training to its end; its seconds and peak memory (MB), of which none are kept if it was cut off, and what
+    trained."""
     if (directory / "used.json").is_file():
         return json.loads((directory / "used.json").read_text())
     # Co-Teaching's ramp is counted in its loss, which no checkpoint holds: it starts afresh
@@ -210,8 +214,9 @@ def train(job: Job, directory: Path, overlays: list[str], threads: int, *extra: 
     command += ["--validation_share", str(VALIDATION_SHARE), *job.noise]
     command += ["--self_cleanse", "False"] if job.arm in PLAIN else []
     command += ["--resume", "True"] if resumed else []
+    trained_by = provenance(threads)
     used = run([*command, *extra, *job.extra], directory / "log.txt", threads)
-    used = used if not resumed else {"seconds": None, "peak_mb": None}
+    used = (used if not resumed else {"seconds": None, "peak_mb": None}) | {"provenance": trained_by}
     (directory / "used.json").write_text(json.dumps(used))
     return used
 
@@ -254,11 +259,12 @@ def score(job: Job, threads: int) -> dict[str, Any]:
     command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(predictions)]
     command += ["--ckpt_path", str(job.directory / "models" / "model.pt")]
     command += ["--image_files", json.dumps([str(case["image"]) for case in held])]
+    command += known_to(job.extra, INFER[job.data])
     run(command, job.directory / "inference.txt", threads)
     values: dict[str, dict[str, list[float | None]]] = {"dice": {}, "hd95_mm": {}}
     for case in held:
         truth_file = nib.load(case["label"])
-        relative = Path(case["image"]).resolve().relative_to(job.dataset_dir.resolve())
+        relative = os.path.relpath(case["image"], job.dataset_dir)
         predicted = np.asanyarray(nib.load(predictions / relative).dataobj)
         truth = np.rint(np.asanyarray(truth_file.dataobj))
         spacing = [float(s) for s in truth_file.header.get_zooms()[:3]]
@@ -270,6 +276,13 @@ def score(job: Job, threads: int) -> dict[str, Any]:
         out["labels"] = score_labels(job.directory, label_root(held[0]))
     shutil.rmtree(job.directory / "cases", ignore_errors=True)
     return out
+
+
+def known_to(extra: Sequence[str], configs: list[Path]) -> list[str]:
+    """The options of a training that inference has, too, such as the voxel size: it segments as was trained."""
+    ids = ConfigParser.load_config_files([str(path) for path in configs])
+    options = zip(extra[::2], extra[1::2], strict=True)
+    return [part for name, value in options if name.removeprefix("--").split("#")[0] in ids for part in (name, value)]
 
 
 def label_root(case: dict[str, Any]) -> Path:

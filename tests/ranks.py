@@ -14,7 +14,8 @@ from ignite.handlers import EMAHandler
 from monai.data import DistributedSampler
 from oracle import make_cases, make_trainer, spoil
 
-from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.cases.store import CaseStore, SeenCase
+from monai_selfcleanse.core.case_id import case_of
 from monai_selfcleanse.data import cohort
 from monai_selfcleanse.data.noisy_cohort import corrupt_cohort
 from monai_selfcleanse.distributed import check_shared, on_rank_zero
@@ -23,6 +24,7 @@ from monai_selfcleanse.handlers import (
     EpochSeeder,
     LabelCleanser,
     LabelFilter,
+    SelfCleanseEvents,
     TrainingCheckpoint,
     WeightsSaver,
 )
@@ -55,6 +57,24 @@ class CachingStore(RecordingStore):
 
     looked: tuple[float, int] = (-1.0, 0)
 
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.asked: dict[str, float] = {}
+
+    def is_hidden(self, case: str) -> bool:
+        """Whether what another process wrote of a case is not shown yet."""
+        if f"seen {case}" in self.written:
+            return False
+        return time.monotonic() - self.asked.setdefault(case, time.monotonic()) < 1
+
+    def stamp(self, case: str) -> str:
+        return "" if self.is_hidden(case) else super().stamp(case)
+
+    def read_seen(self, case: str, *args: Any) -> SeenCase:
+        if self.is_hidden(case):
+            raise FileNotFoundError(case)
+        return super().read_seen(case, *args)
+
     @property
     def version(self) -> int:
         if time.monotonic() - self.looked[0] > 1:
@@ -77,6 +97,12 @@ def self_cleanse(
     label_filter = LabelFilter(look, store, {1: "outer", 2: "inner"}, warmup_epochs=2)
     label_cleanser = LabelCleanser(store, redraw_epoch)
     label_filter.attach(trainer)
+
+    @trainer.on(SelfCleanseEvents.LABELS_FILTERED)
+    def _() -> None:  # each process may read what the others have seen
+        for data in cases:
+            store.read_seen(case_of(data))
+
     label_cleanser.attach(trainer)
     trainer.run()
     result, done = trainer.state.label_filter_result, trainer.state.label_cleanser_result

@@ -15,7 +15,7 @@ import numpy as np
 from ..cases.case import check_unique_cases, with_values
 from ..cases.grid import Notes, log_notes
 from ..cases.image_file import open_image
-from ..cases.look import score_case
+from ..cases.look import await_seen, score_case
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
 from ..core.evidence import EVIDENCE_VERSION, stack_evidence
@@ -99,6 +99,7 @@ def audit_labels(
             found[case_of(case)] = outcome.evidence
             notes.append(outcome.notes)
             reused += outcome.is_reused
+        await_seen(store, (case for case, outcome in found.items() if not isinstance(outcome, str)))
         everything = {case: outcome for shard in gathered(found) for case, outcome in shard.items()}
         log_notes((note for shard in gathered(notes) for note in shard), len(cases))
         if n_reused := sum(gathered(reused)):
@@ -147,14 +148,14 @@ class _Scoring:
         """Evidence about the case, which is kept; what was kept before is taken if it still holds."""
         fingerprint = digest([self.identity, loaded.given, loaded.basis, loaded.files, loaded.affine])
         if kept := self.store.read_evidence(case_of(case), fingerprint):
-            return _Outcome(kept, loaded.notes, True)
+            return _Outcome(kept, loaded.notes | self.store.read_notes(case_of(case)), True)
         try:
             prediction, confidence = self.source.predict(loaded, self.judge)
             seen = case_of(case), loaded.given, prediction, loaded.affine, confidence, fingerprint
         except Exception as error:  # the case's problem, not the run's
             return _Outcome(_reason(error), loaded.notes)
         try:
-            return _Outcome(score_case(self.judge, self.store, *seen), loaded.notes)
+            return _Outcome(score_case(self.judge, self.store, *seen, loaded.notes), loaded.notes)
         except OSError:  # the disk's problem, and so the run's
             raise
         except Exception as error:

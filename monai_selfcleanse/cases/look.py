@@ -6,14 +6,18 @@ same evidence everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+import ignite.distributed as idist
 import nibabel as nib
 import numpy as np
 
 from ..core.judgement import LabelJudge
 from ..core.prediction import Predicted
+from ..distributed import gathered, lagging_ranks, merge_shares
 from .store import CaseStore, StoreLike
 
-__all__ = ["score_case"]
+__all__ = ["await_seen", "score_case"]
 
 
 def score_case(
@@ -25,6 +29,7 @@ def score_case(
     affine: np.ndarray,
     confidence: np.ndarray | None = None,
     fingerprint: str = "",
+    notes: Mapping[str, str] | None = None,
 ) -> dict[str, np.ndarray]:
     """Score one case's label, and keep label, prediction and evidence in the store.
 
@@ -38,6 +43,7 @@ def score_case(
         confidence: how far the most probable class is to be trusted where a label is redrawn, ``spatial`` in [0, 1];
             None for its probability.
         fingerprint: what the evidence rests on, for :meth:`CaseStore.read_evidence`.
+        notes: what was tolerated about the case's files, for :meth:`CaseStore.read_notes`.
 
     Returns:
         Evidence ``(K,)`` by name, see :meth:`monai_selfcleanse.core.LabelJudge.evidence`.
@@ -48,5 +54,26 @@ def score_case(
     prediction = judge.in_label_terms(given, probabilities)
     strays = judge.strays(given, prediction)
     evidence = judge.evidence(given, prediction, nib.affines.voxel_sizes(affine), strays)
-    CaseStore.at(store).write_seen(case, given, prediction, affine, confidence, evidence, fingerprint, strays)
+    CaseStore.at(store).write_seen(case, given, prediction, affine, confidence, evidence, fingerprint, strays, notes)
     return evidence
+
+
+def await_seen(store: StoreLike, cases: Iterable[str]) -> None:
+    """Wait until every rank sees what each of them has kept in a look. Call it on every rank.
+
+    Args:
+        store: the folder or store that all ranks share.
+        cases: those that this rank has scored.
+
+    Raises:
+        RuntimeError: a rank is shown an earlier state for too long; the message names it.
+    """
+    if idist.get_world_size() == 1:
+        return
+    store = CaseStore.at(store)
+    stamps = merge_shares(gathered({case: store.stamp(case) for case in cases}))
+    if lagging := lagging_ranks(lambda: all(store.stamp(case) == stamp for case, stamp in stamps.items())):
+        raise RuntimeError(
+            f"rank {lagging} does not see the latest look in {store.directory}: the file system that all processes "
+            "share keeps showing an earlier one"
+        )

@@ -37,6 +37,9 @@ __all__ = ["CaseStore", "SeenCase", "StoreLike"]
 _EVIDENCE = "evidence_"
 """What the names of evidence begin with in a file."""
 
+_NOTES = "notes"
+"""Name of what was tolerated, in a file."""
+
 
 @dataclass(frozen=True, eq=False)
 class SeenCase:
@@ -120,6 +123,7 @@ class CaseStore:
         evidence: Mapping[str, np.ndarray] | None = None,
         fingerprint: str = "",
         strays: Mapping[int, np.ndarray] | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Keep what a look saw of a case, in two bytes a voxel and the given label.
 
@@ -132,6 +136,7 @@ class CaseStore:
             evidence: arrays by name, for :meth:`read_evidence`.
             fingerprint: what the evidence rests on.
             strays: see :func:`monai_selfcleanse.core.strays.find_strays`; None for none.
+            notes: what was tolerated about the case's files, for :meth:`read_notes`.
         """
         prediction = condensed(probabilities)
         confidence = prediction.confidence if confidence is None else confidence
@@ -143,6 +148,7 @@ class CaseStore:
             "affine": np.asarray(affine, dtype=np.float64),
             "fingerprint": np.array(fingerprint),
             "strays": np.concatenate([np.zeros(0, np.int64), *(strays or {}).values()]),
+            _NOTES: np.array(json.dumps(dict(notes or {}))),
         }
         with atomic_path(self._file("seen", case, ".npz")) as part:
             _save_fast(part, kept)
@@ -160,6 +166,11 @@ class CaseStore:
                 return {key[len(_EVIDENCE) :]: file[key] for key in file if key.startswith(_EVIDENCE)}
         except Exception:  # a damaged archive raises much: EOFError, zlib.error, NotImplementedError
             return None
+
+    def read_notes(self, case: str) -> dict[str, str]:
+        """What was tolerated about the case's files when its evidence was kept; empty where nothing was."""
+        with np.load(self._file("seen", case, ".npz")) as file:
+            return json.loads(str(file[_NOTES])) if _NOTES in file else {}
 
     def read_seen(self, case: str, one_piece: Collection[int] = ()) -> SeenCase:
         """What the last look saw of a case.
@@ -183,7 +194,8 @@ class CaseStore:
         """What tells label and prediction that a look saw of a case from any others; empty where there are none."""
         try:
             with zipfile.ZipFile(self._file("seen", case, ".npz")) as file:
-                sums = [(one.filename, one.CRC) for one in file.infolist() if not one.filename.startswith(_EVIDENCE)]
+                of_others = (_EVIDENCE, _NOTES)
+                sums = [(one.filename, one.CRC) for one in file.infolist() if not one.filename.startswith(of_others)]
         except (OSError, zipfile.BadZipFile):
             return ""
         return hashlib.sha256(repr(sorted(sums)).encode()).hexdigest()[:16]

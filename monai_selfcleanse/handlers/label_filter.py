@@ -15,7 +15,7 @@ from monai.engines import Evaluator
 from monai.utils import CommonKeys
 
 from ..cases.case import decollated
-from ..cases.look import score_case
+from ..cases.look import await_seen, score_case
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
 from ..core.evidence import stack_evidence
@@ -141,6 +141,7 @@ class LabelFilter:
         self._scored = {}
         with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect):
             self.evaluator.run(engine.state.epoch)
+        await_seen(self.store, self._scored)
         scored = merge_shares(gathered(self._scored))
         self._scored = {}
         if not scored:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cases.label_file import label_of
+from ..cases.grid import turn_onto
+from ..cases.label_file import GivenLabel, label_of
 from ..core.case_id import case_of
 from ..core.judgement import Judgement
 from ..core.masks import dice
@@ -44,25 +45,25 @@ def compare_raters(judgement: Judgement, data: Sequence[Mapping[str, Any]]) -> l
     Returns:
         Dictionaries with ``case``, ``structure``, ``structure_name``, ``better`` (the rater whose label has the highest
         Dice to the prediction; empty where several have, or where less than two were judged), ``agreement`` (mean Dice
-        of each rater's label with each other's, 1 where none has the structure; NaN with one label, or grids that
-        differ), and of each rater ``NAME_clean_probability``, ``NAME_suspected`` and ``NAME_dice`` to the prediction;
-        NaN where there is no label.
+        of each rater's label with each other's, turned to lie alike, 1 where none has the structure; NaN with one
+        label, or grids that differ), and of each rater ``NAME_clean_probability``, ``NAME_suspected`` and ``NAME_dice``
+        to the prediction; NaN where there is no label.
     """
-    at = {case: i for i, case in enumerate(judgement.cases)}
+    at, raters = {case: i for i, case in enumerate(judgement.cases)}, raters_of(data)
+    # a partial label that lacks the structure says nothing; else agreement on absence is agreement
+    silent = np.isnan(judgement.evidence["score"]) & judgement.partial_labels
     by_case: dict[str, dict[str, Mapping[str, Any]]] = {}
     for item in data:
         by_case.setdefault(case_of(item).removeprefix(f"{item['rater']}/"), {})[item["rater"]] = item
     rows = []
     for case, items in by_case.items():
-        labels = [label_of(item).index for item in items.values()]
+        labels = _on_one_grid([label_of(item) for item in items.values()])
         for j, (structure, name) in enumerate(zip(judgement.structures, judgement.names, strict=True)):
             row: dict[str, Any] = {"case": case, "structure": judgement.numbers[structure], "structure_name": name}
             own = {rater: at[case_of(item)] for rater, item in items.items()}
-            # a partial label that lacks the structure says nothing; else agreement on absence is agreement
-            silent = np.isnan(judgement.evidence["score"][:, j]) & judgement.partial_labels
-            row["better"] = _highest({r: judgement.evidence["dice"][i, j] for r, i in own.items() if not silent[i]})
+            row["better"] = _highest({r: judgement.evidence["dice"][i, j] for r, i in own.items() if not silent[i, j]})
             row["agreement"] = _agreement([label == structure for label in labels])
-            for rater in raters_of(data):
+            for rater in raters:
                 i = at[case_of(items[rater])] if rater in items else None
                 row[f"{rater}_clean_probability"] = np.nan if i is None else float(judgement.clean_probability[i, j])
                 row[f"{rater}_suspected"] = np.nan if i is None else int(judgement.suspected[i, j])
@@ -77,8 +78,18 @@ def _highest(dices: Mapping[str, float]) -> str:
     return best[0] if len(dices) > 1 and len(best) == 1 else ""
 
 
+def _on_one_grid(labels: Sequence[GivenLabel]) -> list[np.ndarray]:
+    """Index maps of one case, turned to lie as the first; none where their grids differ."""
+    first = labels[0]
+    ndim = first.index.ndim
+    try:
+        return [turn_onto(label.file, first.file, ndim)(label.index, ndim) for label in labels]
+    except ValueError:
+        return []
+
+
 def _agreement(masks: Sequence[np.ndarray]) -> float:
-    if len(masks) < 2 or len({mask.shape for mask in masks}) > 1:
+    if len(masks) < 2:
         return float("nan")
     return float(np.mean([dice(one, other) for one, other in combinations(masks, 2)]))
 

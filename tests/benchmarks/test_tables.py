@@ -79,7 +79,7 @@ def test_an_error_in_one_training_does_not_stop_the_others(tmp_path: Path, monke
             raise OSError("no such prediction")
         return {"mean_dice": 0.5}
 
-    monkeypatch.setattr(compare, "train", lambda *_: {"seconds": 1})
+    monkeypatch.setattr(compare, "train", lambda *_: {"seconds": 1, "provenance": {}})
     monkeypatch.setattr(compare, "all_used", lambda parts: {})
     monkeypatch.setattr(compare, "score", fail)
     monkeypatch.setattr(
@@ -92,6 +92,18 @@ def test_an_error_in_one_training_does_not_stop_the_others(tmp_path: Path, monke
     (log,) = tmp_path.rglob("log.txt")
     assert "seed0" in str(log)
     assert "no such prediction" in log.read_text()
+
+
+def test_options_that_inference_has_reach_it_and_folders_tell_all_options_apart(tmp_path: Path) -> None:
+    extra = ("--epochs", "3", "--spacing", "[3,3,-1]", "--network_def#channels", "[8,16]", "--rounds", "1")
+    expected = ["--spacing", "[3,3,-1]", "--network_def#channels", "[8,16]"]
+    assert compare.known_to(extra, compare.INFER["acdc"]) == expected
+    jobs = [
+        compare.Job("acdc", tmp_path, tmp_path, "mixed", 0.5, 0, "ours", False, extra)
+        for extra in [(), ("--spacing", "[3,3,-1]"), ("--spacing", "[3,3,1]"), ("--x", "a" * 300), ("--x", "a" * 301)]
+    ]
+    assert len({job.directory for job in jobs}) == 5
+    jobs[-1].directory.mkdir(parents=True)
 
 
 def test_searches_of_different_folders_share_neither_cases_nor_forks(tmp_path: Path) -> None:

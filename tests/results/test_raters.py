@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -98,3 +99,22 @@ def test_the_label_nearer_to_the_prediction_is_the_better_one(
     assert count_better(rows, ["a", "b"]) == [
         (r, f"better in {n[r]} of {total} ({n[r] / max(total, 1):.0%}), 0 suspected") for r in "ab"
     ]
+
+
+def test_labels_that_are_stored_in_other_directions_agree(tmp_path: Path) -> None:
+    affine, label = np.diag([1.0, 1.0, 3.0, 1.0]), np.zeros((10, 9, 5), np.uint8)
+    label[2:6, 1:5, 1:4] = 1
+    turned = nib.Nifti1Image(label, affine).as_reoriented(np.array([[1, -1], [0, -1], [2, 1]]))
+    write_nifti(tmp_path / "anna.nii.gz", label, affine)
+    write_nifti(tmp_path / "ben.nii.gz", np.asarray(turned.dataobj), turned.affine)
+    write_nifti(tmp_path / "carla.nii.gz", label, affine @ np.diag([1, 1, 2, 1]))
+    evidence = {name: np.full((3, 1), 0.9) for name in EVIDENCE}
+
+    def agreement(*names: str) -> float:
+        data = [{"case": f"{n}/a", "rater": n, "label": str(tmp_path / f"{n}.nii.gz"), "image": "a"} for n in names]
+        cases = tuple(item["case"] for item in data)
+        judgement = LabelJudge([1]).judge(cases, {name: values[: len(cases)] for name, values in evidence.items()})
+        return compare_raters(judgement, data)[0]["agreement"]
+
+    assert agreement("anna", "ben") == 1
+    assert math.isnan(agreement("anna", "ben", "carla"))
