@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import nibabel as nib
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from monai.metrics import HausdorffDistanceMetric
 
 __all__ = ["HausdorffDistanceMm"]
@@ -31,5 +31,5 @@ class HausdorffDistanceMm(HausdorffDistanceMetric):
     ) -> torch.Tensor:
         if not isinstance(y, MetaTensor):
             raise TypeError(f"the voxel size is taken from y's affine, but y is a {type(y).__name__}")
-        spacing = affine_to_spacing(y.affine, y.ndim - 2).tolist()
+        spacing = nib.affines.voxel_sizes(y.affine.cpu().numpy())[: y.ndim - 2].tolist()
         return super()._compute_tensor(y_pred.as_subclass(torch.Tensor), y.as_tensor(), spacing=spacing, **kwargs)

@@ -21,6 +21,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, cast
 
@@ -318,6 +319,50 @@ def check_one_piece(one_piece: Any, structures: Mapping[Any, str]) -> None:
         sys.exit(f"error: one_piece must be a list of structures' names, of {names}, got {one_piece!r}; [] is for none")
 
 
+def check_slices(
+    inferer: Any, network: torch.nn.Module, in_channels: int, spatial_dims: int, divisible_by: int
+) -> None:
+    """End the program with a line if windows, or whole slices, do not go through the network.
+
+    ``monai_selfcleanse.cli.sizes.check_roi`` sees to the same before a training.
+
+    Args:
+        inferer: a sliding-window one; a side of its windows that is not above 0 stands for the image's own. Another
+            inferer is passed over.
+        network: left as it is.
+        in_channels: of the image.
+        spatial_dims: 2 or 3. In 3-D nothing is padded, and sides that are not known are not tried.
+        divisible_by: slices are padded to multiples of this.
+
+    Raises:
+        SystemExit: they do not; the message says what to change.
+    """
+    size = getattr(inferer, "roi_size", None)
+    sizes = [size] * spatial_dims if isinstance(size, int) else list(size or [])[:spatial_dims]
+    whole = any(isinstance(n, int) and n <= 0 for n in sizes)
+    if len(sizes) != spatial_dims or not all(isinstance(n, int) for n in sizes) or (whole and spatial_dims != 2):
+        return
+    sizes = [n if n > 0 else 7 * divisible_by for n in sizes]  # 7: a multiple that strides of 2, 3 or 5 do not share
+    was_training = network.training
+    device = next((value.device for value in network.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            out = list(network.eval()(torch.zeros(1, in_channels, *sizes, device=device)).shape[2:])
+        problem = "" if out == sizes else f"it comes out as {out}"
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        problem = " ".join(str(error).split())
+    finally:
+        network.train(was_training)
+    if problem:
+        name = f"divisible_by {divisible_by}" if whole else f"inferer#roi_size {sizes}"
+        sys.exit(
+            f"error: {name} does not go through network_def with in_channels {in_channels} ({problem}): give multiples "
+            "of the product of the network's strides, such as 16 for four strides of 2"
+        )
+
+
 class SameFormatWriter(NibabelWriter):
     """Writes a segmentation in its image's format, with as many axes, those of length 1 at the end, too."""
 
@@ -507,7 +552,7 @@ def fitting(image: MetaTensor, spacing: Sequence[float], num_classes: int) -> Me
     sizes, old = [float(size) for size in image.pixdim], list(image.shape[1:])
     new = [max(1.0, n * s / t) if t > 0 else float(n) for n, s, t in zip(old, sizes, spacing, strict=True)]
     # where each voxel is taken from; or what the network says, and its probabilities
-    needed, memory = math.prod(new) * (4 + max(24, 8 * num_classes)), _memory()
+    needed, memory = math.prod(new) * (4 * len(image) + max(24, 8 * num_classes)), _memory()
     if memory is None or needed <= memory:
         return image
     raise ValueError(
@@ -518,11 +563,20 @@ def fitting(image: MetaTensor, spacing: Sequence[float], num_classes: int) -> Me
 
 
 def _memory() -> int | None:
-    """Bytes of the machine's memory; None where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+    """Bytes of memory for this process, by the machine, its container and its shell; None where none of them says.
+
+    So says ``monai_selfcleanse.data.resampling``, too.
+    """
+    known = []
+    with suppress(ImportError, OSError, ValueError):
+        from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+
+        known += [limit for limit in getrlimit(RLIMIT_AS) if limit != RLIM_INFINITY]
+    with suppress(AttributeError, OSError, ValueError):
+        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max") as file:  # "max" where there is no limit
+        known.append(int(file.read()))
+    return min(known) if known else None
 
 
 # Segmenting what can be segmented.

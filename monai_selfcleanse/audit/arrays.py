@@ -25,6 +25,7 @@ import nibabel as nib
 import numpy as np
 
 from ..cases.look import score_case
+from ..cases.nifti_file import plain_image
 from ..cases.store import CaseStore
 from ..core.border import stand_in
 from ..core.evidence import stack_evidence
@@ -225,6 +226,5 @@ class _Keeper:
     @staticmethod
     def _save(voxels: np.ndarray, affine: np.ndarray, path: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = voxels if voxels.dtype.kind == "u" else voxels.astype(np.float32)
-        nib.save(nib.Nifti1Image(kept, affine), path)
+        nib.save(plain_image(voxels, affine), path)
         return str(path)

@@ -91,8 +91,8 @@ class ImageFile(ABC):
         dtype = np.dtype(self.dtype if dtype is None else dtype)
         if voxels.size == int(np.prod(self.shape)):
             voxels = voxels.reshape(self.shape)
-        if np.issubdtype(dtype, np.integer):  # a file with a scale factor is read as 0.99999, which a cast would make 0
-            voxels = np.rint(voxels)
+        if np.issubdtype(dtype, np.integer) and np.issubdtype(voxels.dtype, np.floating):
+            voxels = np.rint(voxels)  # a file with a scale factor is read as 0.99999, which a cast would make 0
         with atomic_path(path) as part:
             self._write(voxels.astype(dtype, copy=False), part)
 

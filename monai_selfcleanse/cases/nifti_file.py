@@ -19,7 +19,7 @@ from monai.data.utils import correct_nifti_header_if_necessary
 from ..core.case_id import ending_of
 from .abstract_file import ImageFile, check_affine, check_kind
 
-__all__ = ["NiftiFile"]
+__all__ = ["NiftiFile", "plain_image"]
 
 _MAX_ANGLE = np.deg2rad(1)
 """Angle between an axis by qform and by sform from which on they say two things."""
@@ -148,3 +148,19 @@ def _angle(one: np.ndarray, other: np.ndarray) -> float:
     """Largest angle between an axis by one affine and by another."""
     a, b = (form[:3, :3] / np.maximum(nib.affines.voxel_sizes(form), 1e-30) for form in (one, other))
     return float(np.arccos(np.clip((a * b).sum(0), -1, 1)).max())
+
+
+def plain_image(voxels: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Voxels of any type as an image that every program reads.
+
+    Args:
+        voxels: bytes stay so, whole numbers get 16 bits where they fit, and all others 32-bit floats.
+        affine: ``(4, 4)``, mm.
+    """
+    whole = voxels.dtype == bool or np.issubdtype(voxels.dtype, np.integer)
+    if voxels.dtype != np.uint8:
+        fits = whole and (not voxels.size or -(1 << 15) <= int(voxels.min()) <= int(voxels.max()) < 1 << 15)
+        voxels = voxels.astype(np.int16 if fits else np.float32, copy=False)
+    image = nib.Nifti1Image(voxels, affine)
+    image.header.set_xyzt_units("mm")
+    return image

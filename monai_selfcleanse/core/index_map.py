@@ -91,7 +91,7 @@ def to_indices(labels: np.ndarray, values: Sequence[int], name: str = "label") -
 
 def to_values(index: np.ndarray, values: Sequence[int]) -> np.ndarray:
     """The label with the structures' own values, of an index map ``0 ... K``: what :func:`to_indices` undoes."""
-    return np.array([0, *values])[index]
+    return np.array([0, *values], np.min_scalar_type(max(values, default=0)))[index]
 
 
 def _as_array(label: NdarrayOrTensor) -> np.ndarray:

@@ -26,6 +26,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..core.case_id import as_compared
 from ..core.judgement import Judgement
 from ..files import atomic_path, waiting_turn
 from .tables import read_rows, write_rows
@@ -110,12 +111,14 @@ def read_decisions(path: str | os.PathLike, judgement: Judgement) -> dict[tuple[
     path = Path(path)
     out: dict[tuple[str, int], Decision] = {}
     rows = _rows(path) if path.exists() else []
-    suspected, known = judgement.by_case(judgement.suspected), set(judgement.cases)
+    suspected = judgement.by_case(judgement.suspected)
+    known = {as_compared(case.strip()): case for case in judgement.cases}
     for line, row in enumerate(rows, 2):
         where = f"{path}, row {line}"
-        case, structure, choice = row["case"], row["structure"].strip(), row["decision"].strip()
-        if case not in known:
-            raise ValueError(f"{where}: no case {case!r} was judged; label_report.csv lists the cases")
+        structure, choice = row["structure"].strip(), row["decision"].strip()
+        case = known.get(as_compared(row["case"].strip()))
+        if case is None:
+            raise ValueError(f"{where}: no case {row['case']!r} was judged; label_report.csv lists the cases")
         if choice not in get_args(Choice):
             raise ValueError(f"{where}: {choice!r} is no decision; it may be {', '.join(get_args(Choice))}")
         for k in suspected.get(case, []) if not structure else [_class_of(structure, judgement, where)]:

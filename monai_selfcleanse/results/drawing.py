@@ -126,7 +126,7 @@ def untrusted_by(seen: SeenCase, recipe: Recipe, index: np.ndarray) -> np.ndarra
     redrawn = [k for k in recipe.suspects if k in recipe.redrawn]
     left = [k for k in recipe.suspects if k not in recipe.redrawn]
     # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
-    never = np.full(seen.given.shape, -1.0)
+    never = np.broadcast_to(np.float32(-1), seen.given.shape)
     untrusted = seen.untrusted(redrawn) | replace(seen, confidence=never).untrusted(left)
     return untrusted & (index == seen.given) & ~np.isin(index, recipe.decided)
 

@@ -26,6 +26,7 @@ import numpy as np
 from ..cases.case import check_unique_cases
 from ..cases.grid import Turn, turn_onto
 from ..cases.image_file import ImageFile, open_image
+from ..cases.nifti_file import plain_image
 from ..cases.store import StoreLike
 from ..core.case_id import case_of, channel_name, ending_of, images_of, split_channel
 from ..core.judgement import Judgement
@@ -176,9 +177,8 @@ def _write_case(
         channels[0].file.write(label, target, np.uint8)
         return
     for channel, path in zip(channels, paths, strict=True):
-        voxels = channel.voxels(label.ndim)
-        nib.save(nib.Nifti1Image(voxels if voxels.dtype != bool else voxels.astype(np.uint8), affine), path)
-    nib.save(nib.Nifti1Image(label, affine), target)
+        nib.save(plain_image(channel.voxels(label.ndim), affine), path)
+    nib.save(plain_image(label, affine), target)
 
 
 def _numbers(names: Sequence[str], ignore: bool) -> dict[str, int]:

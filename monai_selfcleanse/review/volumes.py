@@ -27,6 +27,7 @@ import numpy as np
 
 from ..cases.grid import offset, turn_onto
 from ..cases.image_file import ImageFile, open_image
+from ..cases.nifti_file import plain_image
 from ..cases.view import CaseView, lies_at, read_channel, view_case
 from ..core.case_id import ending_of, images_of
 from ..results.page.pictures import draw_slices
@@ -133,7 +134,7 @@ class Volumes:
         if not grid.n_channels:
             return _as_nifti(np.zeros(grid.shape, np.uint8), grid.affine)
         with self._turn(case):
-            return _as_nifti(_small(self._read_channel(case, channel).reshape(grid.shape)), grid.affine)
+            return _as_nifti(self._read_channel(case, channel).reshape(grid.shape), grid.affine)
 
     def overlay(self, label: Label) -> bytes:
         """The overlays of a label, ``.nii.gz``, around what it has alone; each voxel has bits of :data:`LAYERS`."""
@@ -265,15 +266,5 @@ def _affine_in_the_browser(image: ImageFile) -> np.ndarray | None:
     return affine if np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 0 else None
 
 
-def _small(voxels: np.ndarray) -> np.ndarray:
-    """Voxels in a data type that the browser reads, of 16 bits where whole numbers fit."""
-    whole = np.issubdtype(voxels.dtype, np.integer)
-    if voxels.dtype == bool or (whole and -(1 << 15) <= voxels.min() <= voxels.max() < 1 << 15):
-        return voxels.astype(np.int16, copy=False)
-    return voxels.astype(np.float32, copy=False)
-
-
 def _as_nifti(voxels: np.ndarray, affine: np.ndarray) -> bytes:
-    image = nib.Nifti1Image(voxels, affine)
-    image.header.set_xyzt_units("mm")
-    return image.to_bytes()
+    return plain_image(voxels, affine).to_bytes()

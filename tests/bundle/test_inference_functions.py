@@ -22,8 +22,12 @@ from helpers import write_nifti
 from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import MetaTensor
+from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
+from monai.networks.nets import UNet
 from monai.transforms import LoadImage
 from scipy.spatial.transform import Rotation
+
+from monai_selfcleanse.cli.sizes import check_roi
 
 SCRIPTS: dict[str, Any] = runpy.run_path(str(BUNDLE / "scripts" / "inference.py"))
 find_images, slices_last, as_stored = (SCRIPTS[name] for name in ("find_images", "slices_last", "as_stored"))
@@ -208,6 +212,48 @@ def test_the_largest_voxel_size_comes_last_and_the_way_back_is_exact(
 
 
 # Checks.
+
+
+@pytest.mark.parametrize(
+    ("inferer", "spatial_dims", "divisible_by"),
+    [
+        (SliceInferer(roi_size=[-1, -1]), 2, 4),
+        (SliceInferer(roi_size=[-1, -1]), 2, 2),
+        (SliceInferer(roi_size=[0, 33]), 2, 4),
+        (SliceInferer(roi_size=[32, 48]), 2, 4),
+        (SliceInferer(roi_size=[33, 33]), 2, 4),
+        (SlidingWindowInferer(16), 2, 4),
+        (SlidingWindowInferer(15), 2, 4),
+        (SlidingWindowInferer([16, 16, 8]), 3, 2),
+        (SlidingWindowInferer([16, 16, 7]), 3, 2),
+        (SlidingWindowInferer([-1, -1, -1]), 3, 2),
+        (SimpleInferer(), 2, 2),
+    ],
+)
+def test_slices_are_tried_as_before_a_training(inferer: Any, spatial_dims: int, divisible_by: int) -> None:
+    network = UNet(spatial_dims, 1, 2, channels=(4, 8, 16), strides=(2, 2), norm="BATCH").train()
+    problems = []
+    for check in (check_roi, SCRIPTS["check_slices"]):
+        try:
+            check(inferer, network, 1, spatial_dims, divisible_by)
+            problems.append("")
+        except (ValueError, SystemExit) as error:
+            problems.append(str(error).removeprefix("error: "))
+    assert problems[0] == problems[1]
+    assert network.training
+
+
+def test_the_machines_memory_is_what_a_training_takes_it_for() -> None:
+    code = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"
+        "from monai_selfcleanse.data.resampling import _memory;"
+        f"print(_memory(), runpy.run_path({str(BUNDLE / 'scripts' / 'inference.py')!r})['_memory']())"
+    )
+    for prefix in ("", "import resource; resource.setrlimit = lambda *_: None; "):
+        done = subprocess.run([sys.executable, "-c", prefix + code], capture_output=True, text=True, check=True)
+        one, other = done.stdout.split()
+        assert one == other
+        assert prefix or int(one) <= 6 << 30
 
 
 @pytest.fixture

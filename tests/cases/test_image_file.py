@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,7 @@ from helpers import AFFINE, tiny_label
 from monai.transforms import LoadImage
 
 from monai_selfcleanse.cases.image_file import open_image
+from monai_selfcleanse.cases.nifti_file import plain_image
 
 TRUE, WRONG = np.diag([-1.3, -1.3, 10.0, 1.0]), np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -293,3 +295,20 @@ def test_vectors_of_itk_are_channels_of_an_image(tmp_path: Path) -> None:
     file = open_image(tmp_path / "a.mha")
     assert (file.ndim, file.n_channels(), file.n_channels(3)) == (2, 2, 2)
     np.testing.assert_array_equal(file.stack()[..., 1].T, np.arange(60).reshape(5, 6, 2)[..., 1])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "highest", "kept"),
+    [
+        (np.uint8, 255, np.uint8),
+        (bool, 1, np.int16),
+        (np.int64, 32767, np.int16),
+        (np.uint64, 40000, np.float32),
+        (np.float64, 0.5, np.float32),
+    ],
+)
+def test_voxels_of_any_type_make_an_image_that_every_program_reads(dtype: Any, highest: float, kept: Any) -> None:
+    voxels = np.array([[[0, highest]]]).astype(dtype)
+    image = nib.Nifti1Image.from_bytes(plain_image(voxels, np.eye(4)).to_bytes())
+    assert image.get_data_dtype() == kept
+    np.testing.assert_array_equal(np.asarray(image.dataobj), voxels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_a_table_by_hand_needs_three_columns(tmp_path: Path, judgement: Judgemen
     found = read_decisions(path, judgement)
     assert {k for (c, k) in found if c == case} == set(structures)
     assert found["b", 1].decision == "keep"
+
+
+def test_blanks_and_the_way_a_letter_is_written_do_not_count(tmp_path: Path, judgement: Judgement) -> None:
+    umlaut = replace(judgement, cases=("\u00c43", *judgement.cases[1:]))
+    path = tmp_path / "mine.csv"
+    path.write_text("case,structure,decision\nA\u03083 , myocardium,keep \n b,myocardium,redraw\n", encoding="utf-8")
+    found = {case: decision.decision for (case, _), decision in read_decisions(path, umlaut).items()}
+    assert found == {"\u00c43": "keep", "b": "redraw"}
 
 
 @pytest.mark.parametrize(
