@@ -19,7 +19,8 @@ import numpy as np
 from selenium import webdriver
 
 from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.core.judgement import Judgement, LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.judgement import Judgement
 from monai_selfcleanse.results.page import write_page
 from monai_selfcleanse.results.page.pictures import Picture, encode_png, outline_path
 from monai_selfcleanse.results.suspects import Suspect

@@ -21,7 +21,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from monai_selfcleanse.core.case_id import strip_ending
-from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.results.truth import CLEAN_FROM, NOISY_BELOW
 

@@ -46,7 +46,9 @@ from torch.nn import functional as F
 
 from monai_selfcleanse.core.case_id import case_of
 from monai_selfcleanse.core.cleansing import MIN_CONFIDENCE, cleanse_label
-from monai_selfcleanse.core.judgement import Judgement, LabelJudge, cases_to_leave_out
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.judgement import Judgement
+from monai_selfcleanse.core.leaving_out import cases_to_leave_out
 from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.core.strays import find_strays
 from monai_selfcleanse.data import find_cases

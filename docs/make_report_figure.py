@@ -21,7 +21,7 @@ from selenium import webdriver
 from monai_selfcleanse.cases import read_label
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.data import find_cases, write_phantom
 from monai_selfcleanse.data.acdc import ACDC_STRUCTURES
 from monai_selfcleanse.data.noisy_cohort import corrupt_cohort

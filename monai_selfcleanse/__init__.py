@@ -9,7 +9,7 @@ The parts, from the bottom up:
 * :mod:`.files`, :mod:`.distributed` and :mod:`.progress`: files that are whole or not there, processes that work as
   one, and a bar;
 * :mod:`.run_folder` and :mod:`.bad_input`: the output folder, and how bad input ends;
-* :mod:`.cases`: one case on disk;
+* :mod:`.cases`: one case on disk; :mod:`.earlier_results`: what an earlier run has left;
 * :mod:`.noise`: synthetic label noise;
 * :mod:`.data`, :mod:`.transforms`, :mod:`.losses`, :mod:`.lr_scheduler`, :mod:`.prepare_batch` and :mod:`.metrics`:
   what a training uses, named as in MONAI;

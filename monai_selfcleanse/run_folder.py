@@ -1,4 +1,4 @@
-"""The layout of an output folder: each name in it, what a run may replace there, and what an earlier run has left.
+"""The layout of an output folder: each name in it, what a run replaces there, and who may be at work in it.
 
 ::
 
@@ -25,27 +25,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from filecmp import cmp
 from pathlib import Path
-from typing import Any
 
-from .core.case_id import images_of
-from .files import (
-    atomic_path,
-    free_folder,
-    hold_folder,
-    only_process,
-    recover_folder,
-    remove_unfinished,
-    temporary_folder,
-)
+from .files import free_folder, hold_folder, only_process, recover_folder, remove_unfinished
 
 __all__ = ["RunFolder"]
-
-_OWN = ".of_a_training"  # marks noisy_labels/ as a training's own, which the next one may delete
 
 
 class RunFolder:
@@ -173,10 +159,19 @@ class RunFolder:
         )
         return [(words, str(path)) for words, path in known if path.exists()]
 
-    def _of_a_judgement(self) -> list[Path]:
+    def of_a_judgement(self) -> list[Path]:
         """All that a judgement and its review have left here."""
         reviewed = self.record, self.decisions, self.edited_labels, self.corrected_labels
         return [Path(path) for _, path in self.results()] + [path for path in reviewed if path.exists()]
+
+    def replaced(self, makes_noise: bool = False) -> list[Path]:
+        """The folders here that a run replaces or moves.
+
+        Args:
+            makes_noise: whether the run may also replace :attr:`noisy_labels`, as a training does.
+        """
+        folders = [self.cleansed_labels, self.edited_labels, self.corrected_labels]
+        return folders + [self.noisy_labels] * makes_noise
 
     def hold(self, ckpt_dir: str | os.PathLike | None = None) -> None:
         """Keep other processes out of this folder until :meth:`free`, or this one's end.
@@ -215,111 +210,3 @@ class RunFolder:
         below = [folder for folder in self.cases.rglob("*") if folder.is_dir()] if self.cases.is_dir() else []
         remove_unfinished(self.path, self.path / "earlier", self.cases, *below)
         recover_folder(self.cleansed_labels)
-
-    def set_aside(self, *others: str | os.PathLike) -> Path | None:
-        """Move the results that an earlier run left here to ``earlier/N``; a user may have worked on them.
-
-        The folder is filled under the name ``earlier/next``, the copies first. So nothing has moved where there is no
-        room for them, and where a process was killed meanwhile, the next call goes on.
-
-        Args:
-            others: files that belong to the results wherever they lie, such as the weights: a copy goes along, for they
-                may be in use. Where these alone are there, they are kept unless the latest ``earlier/N`` has them.
-
-        Returns:
-            Where they are now; None if there were none.
-
-        Raises:
-            ValueError: the disk has no room for the copies.
-        """
-        filling = self.path / "earlier" / "next"
-        earlier = self._of_a_judgement()
-        copied = [path for path in map(Path, others) if path.exists()]
-        has_moved, aside = bool(RunFolder(filling)._of_a_judgement()), None
-        if has_moved and any((filling / path.name).exists() and not _equal(path, filling) for path in earlier + copied):
-            has_moved, aside = False, self._next_is_full(filling)  # a resumed run has written results of its own since
-        if not earlier and not has_moved and all(_equal(path, self._latest()) for path in copied):
-            return aside
-        self._check_room(copied)
-        filling.mkdir(parents=True, exist_ok=True)
-        for path in copied:
-            if not _equal(path, filling):
-                with atomic_path(filling / path.name) as part:
-                    shutil.copy2(path, part)
-        for path in earlier:
-            path.rename(filling / path.name)
-        return self._next_is_full(filling)
-
-    def _next_is_full(self, filling: Path) -> Path:
-        """Give ``earlier/next`` its number."""
-        remove_unfinished(filling)
-        aside = self.path / "earlier" / str(int(self._latest().name) + 1)
-        filling.rename(aside)
-        return aside
-
-    def _latest(self) -> Path:
-        """The ``earlier/N`` of the highest number; ``earlier/0``, which is not there, where there is none."""
-        folder = self.path / "earlier"
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return folder / str(max((int(name) for name in names if name.isascii() and name.isdigit()), default=0))
-
-    def _check_room(self, copied: Iterable[Path]) -> None:
-        needed, free = sum(path.stat().st_size for path in copied), shutil.disk_usage(self.path).free
-        if needed > free:
-            raise ValueError(
-                f"output_dir {str(self.path)!r} holds results of an earlier run, and the disk has no room to keep its "
-                f"weights ({needed:,} bytes, {free:,} are free): make room, or give another output_dir"
-            )
-
-    def check_apart(self, data: Iterable[Mapping[str, Any]], *, makes_noise: bool = False) -> None:
-        """See that no file of a case lies in a folder here that a run replaces or moves.
-
-        That are :attr:`cleansed_labels`, :attr:`edited_labels` and :attr:`corrected_labels`, for each run.
-
-        Args:
-            data: the cases' dictionaries.
-            makes_noise: whether the run may also replace :attr:`noisy_labels`, as a training does.
-
-        Raises:
-            ValueError: one does; the message names the first.
-        """
-        folders = [self.cleansed_labels, self.edited_labels, self.corrected_labels]
-        replaced = [folder.resolve() for folder in folders + [self.noisy_labels] * makes_noise]
-        for case in data:
-            for path in (*images_of(case), case["label"]):
-                absolute = Path(os.path.abspath(path))
-                if any(folder in (*absolute.parents, *absolute.resolve().parents) for folder in replaced):
-                    raise ValueError(
-                        f"{path} lies in a folder of output_dir {str(self.path)!r} that this run would replace: give "
-                        "another output_dir"
-                    )
-
-    def discard_noisy_labels(self) -> None:
-        """Delete ``noisy_labels/`` if a training made it; what a resumed run needs is made again, the same."""
-        if (self.noisy_labels / _OWN).is_file():
-            with temporary_folder(self.path) as old:
-                self.noisy_labels.rename(old / self.noisy_labels.name)
-
-    def make_noisy_labels(self) -> Path:
-        """Make ``noisy_labels/``, marked as a training's own, and keep this folder from other processes.
-
-        Raises:
-            ValueError: something else has the name.
-        """
-        if self.noisy_labels.exists():
-            raise ValueError(
-                f"{self.noisy_labels} is not of an earlier training (or of one by an older version), and the labels "
-                "with noise of this one go there: move it, or give another output_dir"
-            )
-        self.hold()
-        with temporary_folder(self.path) as new:  # the mark and the folder come at once
-            part = new / self.noisy_labels.name
-            part.mkdir()
-            (part / _OWN).touch()
-            part.rename(self.noisy_labels)
-        return self.noisy_labels
-
-
-def _equal(path: Path, folder: Path) -> bool:
-    """Whether a folder has a file like this one; of folders none is."""
-    return path.is_file() and (folder / path.name).is_file() and cmp(path, folder / path.name, shallow=False)

@@ -17,7 +17,8 @@ import torch
 from monai_selfcleanse.cases.look import score_case
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.evidence import EVIDENCE, stack_evidence
-from monai_selfcleanse.core.judgement import Judgement, LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.judgement import Judgement
 from monai_selfcleanse.core.mixture import FilterDecision
 
 AFFINE = np.array([[1.5, 0.0, 0.0, -7.0], [0.0, 1.5, 0.0, 3.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 0.0, 1.0]])

@@ -14,7 +14,7 @@ from monai_selfcleanse.cases.look import score_case
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.cases.view import position_of
 from monai_selfcleanse.core.evidence import stack_evidence
-from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.results.record import read_record, write_record
 from monai_selfcleanse.review import Review
 

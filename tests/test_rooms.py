@@ -21,7 +21,7 @@ LEVELS = (
     {"core"},
     {"files", "distributed", "progress"},
     {"run_folder", "bad_input"},
-    {"cases"},
+    {"earlier_results", "cases"},
     {"noise"},
     {"data", "transforms", "losses", "lr_scheduler", "prepare_batch", "metrics"},
     {"results"},

@@ -1,4 +1,4 @@
-"""The layout of an output folder, and what a run may replace there."""
+"""The layout of an output folder, what a run may replace there, and what an earlier one has left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from helpers import files_below
 
+from monai_selfcleanse.cases.apart import check_apart
+from monai_selfcleanse.data.noisy_cohort import discard_noisy_labels, make_noisy_labels
+from monai_selfcleanse.earlier_results import set_aside
 from monai_selfcleanse.files import atomic_folder, free_folder
 from monai_selfcleanse.run_folder import RunFolder
 
@@ -52,14 +55,14 @@ def test_results_are_what_is_there_in_the_order_of_the_closing_table(tmp_path: P
 def test_each_earlier_run_keeps_its_results_in_a_folder_of_its_own(tmp_path: Path) -> None:
     folder, weights = RunFolder(tmp_path / "out"), tmp_path / "elsewhere" / "model.pt"
     weights.parent.mkdir()
-    assert folder.set_aside(weights) is None
+    assert set_aside(folder, weights) is None
     for n, text in enumerate(("first", "second"), 1):
         write_results(folder.path, text)
         weights.write_text(text)
         (folder.path / "notes.txt").write_text("mine")
         (folder.path / "cases").mkdir(exist_ok=True)
         before = files_below(folder.path)
-        aside = folder.set_aside(weights, tmp_path / "there is none.pt")
+        aside = set_aside(folder, weights, tmp_path / "there is none.pt")
         assert aside == folder.path / "earlier" / str(n)
         assert sorted(path.name for path in folder.path.iterdir()) == ["cases", "earlier", "notes.txt"]
         moved = [name for name in before if name not in ("cases", "notes.txt") and not name.startswith("earlier")]
@@ -68,7 +71,7 @@ def test_each_earlier_run_keeps_its_results_in_a_folder_of_its_own(tmp_path: Pat
     for n, text in enumerate(("first", "second"), 1):
         aside = folder.path / "earlier" / str(n)
         assert {path.read_text() for path in aside.rglob("*") if path.is_file()} == {text}
-    assert folder.set_aside(weights) is None
+    assert set_aside(folder, weights) is None
     assert files_below(folder.path / "earlier")[:1] == ["1"]
     assert not (folder.path / "earlier" / "3").exists()
 
@@ -110,13 +113,13 @@ def test_results_that_a_killed_process_was_setting_aside_end_up_together(
         else:
             patch.setattr(Path, "rename", killed_at(step, Path.rename))
         with pytest.raises(KilledError):
-            folder.set_aside(folder.weights())
+            set_aside(folder, folder.weights())
     assert folder.weights().read_text() == "first"
-    assert folder.set_aside(folder.weights()) == folder.path / "earlier" / "1"
+    assert set_aside(folder, folder.weights()) == folder.path / "earlier" / "1"
     whole = ["cleansed_labels", "cleansed_labels/labelsTr", "cleansed_labels/labelsTr/a.nii.gz", "label_report.csv"]
     assert files_below(folder.path / "earlier") == ["1", *(f"1/{name}" for name in [*whole, "model.pt", *REST])]
     folder.weights().write_text("second")
-    assert folder.set_aside() is None
+    assert set_aside(folder) is None
     assert (folder.path / "earlier" / "1" / "model.pt").read_text() == "first"
 
 
@@ -130,11 +133,11 @@ def test_what_a_resumed_run_writes_is_not_mixed_with_what_a_killed_one_had_moved
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", killed_at(2, Path.rename))
         with pytest.raises(KilledError):
-            folder.set_aside(folder.weights())
+            set_aside(folder, folder.weights())
     shutil.rmtree(folder.cleansed_labels)
     write_results(folder.path, "second")
     folder.weights().write_text("second")
-    folder.set_aside(folder.weights())
+    set_aside(folder, folder.weights())
     assert {path.read_text() for path in (folder.path / "earlier" / "1").iterdir()} == {"first"}
     assert {path.read_text() for path in (folder.path / "earlier" / "2").rglob("*") if path.is_file()} == {"second"}
     assert (folder.path / "earlier" / "2" / "cleansed_labels").is_dir()
@@ -149,7 +152,7 @@ def test_a_full_disk_leaves_results_and_weights_where_they_are(tmp_path: Path, m
         with pytest.raises(
             ValueError, match=r"no room to keep its weights \(5 bytes, 4 are free\): make room, or give"
         ):
-            folder.set_aside(folder.weights())
+            set_aside(folder, folder.weights())
     assert files_below(folder.path) == before
 
     def full(source: Path, target: Path) -> None:
@@ -159,9 +162,9 @@ def test_a_full_disk_leaves_results_and_weights_where_they_are(tmp_path: Path, m
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copy2", full)
         with pytest.raises(OSError, match="No space left"):
-            folder.set_aside(folder.weights())
+            set_aside(folder, folder.weights())
     assert [path for path in files_below(folder.path) if not path.startswith("earlier")] == before
-    folder.set_aside(folder.weights())
+    set_aside(folder, folder.weights())
     assert (folder.path / "earlier" / "1" / "model.pt").read_text() == "first"
 
 
@@ -170,8 +173,8 @@ def test_weights_without_a_report_are_kept_once(tmp_path: Path) -> None:
     folder.models.mkdir(parents=True)
     for n, text in enumerate(("first", "second"), 1):
         folder.weights().write_text(text)
-        assert folder.set_aside(folder.weights()) == folder.path / "earlier" / str(n)
-        assert folder.set_aside(folder.weights()) is None
+        assert set_aside(folder, folder.weights()) == folder.path / "earlier" / str(n)
+        assert set_aside(folder, folder.weights()) is None
     assert files_below(folder.path / "earlier") == ["1", "1/model.pt", "2", "2/model.pt"]
 
 
@@ -212,18 +215,18 @@ def test_a_case_in_a_folder_that_is_replaced_is_refused(key: str, tmp_path: Path
         bad["image"] = [bad["image"], inside]
     else:
         bad[key] = inside
-    folder.check_apart([good], makes_noise=True)
+    check_apart(folder.replaced(True), [good])
     for makes_noise in (False, True):
-        with pytest.raises(ValueError, match=r"a\.nii\.gz lies in a folder of output_dir .*/out' that this run would"):
-            folder.check_apart([good, bad], makes_noise=makes_noise)
+        with pytest.raises(ValueError, match=r"a\.nii\.gz lies in .*/out/cleansed_labels', which would be replaced"):
+            check_apart(folder.replaced(makes_noise), [good, bad])
 
 
 def test_noisy_labels_are_replaced_by_a_run_alone_that_makes_noise(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "out")
     item = case(folder.noisy_labels / "nested")
-    folder.check_apart([item])
-    with pytest.raises(ValueError, match="that this run would replace"):
-        folder.check_apart([item], makes_noise=True)
+    check_apart(folder.replaced(), [item])
+    with pytest.raises(ValueError, match="which would be replaced: give another folder"):
+        check_apart(folder.replaced(True), [item])
 
 
 @pytest.mark.parametrize("what", ["data", "output folder", "label"])
@@ -241,8 +244,8 @@ def test_links_do_not_hide_that_a_case_would_be_replaced(what: str, tmp_path: Pa
     else:  # the output folder is named by a link
         (tmp_path / "link").symlink_to(folder.path)
         folder, item = RunFolder(tmp_path / "link"), item | {"label": str(label)}
-    with pytest.raises(ValueError, match="that this run would replace"):
-        folder.check_apart([item])
+    with pytest.raises(ValueError, match="which would be replaced: give another folder"):
+        check_apart(folder.replaced(), [item])
 
 
 def test_a_link_in_what_is_replaced_is_no_file_of_ours_but_goes_with_it(tmp_path: Path) -> None:
@@ -252,23 +255,23 @@ def test_a_link_in_what_is_replaced_is_no_file_of_ours_but_goes_with_it(tmp_path
     own.touch()
     (folder.cleansed_labels / "a.nii.gz").symlink_to(own)
     item = {"image": str(own), "label": str(folder.cleansed_labels / "a.nii.gz")}
-    with pytest.raises(ValueError, match="that this run would replace"):
-        folder.check_apart([item])
+    with pytest.raises(ValueError, match="which would be replaced: give another folder"):
+        check_apart(folder.replaced(), [item])
 
 
 def test_noisy_labels_of_a_training_are_deleted_and_anything_else_stays(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     try:
-        folder.discard_noisy_labels()
-        made = folder.make_noisy_labels()
+        discard_noisy_labels(folder)
+        made = make_noisy_labels(folder)
         (made / "a.nii.gz").touch()
         with pytest.raises(ValueError, match="noisy_labels is not of an earlier training"):
-            folder.make_noisy_labels()
-        folder.discard_noisy_labels()
+            make_noisy_labels(folder)
+        discard_noisy_labels(folder)
         assert not made.exists()
         made.mkdir()
         (made / "mine.nii.gz").touch()
-        folder.discard_noisy_labels()
+        discard_noisy_labels(folder)
         assert files_below(made) == ["mine.nii.gz"]
         assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "noisy_labels"]
     finally:

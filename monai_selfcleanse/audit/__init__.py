@@ -1,7 +1,7 @@
 """Judge the labels of a data set by predictions that are there already: no training, one case in memory at a time.
 
 :func:`audit_labels` takes a list of cases, a :class:`PredictionSource` (a network, or a folder of somebody's
-predictions) and a :class:`monai_selfcleanse.core.judgement.LabelJudge`, and leaves behind what a training does: the
+predictions) and a :class:`monai_selfcleanse.core.judge.LabelJudge`, and leaves behind what a training does: the
 report and the cleansed labels. :func:`judge_labels` does the same for labels and predictions that are at hand as
 arrays.
 """

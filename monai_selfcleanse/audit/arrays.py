@@ -30,7 +30,8 @@ from ..cases.store import CaseStore
 from ..core.border import stand_in
 from ..core.evidence import stack_evidence
 from ..core.index_map import to_values
-from ..core.judgement import Judgement, LabelJudge
+from ..core.judge import LabelJudge
+from ..core.judgement import Judgement
 from ..core.prediction import Predicted
 from ..core.structures import class_names, label_values, values_unless_classes
 from ..results.write import replace_results, write_results

@@ -12,6 +12,7 @@ from typing import Any
 import ignite.distributed as idist
 import numpy as np
 
+from ..cases.apart import check_apart
 from ..cases.case import check_unique_cases, with_values
 from ..cases.grid import Notes, log_notes
 from ..cases.image_file import open_image
@@ -19,7 +20,8 @@ from ..cases.look import await_seen, score_case
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
 from ..core.evidence import EVIDENCE_VERSION, stack_evidence
-from ..core.judgement import Judgement, LabelJudge
+from ..core.judge import LabelJudge
+from ..core.judgement import Judgement
 from ..data.checks import warn_of_other_slices
 from ..distributed import check_shared, gathered, in_workers, on_rank_zero, worker_count
 from ..progress import progress
@@ -55,7 +57,7 @@ def audit_labels(
     image as the network sees it or the prediction as it was found, weights, network, inferer, structures, and the
     version of this package. An audit that is started again takes up what still holds, and judges the rest. The results
     of an earlier audit stay until those of this one are complete, and are then moved to ``earlier/N``
-    (:meth:`monai_selfcleanse.run_folder.RunFolder.set_aside`).
+    (:func:`monai_selfcleanse.earlier_results.set_aside`).
 
     Args:
         cases: their dictionaries, see :mod:`monai_selfcleanse.cases.case`.
@@ -73,7 +75,7 @@ def audit_labels(
     """
     store, folder, cases = CaseStore.at(store), RunFolder(output_dir), with_values(cases, judge.values or judge.names)
     check_unique_cases(cases)
-    folder.check_apart(cases)
+    check_apart(folder.replaced(), cases, remedy="another output_dir")
     if not cases:
         raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
     identity = digest(

@@ -23,7 +23,7 @@ from ..cases.label_file import label_of, read_label
 from ..cases.view import position_of
 from ..core.border import BORDER_SCALE, stand_in
 from ..core.case_id import ENDINGS, case_of, ending_of, images_of, name_of, split_channel, strip_ending
-from ..core.judgement import LabelJudge
+from ..core.judge import LabelJudge
 from ..core.prediction import Prediction
 from ..data.checks import check_values
 from ..data.listing import is_passed_over

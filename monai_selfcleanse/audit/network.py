@@ -14,7 +14,7 @@ from monai.utils import CommonKeys
 
 from ..cases.case import decollated
 from ..core.index_map import index_map
-from ..core.judgement import LabelJudge
+from ..core.judge import LabelJudge
 from ..core.prediction import Prediction
 from ..data.checks import look_into
 from ..data.resampling import Resampling

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..cases.grid import Notes
-from ..core.judgement import LabelJudge
+from ..core.judge import LabelJudge
 from ..core.prediction import Prediction
 
 __all__ = ["LoadedCase", "PredictionSource", "digest"]

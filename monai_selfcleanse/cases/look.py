@@ -12,7 +12,7 @@ import ignite.distributed as idist
 import nibabel as nib
 import numpy as np
 
-from ..core.judgement import LabelJudge
+from ..core.judge import LabelJudge
 from ..core.prediction import Predicted
 from ..distributed import gathered, lagging_ranks, merge_shares
 from .store import CaseStore, StoreLike

@@ -14,7 +14,7 @@ from ..files import atomic_folder
 from ..results.applied import AppliedLabels, is_applied, read_applied
 from ..results.corrected_labels import KIND
 from ..results.decisions import read_decisions
-from ..results.label_set import JudgedLabels, LabelSet, check_apart, write_labels
+from ..results.label_set import JudgedLabels, LabelSet, check_target, write_labels
 from ..results.nnunet import write_nnunet_labels
 from ..results.provenance import is_export
 from ..results.record import read_record
@@ -90,7 +90,7 @@ def export(
         ValueError: something is missing or wrong; the message names it, and the remedy.
     """
     labels, words = _chosen(Path(output), which, data)
-    check_apart(directory, labels.data, [labels.directory] if isinstance(labels, AppliedLabels) else ())
+    check_target(directory, labels.data, [labels.directory] if isinstance(labels, AppliedLabels) else ())
     rows: TableRows = [("labels", words), ("cases", str(len(labels.data)))]
     excluded = [one["case"] for one in labels.excluded]
     files = [("written to", directory)]

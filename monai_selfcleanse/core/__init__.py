@@ -6,7 +6,9 @@ Nothing here reads a file or knows an engine, and nothing imports another part o
 from .border import BorderProbabilities
 from .cleansing import cleanse_label, untrusted_voxels
 from .evidence import EVIDENCE, reason_for, structure_evidence, surprise
-from .judgement import Judgement, LabelJudge, cases_to_leave_out
+from .judge import LabelJudge
+from .judgement import Judgement
+from .leaving_out import cases_to_leave_out
 from .mixture import FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
 from .rounds import epochs_of_rounds, total_epochs
 

@@ -19,6 +19,7 @@ __all__ = [
     "ABSENT",
     "EVIDENCE",
     "EVIDENCE_VERSION",
+    "LARGEST_SHARE",
     "WITHOUT_STRAYS",
     "merge_unannotated",
     "reason_for",
@@ -45,6 +46,9 @@ EVIDENCE = (
 
 EVIDENCE_VERSION = 4
 """Raised whenever the same label and prediction score otherwise, so that scores kept on disk are not mixed."""
+
+LARGEST_SHARE = "largest_share"
+"""Name under which evidence has what :func:`monai_selfcleanse.core.strays.largest_shares` says of a given label."""
 
 WITHOUT_STRAYS = "_without_strays"
 """What is added to a name of the evidence where strays are not counted (:mod:`monai_selfcleanse.core.strays`)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from ..cases.apart import check_apart
 from ..cases.case import with_values
 from ..core.case_id import patient_of
 from ..core.seeding import case_generator
@@ -18,7 +19,7 @@ from .acdc import ACDC_STRUCTURES
 from .checked import CheckedCases
 from .checks import check_cases
 from .layouts import check_structures, find_cases
-from .noisy_cohort import check_rate, corrupt_cohort
+from .noisy_cohort import check_rate, corrupt_cohort, discard_noisy_labels, make_noisy_labels
 from .phantom import write_phantom
 from .resampling import Resampling
 
@@ -117,7 +118,7 @@ class Cohort:
         train, validation = self._split
         if not train:
             raise ValueError(f"validation_share {self.validation_share} leaves no patient to train on")
-        self.folder.check_apart([*train, *validation], makes_noise=True)
+        check_apart(self.folder.replaced(makes_noise=True), [*train, *validation], remedy="another output_dir")
         cases = on_rank_zero(lambda: self._with_noise(train))
         on_rank_zero(lambda: self._checked.write())
         n_noisy = sum(c.get("truth", c["label"]) != c["label"] for c in cases)
@@ -132,10 +133,10 @@ class Cohort:
             self.folder.hold()
 
     def _with_noise(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        self.folder.discard_noisy_labels()
+        discard_noisy_labels(self.folder)
         if self.noise_rate == 0:
             return cases
-        return corrupt_cohort(cases, self.folder.make_noisy_labels(), self.noise_rate, self.noise_preset, self.seed)
+        return corrupt_cohort(cases, make_noisy_labels(self.folder), self.noise_rate, self.noise_preset, self.seed)
 
     @cached_property
     def validation(self) -> list[dict[str, Any]]:

@@ -14,13 +14,23 @@ from ..cases.label_file import read_label, save_index_map
 from ..core.case_id import case_of, patient_of
 from ..core.masks import dice, hausdorff95
 from ..core.seeding import case_generator
-from ..files import atomic_path
+from ..files import atomic_path, temporary_folder
 from ..noise.base import check_spacing
 from ..noise.models import NoiseRecord, replay
 from ..noise.presets import make_annotator
 from ..progress import progress
+from ..run_folder import RunFolder
 
-__all__ = ["check_rate", "choose_patients", "corrupt_cohort", "replay_manifest"]
+__all__ = [
+    "check_rate",
+    "choose_patients",
+    "corrupt_cohort",
+    "discard_noisy_labels",
+    "make_noisy_labels",
+    "replay_manifest",
+]
+
+_OWN = ".of_a_training"  # marks noisy_labels/ as a training's own, which the next one may delete
 
 
 def choose_patients(patients: Sequence[str], rate: float, seed: int) -> set[str]:
@@ -51,6 +61,33 @@ def check_rate(rate: float, name: str = "rate") -> None:
     """
     if not 0.0 <= rate <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {rate}")
+
+
+def discard_noisy_labels(folder: RunFolder) -> None:
+    """Delete ``noisy_labels/`` if a training made it; what a resumed run needs is made again, the same."""
+    if (folder.noisy_labels / _OWN).is_file():
+        with temporary_folder(folder.path) as old:
+            folder.noisy_labels.rename(old / folder.noisy_labels.name)
+
+
+def make_noisy_labels(folder: RunFolder) -> Path:
+    """Make ``noisy_labels/``, marked as a training's own, and keep the folder from other processes.
+
+    Raises:
+        ValueError: something else has the name.
+    """
+    if folder.noisy_labels.exists():
+        raise ValueError(
+            f"{folder.noisy_labels} is not of an earlier training (or of one by an older version), and the labels "
+            "with noise of this one go there: move it, or give another output_dir"
+        )
+    folder.hold()
+    with temporary_folder(folder.path) as new:  # the mark and the folder come at once
+        part = new / folder.noisy_labels.name
+        part.mkdir()
+        (part / _OWN).touch()
+        part.rename(folder.noisy_labels)
+    return folder.noisy_labels
 
 
 def corrupt_cohort(

@@ -11,8 +11,10 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
 from ..bad_input import exit_on_bad_input
+from ..cases.apart import check_apart
 from ..cases.store import CaseStore, StoreLike
 from ..distributed import on_rank_zero
+from ..earlier_results import set_aside
 from ..results.write import TableRows, closing_table, write_results
 from ..run_folder import RunFolder
 from .label_cleanser import LabelCleanserResult
@@ -89,9 +91,9 @@ class CleansingReport:
 
     def _set_aside(self) -> None:
         """Move an earlier run's results out of the way of one that starts afresh; a user may have worked on them."""
-        self.folder.check_apart(self.data)
+        check_apart(self.folder.replaced(), self.data, remedy="another output_dir")
         weights = () if self.model_file is None else (self.model_file,)
-        if (aside := self.folder.set_aside(*weights)) is not None:
+        if (aside := set_aside(self.folder, *weights)) is not None:
             self.logger.info(f"moved the results of an earlier run to {aside}")
 
     def _validation_rows(self, epoch: int) -> TableRows:

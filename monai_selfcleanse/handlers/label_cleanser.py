@@ -13,7 +13,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from ..cases.store import CaseStore, StoreLike
-from ..core.judgement import LEAVE_OUT_SEPARATION, cases_to_leave_out
+from ..core.leaving_out import LEAVE_OUT_SEPARATION, cases_to_leave_out
 from ..distributed import gathered, lagging_ranks, merge_shares, on_rank_zero
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
@@ -45,7 +45,7 @@ class LabelCleanser:
 
     A network finds wrong labels long before it draws well itself, and what it is taught stays. So until
     ``redraw_epoch`` nothing is redrawn: a case of whose structures a third or more are suspected beyond doubt is not
-    trained on (:func:`monai_selfcleanse.core.judgement.cases_to_leave_out`). It goes as a whole, for a structure that
+    trained on (:func:`monai_selfcleanse.core.leaving_out.cases_to_leave_out`). It goes as a whole, for a structure that
     is left out alone pulls the borders that it shares with the others. A case with a smaller share of suspects is
     trained on as it was given. :class:`monai_selfcleanse.data.CaseDataset` gives a case's place to another; in the
     pipeline of another data set :class:`monai_selfcleanse.transforms.CleansedLabeld` lets it weigh nothing.

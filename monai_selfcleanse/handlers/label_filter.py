@@ -20,7 +20,8 @@ from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
 from ..core.evidence import stack_evidence
 from ..core.index_map import index_map
-from ..core.judgement import Judgement, LabelJudge
+from ..core.judge import LabelJudge
+from ..core.judgement import Judgement
 from ..core.rounds import place_of
 from ..distributed import check_shared, gathered, merge_shares
 from ..results.words import VERDICTS
@@ -72,7 +73,7 @@ class LabelFilter:
         threshold, min_separation, max_share, min_cases: see :func:`monai_selfcleanse.core.mixture.filter_labels`.
         label_key, pred_key: keys of the evaluator's output.
         random_state: seed of the mixture's fit.
-        partial_labels, values: see :class:`monai_selfcleanse.core.judgement.LabelJudge`.
+        partial_labels, values: see :class:`monai_selfcleanse.core.judge.LabelJudge`.
 
     Raises:
         TypeError: the evaluator is not a ``monai.engines.Evaluator``.

@@ -23,8 +23,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.evidence import EVIDENCE, EVIDENCE_VERSION, WITHOUT_STRAYS, reason_for, surprise
-from ..core.judgement import LARGEST_SHARE, LabelJudge
+from ..core.evidence import EVIDENCE, EVIDENCE_VERSION, LARGEST_SHARE, WITHOUT_STRAYS, reason_for, surprise
+from ..core.judge import LabelJudge
 from ..core.mixture import FilterDecision, Verdict, filter_labels
 from ..core.strays import is_in_one_piece
 from ..results.words import VERDICTS

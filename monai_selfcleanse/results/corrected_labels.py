@@ -31,7 +31,7 @@ from ..progress import progress
 from .decisions import Decision
 from .drawing import Drawing, ReadEdit, Recipe, draw_label, read_edited
 from .exclusion import exclusions
-from .label_set import check_apart
+from .label_set import check_target
 from .provenance import PROVENANCE_FILE, Kind, is_export, provenance, write_json
 from .record import JudgedRun, kept_case
 from .tables import read_rows, write_rows
@@ -112,7 +112,7 @@ def apply_decisions(
     if undecided not in get_args(Undecided):
         raise ValueError(f"undecided must be one of {', '.join(get_args(Undecided))}, got {undecided!r}")
     directory = run.folder.corrected_labels if directory is None else Path(directory)
-    _check_apart(directory, run)
+    _check_target(directory, run)
     recipes = _recipes(run.judgement, decisions, undecided)
     left_out = _left_out(run.judgement, decisions, undecided)
     gone = {row["case"] for row in left_out}
@@ -195,9 +195,9 @@ def _edited_in(run: JudgedRun) -> ReadEdit:
     return read
 
 
-def _check_apart(directory: Path, run: JudgedRun) -> None:
+def _check_target(directory: Path, run: JudgedRun) -> None:
     """See that nothing which is read, or is somebody's original, lies where the copy goes, nor the copy in it."""
-    check_apart(directory, run.data, [run.folder.edited_labels, run.folder.cleansed_labels, run.folder.cases])
+    check_target(directory, run.data, [run.folder.edited_labels, run.folder.cleansed_labels, run.folder.cases])
 
 
 def _changes(drawing: Drawing, recipe: Recipe) -> dict[int, int]:

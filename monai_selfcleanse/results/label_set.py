@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..cases.apart import check_apart
 from ..cases.case import label_file_of
 from ..cases.store import CaseStore, SeenCase, StoreLike
-from ..core.case_id import case_of, images_of
+from ..core.case_id import case_of
 from ..core.judgement import Judgement
 from ..distributed import in_workers, worker_count
 from ..files import atomic_folder, check_writable
@@ -21,7 +21,7 @@ from .exclusion import exclusions
 from .provenance import PROVENANCE_FILE, Kind, is_export, judgement_by_case, provenance, write_json
 from .record import JudgedRun
 
-__all__ = ["JudgedLabels", "LabelSet", "check_apart", "write_labels"]
+__all__ = ["JudgedLabels", "LabelSet", "check_target", "write_labels"]
 
 _KIND: Kind = "cleansed labels"
 
@@ -113,29 +113,20 @@ class JudgedLabels:
         return provenance(self.source) | {"cases": judgement_by_case(self.judgement)}
 
 
-def check_apart(directory: str | Path, data: Iterable[Mapping[str, Any]], read: Iterable[Path] = ()) -> None:
+def check_target(directory: str | Path, data: Iterable[Mapping[str, Any]], read: Iterable[Path] = ()) -> None:
     """See that a folder can be put in its place, and that it and what is read do not lie in each other.
 
     Args:
         directory: the folder.
-        data: the cases' dictionaries, whose images and labels are read.
+        data: the cases' dictionaries, whose files are read.
         read: folders that are read besides.
 
     Raises:
-        ValueError: the folder above ``directory`` cannot be written; an image, a label or a folder that is read lies in
+        ValueError: the folder above ``directory`` cannot be written; a file or a folder that is read lies in
             ``directory``, or that in such a folder; the message names the first.
     """
     check_writable(Path(directory).absolute().parent, "the folder of the output,")
-    read = list(read)
-    target = Path(directory).resolve()
-    files = [path for item in data for path in (item["label"], *(images_of(item) if "image" in item else ()))]
-    for folder in read:
-        if Path(folder).resolve() in target.parents:
-            raise ValueError(f"{str(directory)!r} lies in {folder}, which is read: give another folder")
-    for path in [*read, *files]:
-        here = Path(os.path.abspath(path))
-        if target in (*here.parents, *here.resolve().parents, here.resolve()):
-            raise ValueError(f"{path} lies in {str(directory)!r}, which would be replaced: give another folder")
+    check_apart([directory], data, read)
 
 
 def write_labels(
@@ -152,7 +143,7 @@ def write_labels(
     Raises:
         ValueError: the folder holds something else, or files of the cases; a file cannot be read.
     """
-    check_apart(directory, labels.data)
+    check_target(directory, labels.data)
     with atomic_folder(directory, is_export(_KIND)) as part:
         written = in_workers(
             partial(_write_label, labels, part), labels.data, worker_count(len(labels.data), num_workers)

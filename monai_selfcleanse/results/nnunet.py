@@ -33,7 +33,7 @@ from ..core.judgement import Judgement
 from ..files import atomic_folder
 from ..progress import progress
 from .drawing import Drawing
-from .label_set import JudgedLabels, LabelSet, check_apart
+from .label_set import JudgedLabels, LabelSet, check_target
 from .provenance import PROVENANCE_FILE, Kind, is_export, write_json
 
 __all__ = ["nnunet_names", "write_nnunet_dataset", "write_nnunet_labels"]
@@ -103,7 +103,7 @@ def write_nnunet_labels(
     check_unique_cases(data)
     if bare := [case_of(item) for item in data if "image" not in item]:
         raise ValueError(f"case {bare[0]!r} has no image, which nnU-Net needs: judge the labels with their images")
-    check_apart(directory, data)
+    check_target(directory, data)
     numbers = _numbers(list(labels.structures.values()), ignore)
     ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
     known = nnunet_names([case_of(item) for item in data])

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..cases.store import CaseStore, StoreLike
 from ..core.judgement import Judgement
+from ..earlier_results import set_aside
 from ..files import staged
 from ..run_folder import RunFolder
 from .cleansed_labels import write_cleansed_labels
@@ -85,7 +86,7 @@ def replace_results(folder: RunFolder, write: Callable[[Path], TableRows]) -> Ta
     """
 
     def make_room() -> None:
-        if (aside := folder.set_aside()) is not None:
+        if (aside := set_aside(folder)) is not None:
             logger.info(f"moved the results of an earlier run to {aside}")
 
     with staged(folder, before=make_room) as part:

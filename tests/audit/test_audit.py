@@ -23,7 +23,7 @@ from audits import CONFIGS, OPTIONS, TESTS, reasons, rows_of, run_audit
 from helpers import AFFINE, IntensityNet, files_below, read_nifti, refused, write_nifti, write_spoilt
 
 from monai_selfcleanse.audit import FolderPredictions, LoadedCase, audit_labels
-from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.core.prediction import Prediction
 from monai_selfcleanse.data import find_cases, write_phantom
 
@@ -619,7 +619,7 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_gone(
 def test_labels_that_the_results_would_replace_are_no_input(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
     shutil.copytree(dataset, tmp_path / "cleansed_labels")
     before = files_below(tmp_path)
-    with refused("lies in a folder of output_dir .* that this run would replace"):
+    with refused("lies in .*, which would be replaced: give another output_dir"):
         run_audit(tmp_path / "cleansed_labels", tmp_path, predictions_dir=str(segmentations))
     assert files_below(tmp_path) == before
 

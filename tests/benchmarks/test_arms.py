@@ -11,7 +11,8 @@ from monai.bundle import ConfigParser
 from monai.transforms import RandCropByPosNegLabeld, Spacingd, SpatialPadd
 
 from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.core.judgement import LabelJudge, cases_to_leave_out
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.leaving_out import cases_to_leave_out
 from monai_selfcleanse.handlers import LabelFilter, LabelFilterResult
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -139,7 +139,7 @@ def test_cases_of_a_list_that_training_would_move_are_refused(phantom: Path, tmp
     before = snapshot(own)
     images = sorted(own.glob("*/*_frame??.nii.gz"))
     cases = [{"image": str(p), "label": str(p).replace(".nii.gz", "_gt.nii.gz")} for p in images]
-    with refused("lies in a folder of output_dir .* that this run would replace"):
+    with refused("lies in .*, which would be replaced: give another output_dir"):
         train(tmp_path / "out", phantom, **{"train#dataset#data": cases})
     assert snapshot(own) == before
 

@@ -11,7 +11,7 @@ from helpers import AFFINE, tiny_label
 from monai_selfcleanse.cases.look import score_case
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.evidence import structure_evidence
-from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
 
 STRUCTURES = (1, 2, 3)
 PROBABILITIES = np.moveaxis(np.eye(4)[tiny_label(2)], -1, 0) * 0.9 + 0.025

@@ -11,15 +11,9 @@ import pytest
 from helpers import judgement_of
 
 from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.core.judgement import (
-    REDRAW_MARGIN,
-    REPORT_COLUMNS,
-    UNANNOTATED,
-    Judgement,
-    LabelJudge,
-    cases_to_leave_out,
-    rows_by_case,
-)
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.judgement import REDRAW_MARGIN, REPORT_COLUMNS, UNANNOTATED, Judgement, rows_by_case
+from monai_selfcleanse.core.leaving_out import cases_to_leave_out
 from monai_selfcleanse.core.mixture import FilterDecision
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_selfcleanse.core.evidence import stack_evidence
-from monai_selfcleanse.core.judgement import Judgement, LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.judgement import Judgement
 from monai_selfcleanse.core.prediction import condensed
 from monai_selfcleanse.core.strays import find_strays, is_in_one_piece, largest_shares, without_strays
 

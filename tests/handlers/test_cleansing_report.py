@@ -73,6 +73,6 @@ def test_labels_that_the_results_would_replace_are_refused_and_stay(tmp_path: Pa
     before = files_below(tmp_path)
     engine = Engine(lambda e, b: None)
     CleansingReport(data, store, str(tmp_path / "out")).attach(engine)
-    with pytest.raises(ValueError, match="this run would replace"):
+    with pytest.raises(ValueError, match="would be replaced: give another output_dir"):
         engine.run([0])
     assert files_below(tmp_path) == before

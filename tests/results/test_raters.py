@@ -15,7 +15,7 @@ from audits import run_audit
 from helpers import IntensityNet, files_below, read_nifti, write_nifti, write_raters
 
 from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.results.raters import compare_raters, count_better
 
 

@@ -15,7 +15,7 @@ from helpers import AFFINE, NAMES, Judged, write_nifti
 from monai_selfcleanse.cases.look import score_case
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.evidence import stack_evidence
-from monai_selfcleanse.core.judgement import LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.results import whole_cases, write_report
 from monai_selfcleanse.results.whole_cases import hints_for_whole_cases
 

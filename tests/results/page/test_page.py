@@ -13,7 +13,8 @@ from browsers import chromium
 from helpers import NAMES, judged_cohort
 
 from monai_selfcleanse.core.evidence import EVIDENCE
-from monai_selfcleanse.core.judgement import Judgement, LabelJudge
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.judgement import Judgement
 from monai_selfcleanse.core.mixture import FilterDecision
 from monai_selfcleanse.results import write_report
 from monai_selfcleanse.results.page import write_page
