@@ -22,7 +22,7 @@ from ..cases.image_file import open_image
 from ..cases.label_file import label_of, read_label
 from ..cases.view import position_of
 from ..core.border import BORDER_SCALE, stand_in
-from ..core.case_id import ENDINGS, case_of, ending_of, images_of, name_of, split_channel, strip_ending
+from ..core.case_id import ENDINGS, case_of, ending_of, images_of, listed, name_of, split_channel, strip_ending
 from ..core.judge import LabelJudge
 from ..core.prediction import Prediction
 from ..data.checks import check_values
@@ -250,5 +250,4 @@ def _without(taken: Sequence[Path], beside: Sequence[Path]) -> str:
 
 
 def _listed(names: Mapping[str, int] | Sequence[str]) -> str:
-    shown = [f"{n} ({names[n]})" for n in names] if isinstance(names, Mapping) else list(names)
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+    return listed([f"{n} ({names[n]})" for n in names] if isinstance(names, Mapping) else list(names))

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import get_args
 
 from ..bad_input import exit_on_bad_input, printable
+from ..core.case_id import listed
 from ..monai_label.datastore import ReviewedLabels, read_reviewed
 from ..results.corrected_labels import LEFT_OUT_FILE, Applied, Undecided, apply_decisions
 from ..results.decisions import read_decisions
 from ..results.record import JudgedRun, read_record
 from ..results.write import TableRows, closing_table
 
-__all__ = ["add_arguments", "apply", "listed"]
-
-_NAMED = 5
-"""How many cases a line names at most."""
+__all__ = ["add_arguments", "apply"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,15 +87,17 @@ def _table(run: JudgedRun, done: Applied, undecided: Undecided, reviewed: Review
         ("labels kept", str(done.kept)),
         ("labels redrawn", str(done.redrawn)),
         ("labels edited", str(done.edited)),
-        ("cases left out", f"{len(done.left_out)}" + (f": {listed(done.left_out)}" if done.left_out else "")),
+        ("cases left out", f"{len(done.left_out)}" + (f": {listed(done.left_out, 5)}" if done.left_out else "")),
         ("suspects undecided", _undecided(done, undecided)),
     ]
     if done.not_judged:
-        rows.append(("not in the copy", f"{len(done.not_judged)} that could not be judged: {listed(done.not_judged)}"))
+        rows.append(
+            ("not in the copy", f"{len(done.not_judged)} that could not be judged: {listed(done.not_judged, 5)}")
+        )
     if reviewed is not None:
         rows.append(("not reviewed", f"{reviewed.waiting} labels of the datastore"))
         if reviewed.unmatched:
-            rows.append(("no case's image", f"{len(reviewed.unmatched)} reviewed: {listed(reviewed.unmatched)}"))
+            rows.append(("no case's image", f"{len(reviewed.unmatched)} reviewed: {listed(reviewed.unmatched, 5)}"))
     files = [("corrected labels", str(done.directory))]
     if done.left_out:
         files.append(("why left out", str(done.directory / LEFT_OUT_FILE)))
@@ -111,9 +111,3 @@ def _undecided(done: Applied, undecided: Undecided) -> str:
         kept = done.undecided - done.undecided_redrawn
         return f"{done.undecided}: {done.undecided_redrawn} redrawn, {kept} kept, where the network does not draw well"
     return f"{done.undecided}, kept as given (another choice: --undecided redraw, --undecided leave-out)"
-
-
-def listed(cases: Sequence[str]) -> str:
-    """The first of some cases, and how many more there are."""
-    more = f" and {len(cases) - _NAMED} more" if len(cases) > _NAMED else ""
-    return ", ".join(cases[:_NAMED]) + more

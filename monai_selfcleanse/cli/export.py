@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..bad_input import exit_on_bad_input, printable
+from ..core.case_id import listed
 from ..files import atomic_folder
 from ..results.applied import AppliedLabels, is_applied, read_applied
 from ..results.corrected_labels import KIND
@@ -21,7 +22,6 @@ from ..results.record import read_record
 from ..results.splits import write_exclusion_files
 from ..results.write import TableRows, closing_table
 from ..run_folder import RunFolder
-from .apply import listed
 
 __all__ = ["add_arguments", "export"]
 
@@ -102,7 +102,7 @@ def export(
         _write_labels(Path(directory), labels)
     else:
         files = [(path.name, str(path)) for path in write_exclusion_files(directory, labels)]
-        rows.append(("excluded", f"{len(excluded)}: {listed(excluded)}" if excluded else "none"))
+        rows.append(("excluded", f"{len(excluded)}: {listed(excluded, 5)}" if excluded else "none"))
     return closing_table("Exported", rows, files)
 
 

@@ -12,16 +12,13 @@ from typing import Any
 
 import torch
 
-from ..core.case_id import case_of, images_of
+from ..core.case_id import case_of, images_of, listed
 from .options import read_checkpoint
 
 __all__ = ["TrainingFacts"]
 
 _BEGINNING = 1 << 16
 """Bytes of an image that are looked at: its header, and enough of its voxels to tell it from others."""
-
-_NAMED = 3
-"""Cases that a message names at most."""
 
 
 class TrainingFacts:
@@ -110,7 +107,7 @@ def _count(cases: Iterable[str], what: str) -> list[str]:
     names = sorted(cases)
     if not names:
         return []
-    named = ", ".join(map(repr, names[:_NAMED])) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    named = listed([repr(name) for name in names])
     return [f"{len(names)} cases {what} ({named})" if len(names) > 1 else f"1 case {what} ({named})"]
 
 

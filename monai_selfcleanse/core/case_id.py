@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
+    "listed",
     "ENDINGS",
     "as_compared",
     "case_of",
@@ -46,6 +47,12 @@ def strip_ending(name: str) -> str:
 def as_compared(text: str) -> str:
     """A name in the form in which names are compared: Unicode's NFC. A Mac may write ``Ä`` as two characters."""
     return unicodedata.normalize("NFC", text)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def name_of(path: str) -> str:

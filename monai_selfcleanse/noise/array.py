@@ -366,9 +366,13 @@ class ExtendLabel(GradedNoise):
         self, label: np.ndarray, structure: int, spacing: Sequence[float], generator: np.random.Generator
     ) -> NoiseRecord | None:
         axis = self.axis % label.ndim
-        (hits,) = np.nonzero((label == structure).any(axis=tuple(a for a in range(label.ndim) if a != axis)))
+        hits = _slices_of(label == structure, axis)
         ends = [end for end, room in ((1, hits[-1] + 1 < label.shape[axis]), (-1, hits[0] > 0)) if room]
         return {"end": ends[int(generator.integers(len(ends)))], "axis": axis} if ends else None
+
+    def magnitude_of(self, strength: float, label: np.ndarray, structure: int, spacing: Sequence[float]) -> float:
+        """A number of slices."""
+        return strength / spacing[self.axis] if self.unit == "mm" else strength
 
 
 class DropLabel(LabelNoise):
@@ -399,11 +403,9 @@ class DropLabel(LabelNoise):
         gap: Literal["empty", "interpolated"] = "empty",
     ) -> None:
         super().__init__(structures, prob, seed)
-        self.low, self.high = low_and_high("fraction", fraction)
+        self.low, self.high = _checked_fraction(fraction)
         if what not in ("structure", "components", "slices", "sparse"):
             raise ValueError(f"what must be 'structure', 'components', 'slices' or 'sparse', got {what!r}")
-        if not 0 < self.low <= self.high <= 1:
-            raise ValueError(f"fraction must be a number, or a low and a high one, in (0, 1], got {fraction}")
         first, last = low_and_high("every", every)
         if not 2 <= first <= last < np.inf:
             raise ValueError(f"every must be a number, or a low and a high one, of at least 2, got {every}")
@@ -425,11 +427,9 @@ class DropLabel(LabelNoise):
             chosen = int(generator.integers(1, n_parts))
             return {"model": "drop_components", "structure": structure, "components": [chosen]}
         axis = self.axis % label.ndim
-        (hits,) = np.nonzero(mask.any(axis=tuple(a for a in range(label.ndim) if a != axis)))
+        hits = _slices_of(mask, axis)
         if self.what == "slices":
-            n_drop = max(1, round(float(generator.uniform(self.low, self.high)) * len(hits)))
-            dropped = hits[:n_drop] if generator.random() < 0.5 else hits[-n_drop:]
-            gap = "empty"
+            dropped, gap = _run_from_an_end(hits, self.low, self.high, generator), "empty"
         else:
             every = int(generator.integers(self.every[0], self.every[1] + 1))
             kept = hits[int(generator.integers(min(every, len(hits)))) :: every]
@@ -462,9 +462,7 @@ class SwapLabel(LabelNoise):
         axis: int = -1,
     ) -> None:
         super().__init__(structures, prob, seed)
-        self.low, self.high = low_and_high("fraction", fraction)
-        if not 0 < self.low <= self.high <= 1:
-            raise ValueError(f"fraction must be a number, or a low and a high one, in (0, 1], got {fraction}")
+        self.low, self.high = _checked_fraction(fraction)
         self.axis = axis
 
     def choose(self, present: Sequence[int], generator: np.random.Generator) -> list[int]:
@@ -482,9 +480,26 @@ class SwapLabel(LabelNoise):
             return None
         other = int(generator.choice(others))
         axis = self.axis % label.ndim
-        either = (label == structure) | (label == other)
-        (hits,) = np.nonzero(either.any(axis=tuple(a for a in range(label.ndim) if a != axis)))
-        n_swapped = max(1, round(float(generator.uniform(self.low, self.high)) * len(hits)))
-        swapped = hits[:n_swapped] if generator.random() < 0.5 else hits[-n_swapped:]
-        slices = None if n_swapped == len(hits) else [int(i) for i in swapped]
+        hits = _slices_of((label == structure) | (label == other), axis)
+        swapped = _run_from_an_end(hits, self.low, self.high, generator)
+        slices = None if len(swapped) == len(hits) else [int(i) for i in swapped]
         return {"model": "swap", "structure": structure, "other": other, "slices": slices, "axis": axis}
+
+
+def _checked_fraction(fraction: float | tuple[float, float]) -> tuple[float, float]:
+    """A share as a low and a high number."""
+    low, high = low_and_high("fraction", fraction)
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"fraction must be a number, or a low and a high one, in (0, 1], got {fraction}")
+    return low, high
+
+
+def _slices_of(mask: np.ndarray, axis: int) -> np.ndarray:
+    """Indices of the slices along an axis that hold something of a mask."""
+    return np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+
+
+def _run_from_an_end(hits: np.ndarray, low: float, high: float, generator: np.random.Generator) -> np.ndarray:
+    """A random share of some slices, one at least: the first ones or the last."""
+    n = max(1, round(float(generator.uniform(low, high)) * len(hits)))
+    return hits[:n] if generator.random() < 0.5 else hits[-n:]

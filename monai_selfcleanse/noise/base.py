@@ -188,11 +188,11 @@ class GradedNoise(LabelNoise):
         drawn = self.draw(label, structure, spacing, generator)
         if drawn is None:
             return None
-        if self.unit == "radius":
-            strength *= inscribed_radius(label, structure, spacing)
-        elif self.unit == "mm" and self.model == "extension":
-            strength /= spacing[self.axis]
-        return self._record(structure, drawn, strength)
+        return self._record(structure, drawn, self.magnitude_of(strength, label, structure, spacing))
+
+    def magnitude_of(self, strength: float, label: np.ndarray, structure: int, spacing: Sequence[float]) -> float:
+        """The model's own magnitude for a strength in mm, or in radii of the structure."""
+        return strength * inscribed_radius(label, structure, spacing) if self.unit == "radius" else strength
 
     def _sample_dice(
         self,

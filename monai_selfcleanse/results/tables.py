@@ -9,18 +9,27 @@ again, and every text is read as it was. Numbers stay as they are.
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["open_table", "read_rows", "write_rows"]
+__all__ = ["open_table", "read_rows", "short_number", "write_rows"]
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a formula begins, the wide signs of East Asian keyboards among them, and what would be read as one."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE | re.ASCII)
+
+
+def short_number(value: float) -> float | None:
+    """Four digits, for JSON: None, which it has, for NaN, and whole numbers without a point."""
+    if math.isnan(value):
+        return None
+    short = float(f"{value:.4g}")
+    return int(short) if short.is_integer() else short
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: str | os.PathLike) -> None:

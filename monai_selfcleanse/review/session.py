@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, get_args
 from ..core.judgement import Judgement
 from ..results.decisions import Choice, Decision, add_decisions, read_decisions
 from ..results.record import JudgedRun
+from ..results.tables import short_number
 from ..results.words import reason_in_words
 
 __all__ = ["MAX_NOTE", "ConflictError", "Label", "Review", "SupersededError", "UnknownError", "state_of"]
@@ -90,7 +90,7 @@ class Review:
                     row["redrawn"],
                     row["reason"],
                     self._words(row),
-                    *(_short(row[key]) for key in ("clean_probability", "score", "dice")),
+                    *(short_number(row[key]) for key in ("clean_probability", "score", "dice")),
                 ]
                 for label, row in zip(self.labels, self.rows, strict=True)
             ],
@@ -222,8 +222,3 @@ def state_of(path: str | os.PathLike) -> str:
 
 def _in_words(decision: Decision) -> dict[str, str]:
     return {key: getattr(decision, key) for key in ("decision", "who", "when", "note")}
-
-
-def _short(value: float) -> float | None:
-    """Four digits; None, which JSON has, for NaN."""
-    return None if math.isnan(value) else float(f"{value:.4g}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...core.evidence import EVIDENCE
 from ...core.judgement import Judgement
 from ..suspects import Suspect
+from ..tables import short_number
 from ..words import reason_in_words
 from .pictures import Picture
 
@@ -45,7 +45,7 @@ def json_blocks(
 
 def _details(suspect: Suspect) -> list[Any]:
     slices = [
-        [row["slice"], _short(row["disagreement_mm2"]), _short(row["dice"]), row["debatable"]]
+        [row["slice"], short_number(row["disagreement_mm2"]), short_number(row["dice"]), row["debatable"]]
         for row in suspect.slices[:_SLICES_NAMED]
     ]
     return [suspect.file, len(suspect.slices), slices, suspect.note]
@@ -65,9 +65,9 @@ def _columns(judgement: Judgement, rows: Sequence[Mapping[str, Any]], hints: Map
         "reason": reason_index,
         "suspected": [row["suspected"] for row in rows],
         "words": {rank: words for rank, row in enumerate(rows) if (words := _words(row, hints))},
-        "clean_probability": [_short(row["clean_probability"]) for row in rows],
+        "clean_probability": [short_number(row["clean_probability"]) for row in rows],
         "evidence": {
-            key: [_short(row[key]) for row in rows] for key in EVIDENCE if key not in ("swapped_with", "swapped")
+            key: [short_number(row[key]) for row in rows] for key in EVIDENCE if key not in ("swapped_with", "swapped")
         },
     }
 
@@ -84,20 +84,12 @@ def _coded(values: Sequence[str], known: Iterable[str] = ()) -> tuple[list[str],
     return list(texts), [number[value] for value in values]
 
 
-def _short(value: float) -> float | None:
-    """Four digits; None, which JSON has, for NaN."""
-    if math.isnan(value):
-        return None
-    short = float(f"{value:.4g}")
-    return int(short) if short.is_integer() else short
-
-
 def packed(picture: Picture) -> dict[str, Any]:
     """A picture as plain values, its PNG in base 64."""
     return {
         "slice": picture.slice,
         "size": [picture.width, picture.height],
-        "aspect": _short(picture.aspect),
+        "aspect": short_number(picture.aspect),
         "edges": picture.edges,
         "png": base64.b64encode(picture.png).decode(),
         "given": picture.given,
