@@ -187,7 +187,7 @@ def finish(job: Job, threads: int) -> bool:
         folds = cleanlab_folds(job, threads) if job.arm == "cleanlab" else []
         kept = ["--kept_cases", str(folds_directory(job) / "kept.json")] if folds else []
         parts = [*folds, train(job, job.directory, ARMS[job.arm], threads, *kept)]
-        line = job.described | all_used(parts) | score(job, threads) | parts[-1]["provenance"]
+        line = job.described | all_used(parts) | score(job, threads) | parts[-1].get("provenance", {})
     except subprocess.CalledProcessError:
         return False
     except Exception:  # whatever is wrong with this one, the others are to be trained

@@ -44,6 +44,7 @@ __all__ = [
     "check_command_line",
     "check_inputs",
     "check_options",
+    "check_slices",
     "checked",
     "find_images",
     "finish",
@@ -336,6 +337,7 @@ def check_slices(
 
     Raises:
         SystemExit: they do not; the message says what to change.
+        RuntimeError: there is too little memory to try.
     """
     size = getattr(inferer, "roi_size", None)
     sizes = [size] * spatial_dims if isinstance(size, int) else list(size or [])[:spatial_dims]
@@ -349,9 +351,9 @@ def check_slices(
         with torch.no_grad():
             out = list(network.eval()(torch.zeros(1, in_channels, *sizes, device=device)).shape[2:])
         problem = "" if out == sizes else f"it comes out as {out}"
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise
         problem = " ".join(str(error).split())
     finally:
         network.train(was_training)

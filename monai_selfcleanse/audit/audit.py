@@ -151,13 +151,16 @@ class _Scoring:
         fingerprint = digest([self.identity, loaded.given, loaded.basis, loaded.files, loaded.affine])
         if kept := self.store.read_evidence(case_of(case), fingerprint):
             return _Outcome(kept, loaded.notes | self.store.read_notes(case_of(case)), True)
+        before = set(loaded.notes)
         try:
             prediction, confidence = self.source.predict(loaded, self.judge)
             seen = case_of(case), loaded.given, prediction, loaded.affine, confidence, fingerprint
         except Exception as error:  # the case's problem, not the run's
             return _Outcome(_reason(error), loaded.notes)
         try:
-            return _Outcome(score_case(self.judge, self.store, *seen, loaded.notes), loaded.notes)
+            # what was said of the files is said again whenever they are read
+            notes = {kind: note for kind, note in loaded.notes.items() if kind not in before}
+            return _Outcome(score_case(self.judge, self.store, *seen, notes), loaded.notes)
         except OSError:  # the disk's problem, and so the run's
             raise
         except Exception as error:

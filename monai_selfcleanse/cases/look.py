@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.judge import LabelJudge
 from ..core.prediction import Predicted
-from ..distributed import gathered, lagging_ranks, merge_shares
+from ..distributed import gathered, lagging_ranks
 from .store import CaseStore, StoreLike
 
 __all__ = ["await_seen", "score_case"]
@@ -71,8 +71,11 @@ def await_seen(store: StoreLike, cases: Iterable[str]) -> None:
     if idist.get_world_size() == 1:
         return
     store = CaseStore.at(store)
-    stamps = merge_shares(gathered({case: store.stamp(case) for case in cases}))
-    if lagging := lagging_ranks(lambda: all(store.stamp(case) == stamp for case, stamp in stamps.items())):
+    stamps: dict[str, set[str]] = {}
+    for share in gathered({case: store.stamp(case) for case in cases}):
+        for case, stamp in share.items():  # several ranks have a case of a sampler that pads; either's will do
+            stamps.setdefault(case, set()).add(stamp)
+    if lagging := lagging_ranks(lambda: all(store.stamp(case) in known for case, known in stamps.items())):
         raise RuntimeError(
             f"rank {lagging} does not see the latest look in {store.directory}: the file system that all processes "
             "share keeps showing an earlier one"

@@ -166,7 +166,7 @@ def lies_at(data: Mapping[str, Any], file: ImageFile, ndim: int) -> np.ndarray:
 def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Prediction and confidence on another grid; outside the seen volume, background with confidence 0.
 
-    An image may have two axes in its file, and a third of length 1 before the network, or the other way round.
+    An image may have two axes in its file, and a third of length 1 before the network.
     """
     whole = (*shape, 1)[: seen.given.ndim]
     if seen.given.shape == whole and same_grid(seen.affine, affine, whole):

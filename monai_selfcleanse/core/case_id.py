@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
-    "listed",
     "ENDINGS",
     "as_compared",
     "case_of",
@@ -17,6 +16,7 @@ __all__ = [
     "ending_as_written",
     "ending_of",
     "images_of",
+    "listed",
     "name_of",
     "patient_of",
     "split_channel",

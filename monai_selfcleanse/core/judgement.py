@@ -103,7 +103,7 @@ class Judgement:
     def beyond_doubt(self) -> np.ndarray:
         """``(n, K)`` bool: the suspected labels with a clean probability below :data:`BEYOND_DOUBT`.
 
-        The others may be right, and are for somebody to look at.
+        The others may be clean, and are for somebody to look at.
         """
         return are_beyond_doubt(self.suspected, self.clean_probability)
 

@@ -112,11 +112,11 @@ def read_decisions(path: str | os.PathLike, judgement: Judgement) -> dict[tuple[
     out: dict[tuple[str, int], Decision] = {}
     rows = _rows(path) if path.exists() else []
     suspected = judgement.by_case(judgement.suspected)
-    known = {as_compared(case.strip()): case for case in judgement.cases}
+    known = {as_compared(case.strip()): case for case in judgement.cases} | {case: case for case in judgement.cases}
     for line, row in enumerate(rows, 2):
         where = f"{path}, row {line}"
         structure, choice = row["structure"].strip(), row["decision"].strip()
-        case = known.get(as_compared(row["case"].strip()))
+        case = known.get(row["case"]) or known.get(as_compared(row["case"].strip()))
         if case is None:
             raise ValueError(f"{where}: no case {row['case']!r} was judged; label_report.csv lists the cases")
         if choice not in get_args(Choice):

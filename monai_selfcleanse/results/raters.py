@@ -83,7 +83,8 @@ def _on_one_grid(labels: Sequence[GivenLabel]) -> list[np.ndarray]:
     first = labels[0]
     ndim = first.index.ndim
     try:
-        return [turn_onto(label.file, first.file, ndim)(label.index, ndim) for label in labels]
+        turned = [turn_onto(label.file, first.file, ndim)(label.index, label.index.ndim) for label in labels]
+        return [index.reshape(first.index.shape) for index in turned]  # which may have an axis of length 1 more
     except ValueError:
         return []
 

@@ -243,6 +243,17 @@ def test_slices_are_tried_as_before_a_training(inferer: Any, spatial_dims: int, 
     assert network.training
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("full"), RuntimeError("can't allocate memory")])
+def test_too_little_memory_is_no_wrong_size(error: RuntimeError) -> None:
+    class Large(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    for check in (check_roi, SCRIPTS["check_slices"]):
+        with pytest.raises(RuntimeError):
+            check(SliceInferer(roi_size=[16, 16]), Large(), 1, 2, 4)
+
+
 def test_the_machines_memory_is_what_a_training_takes_it_for() -> None:
     code = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"

@@ -62,6 +62,10 @@ def test_blanks_and_the_way_a_letter_is_written_do_not_count(tmp_path: Path, jud
     path.write_text("case,structure,decision\nA\u03083 , myocardium,keep \n b,myocardium,redraw\n", encoding="utf-8")
     found = {case: decision.decision for (case, _), decision in read_decisions(path, umlaut).items()}
     assert found == {"\u00c43": "keep", "b": "redraw"}
+    alike = replace(judgement, cases=("b ", *judgement.cases[1:]))  # ids that blanks alone tell apart
+    path.write_text("case,structure,decision\nb ,myocardium,keep\nb,myocardium,redraw\n")
+    found = {case: decision.decision for (case, _), decision in read_decisions(path, alike).items()}
+    assert found == {"b ": "keep", "b": "redraw"}
 
 
 @pytest.mark.parametrize(

@@ -116,5 +116,9 @@ def test_labels_that_are_stored_in_other_directions_agree(tmp_path: Path) -> Non
         judgement = LabelJudge([1]).judge(cases, {name: values[: len(cases)] for name, values in evidence.items()})
         return compare_raters(judgement, data)[0]["agreement"]
 
+    flat = label[:9, :, 2]
+    write_nifti(tmp_path / "dora.nii.gz", flat, affine)
+    write_nifti(tmp_path / "emil.nii.gz", flat[..., None], affine)
     assert agreement("anna", "ben") == 1
+    assert agreement("dora", "emil") == agreement("emil", "dora") == 1
     assert math.isnan(agreement("anna", "ben", "carla"))
