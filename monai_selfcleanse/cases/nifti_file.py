@@ -154,7 +154,8 @@ def plain_image(voxels: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
     """Voxels of any type as an image that every program reads.
 
     Args:
-        voxels: bytes stay so, whole numbers get 16 bits where they fit, and all others 32-bit floats.
+        voxels: of any shape and type. Bytes stay so, whole numbers get 16 bits where they fit, and all others become
+            32-bit floats, which hold whole numbers up to 2^24 exactly.
         affine: ``(4, 4)``, mm.
     """
     whole = voxels.dtype == bool or np.issubdtype(voxels.dtype, np.integer)
