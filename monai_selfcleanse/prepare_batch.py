@@ -9,7 +9,22 @@ from monai.data import MetaTensor
 from monai.engines import PrepareBatch
 from monai.utils import CommonKeys
 
-__all__ = ["PrepareBatchWeighted"]
+__all__ = ["PrepareBatchWeighted", "with_prompt"]
+
+
+def with_prompt(image: torch.Tensor, prompt: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """What the redrawing network takes: images, and behind them the labels that it is shown.
+
+    Args:
+        image: ``(B, channels, *spatial)``.
+        prompt: index maps ``(B, *spatial)``, on the images' device.
+        num_classes: ``C``, background included.
+
+    Returns:
+        ``(B, channels + C - 1, *spatial)``, of the images' type; the further channels are 1 within their structure.
+    """
+    structures = torch.arange(1, num_classes, device=prompt.device).reshape(1, -1, *[1] * (prompt.ndim - 1))
+    return torch.cat([image, (prompt[:, None] == structures).to(image)], 1)
 
 
 class PrepareBatchWeighted(PrepareBatch):
@@ -18,6 +33,10 @@ class PrepareBatchWeighted(PrepareBatch):
 
     The label ``(B, 1, *spatial)`` of class indices becomes one-hot, followed by the weights: ``(B, C + 1, *spatial)``,
     float32. Without weights in the batch every voxel weighs 1.
+
+    Weights of two channels have a prompt in the second one, the label as the redrawing network is shown it
+    (:class:`monai_selfcleanse.transforms.CleansedLabeld`). It goes behind the image, one-hot:
+    ``(B, channels + C - 1, *spatial)``.
 
     Where the batch says which classes a case's label knows, ``(B, C)``, a background voxel may be of any class that it
     does not, and gets 1 in each of these channels as well.
@@ -63,4 +82,7 @@ class PrepareBatchWeighted(PrepareBatch):
         weight = batchdata.get(self.weight_key)
         if weight is None:
             weight = torch.ones_like(target[:, :1])
+        elif weight.shape[1] > 1:
+            weight, prompt = weight[:, :1], weight[:, 1].to(device=device, non_blocking=non_blocking)
+            image = with_prompt(image, prompt, self.num_classes)
         return image, torch.cat([target, weight.to(target, non_blocking=non_blocking)], 1)

@@ -142,17 +142,23 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
     A case that the cleanser has left out weighs 0 everywhere, unless its place was already given to another
     (:class:`monai_selfcleanse.data.CaseDataset`). Without a ``weight_key`` it is trained on, then.
 
+    A case that brings a prompt, the label as the redrawing network is shown it
+    (:class:`monai_selfcleanse.noise.RandLabelPromptd`), keeps its given label. Its prompt goes behind the weights, as a
+    second channel, so that whatever moves these moves it, too.
+
     Stands after the deterministic transforms (its target lies on their output's grid) and before augmentation. It is
     not random, but its result changes between epochs; ``RandomizableTrait`` keeps ``CacheDataset`` from caching it.
 
     Args:
         keys: key of the label, ``(1, *spatial)``.
         store: folder or store of the targets, the same as the handlers'; None never replaces anything.
-        weight_key: key of the weights to add, float32 ``(1, *spatial)`` in [0, 1]; None for none.
+        weight_key: key of the weights to add, float32 ``(1, *spatial)`` in [0, 1]; None for none. With a prompt it is
+            ``(2, *spatial)``.
         num_classes: of partial labels, in which a structure that is absent was not annotated: add under ``known_key``
             which classes the given label knows, float32 ``(num_classes,)``, 1 for background and the structures that
             are there, else 0 (see :class:`monai_selfcleanse.prepare_batch.PrepareBatchWeighted`). None adds nothing.
         known_key: key of these.
+        prompt_key: key of the prompt, an index map ``(1, *spatial)``, which is taken out.
         allow_missing_keys: do not raise where the label is missing.
 
     Raises:
@@ -167,21 +173,24 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
         num_classes: int | None = None,
         known_key: str = "label_known",
         allow_missing_keys: bool = False,
+        prompt_key: str = "label_prompt",
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"CleansedLabeld replaces one label, got keys {self.keys}")
         self.store = CaseStore.at(store)
         self.weight_key = weight_key
-        self.num_classes, self.known_key = num_classes, known_key
+        self.num_classes, self.known_key, self.prompt_key = num_classes, known_key, prompt_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         with suppress(KeyError):
             d["case"] = case_of(d)
+        prompt = d.pop(self.prompt_key, None)
+        store = self.store if prompt is None else None
         for key in self.key_iterator(d):
             label = d[key]
-            found = self.store.read_target(case_of(d)) if self.store is not None else None
+            found = store.read_target(case_of(d)) if store is not None else None
             if self.num_classes is not None:
                 known = [k == 0 or bool((label == k).any()) for k in range(self.num_classes)]
                 d[self.known_key] = torch.tensor(known, dtype=torch.float32)
@@ -190,14 +199,16 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
                 target = torch.as_tensor(found[0])[None].to(label.dtype)
                 if target.shape != label.shape:
                     raise ValueError(
-                        f"case {case_of(d)!r}: the target in {self.store.directory if self.store else None} has shape "
+                        f"case {case_of(d)!r}: the target in {store.directory if store else None} has shape "
                         f"{tuple(target.shape)}, its label {tuple(label.shape)}; the folder belongs to another run, "
                         "choose a fresh output_dir"
                     )
                 d[key] = MetaTensor(target, meta=label.meta) if isinstance(label, MetaTensor) else target
                 weight = torch.as_tensor(found[1])[None]
-            if self.store is not None and case_of(d) in self.store.read_left_out(self.store.version):
+            if store is not None and case_of(d) in store.read_left_out(store.version):
                 weight = torch.zeros_like(weight)
+            if prompt is not None:
+                weight = torch.cat([weight, torch.as_tensor(prompt).to(weight)])
             if self.weight_key is not None:
                 d[self.weight_key] = weight
         return d

@@ -3,7 +3,8 @@
 Layout of the folder::
 
     seen/CASE.npz          what the last look saw of the case: given label, prediction with its strays, confidence,
-                           affine, evidence, and the fingerprint of what these rest on
+                           affine, evidence, and the fingerprint of what these rest on; and by what its suspects are
+                           redrawn, where that is not the prediction
     targets/3/CASE.npy     the third cleansing's targets; cases without one train on their given label
     targets/3/LEFT_OUT     ids of the cases that nobody trains on meanwhile, as JSON
     targets/CURRENT        number of the cleansing in force; 0 or no file: given labels everywhere
@@ -20,7 +21,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 from urllib.parse import quote
@@ -51,6 +52,9 @@ class SeenCase:
         confidence: its probability in [0, 1], same shape, float32; a store keeps steps of 1/255.
         affine: voxel to world, ``(4, 4)``.
         min_confidence: the store's.
+        drawn: what suspects are redrawn by, the most probable class with the given label at hand
+            (:class:`monai_selfcleanse.handlers.LabelRedrawer`), same shape; None where that is the prediction.
+        drawn_confidence: its probability, like ``confidence``; None where ``drawn`` is.
     """
 
     given: np.ndarray
@@ -58,26 +62,34 @@ class SeenCase:
     confidence: np.ndarray
     affine: np.ndarray
     min_confidence: float = MIN_CONFIDENCE
+    drawn: np.ndarray | None = None
+    drawn_confidence: np.ndarray | None = None
 
     def cleansed(self, structures: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """The label with some structures redrawn, and how much its voxels may count in a training.
 
         See :func:`monai_selfcleanse.core.cleansing.cleanse_label`. Training, files, pictures and exports all take this
-        way, so that they show one and the same label.
+        way, so that they show one and the same label. A drawing that was made with the given label at hand decides
+        wherever the label is spoken of: where it is unsure it has heeded the label already.
         """
-        return cleanse_label(self.given, self.predicted, self.confidence, structures, self.min_confidence)
+        if self.drawn is None or self.drawn_confidence is None:
+            return cleanse_label(self.given, self.predicted, self.confidence, structures, self.min_confidence)
+        return cleanse_label(self.given, self.drawn, self.drawn_confidence, structures, min_confidence=0)
 
     def part(self, box: Box) -> SeenCase:
         """Label and prediction within a box alone; they are not copied, and the affine stays the whole volume's."""
-        given, predicted, confidence = (volume[box] for volume in (self.given, self.predicted, self.confidence))
-        return SeenCase(given, predicted, confidence, self.affine, self.min_confidence)
+        volumes = ("given", "predicted", "confidence", "drawn", "drawn_confidence")
+        whole = {name: getattr(self, name) for name in volumes}
+        return replace(self, **{name: volume[box] for name, volume in whole.items() if volume is not None})
 
     def untrusted(self, structures: Sequence[int]) -> np.ndarray:
         """Where neither label nor prediction can be trusted about some structures that are redrawn.
 
         See :func:`monai_selfcleanse.core.cleansing.untrusted_voxels`.
         """
-        return untrusted_voxels(self.given, self.predicted, self.confidence, structures, self.min_confidence)
+        predicted = self.predicted if self.drawn is None else self.drawn
+        confidence = self.confidence if self.drawn_confidence is None else self.drawn_confidence
+        return untrusted_voxels(self.given, predicted, confidence, structures, self.min_confidence)
 
 
 class CaseStore:
@@ -153,6 +165,23 @@ class CaseStore:
         with atomic_path(self._file("seen", case, ".npz")) as part:
             _save_fast(part, kept)
 
+    def write_drawn(self, case: str, drawn: np.ndarray, confidence: np.ndarray) -> None:
+        """Add to what the last look saw of a case by what its suspects are redrawn, in place of the prediction.
+
+        Args:
+            case: the case's id.
+            drawn: most probable class, of the prediction's shape.
+            confidence: its probability in [0, 1], same shape.
+
+        Raises:
+            FileNotFoundError: no look has seen the case.
+        """
+        path = self._file("seen", case, ".npz")
+        with np.load(path) as file:
+            kept = {name: file[name] for name in file}
+        with atomic_path(path) as part:
+            _save_fast(part, kept | {"drawn": _smallest(drawn), "drawn_confidence": _as_bytes(confidence)})
+
     def read_evidence(self, case: str, fingerprint: str) -> dict[str, np.ndarray] | None:
         """Evidence that the last look kept of a case.
 
@@ -184,11 +213,12 @@ class CaseStore:
             FileNotFoundError: no look has seen the case.
         """
         with np.load(self._file("seen", case, ".npz")) as file:
-            predicted, confidence = file["predicted"], file["confidence"].astype(np.float32) / 255
+            predicted, confidence = file["predicted"], _from_bytes(file["confidence"])
+            drawn = (file["drawn"], _from_bytes(file["drawn_confidence"])) if "drawn" in file else ()
             if one_piece:
                 strays = file["strays"][np.isin(predicted.flat[file["strays"]], list(one_piece))]
                 predicted.flat[strays], confidence.flat[strays] = 0, 0
-            return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence)
+            return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence, *drawn)
 
     def stamp(self, case: str) -> str:
         """What tells label and prediction that a look saw of a case from any others; empty where there are none."""
@@ -284,6 +314,11 @@ def _as_bytes(confidence: np.ndarray) -> np.ndarray:
     for part, bytes_ in zip(confidence, out, strict=True):
         bytes_[...] = np.rint(np.clip(part, 0, 1) * 255)
     return out
+
+
+def _from_bytes(confidence: np.ndarray) -> np.ndarray:
+    """What :func:`_as_bytes` has kept, float32."""
+    return confidence.astype(np.float32) / 255
 
 
 def _smallest(label: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ Also what all pictures of slices share: how they are turned, and their grey leve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -84,8 +84,10 @@ class CaseView:
         return out
 
     def box_of(self, structures: Sequence[int]) -> Box | None:
-        """Smallest box around what given label and prediction have of some structures; None if they have nothing."""
-        boxes = (structure_boxes(index, structures) for index in (self.given, self.predicted))
+        """Smallest box around what given label, prediction and drawing have of some structures; None if they have
+        nothing."""
+        volumes = [self.given, self.predicted, *([] if self.seen.drawn is None else [self.seen.drawn])]
+        boxes = (structure_boxes(index, structures) for index in volumes)
         return reduce(box_around, (box for found in boxes for box in found.values()), None)
 
     def read_image(self) -> np.ndarray:
@@ -130,8 +132,7 @@ def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = 
     """
     label = label_of(data)
     affine = position_of(data, label)
-    predicted, confidence = _on_grid(seen, label.index.shape, affine)
-    here = SeenCase(label.index, predicted, confidence, affine, seen.min_confidence)
+    here = _on_grid(seen, label.index, affine)
     return CaseView(data, label, here, tuple(redrawn))
 
 
@@ -163,21 +164,25 @@ def lies_at(data: Mapping[str, Any], file: ImageFile, ndim: int) -> np.ndarray:
     return image.affine if image.has_position else file.affine
 
 
-def _on_grid(seen: SeenCase, shape: tuple[int, ...], affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction and confidence on another grid; outside the seen volume, background with confidence 0.
+def _on_grid(seen: SeenCase, given: np.ndarray, affine: np.ndarray) -> SeenCase:
+    """What was seen, on the grid of a given label; outside the seen volume, background with confidence 0.
 
     An image may have two axes in its file, and a third of length 1 before the network.
     """
-    whole = (*shape, 1)[: seen.given.ndim]
-    if seen.given.shape == whole and same_grid(seen.affine, affine, whole):
-        return seen.predicted.reshape(shape), seen.confidence.reshape(shape)
-    moved = _Mover(seen.affine, affine, whole)
-    predicted, highest = np.zeros(whole, dtype=seen.predicted.dtype), moved(seen.predicted == 0)
-    for k in np.unique(seen.predicted[seen.predicted > 0]):  # one by one: a hundred volumes would not fit
-        share = moved(seen.predicted == k)
-        predicted[share > highest] = k
-        np.maximum(highest, share, out=highest)
-    return predicted.reshape(shape), moved(seen.confidence).reshape(shape)
+    whole = (*given.shape, 1)[: seen.given.ndim]
+    is_there = seen.given.shape == whole and same_grid(seen.affine, affine, whole)
+    mover = None if is_there else _Mover(seen.affine, affine, whole)
+
+    def classes(index: np.ndarray) -> np.ndarray:
+        return (index if mover is None else mover.classes(index)).reshape(given.shape)
+
+    def numbers(confidence: np.ndarray) -> np.ndarray:
+        return (confidence if mover is None else mover(confidence)).reshape(given.shape)
+
+    here = SeenCase(given, classes(seen.predicted), numbers(seen.confidence), affine, seen.min_confidence)
+    if seen.drawn is None or seen.drawn_confidence is None:
+        return here
+    return replace(here, drawn=classes(seen.drawn), drawn_confidence=numbers(seen.drawn_confidence))
 
 
 class _Mover:
@@ -190,6 +195,15 @@ class _Mover:
     def __call__(self, volume: np.ndarray) -> np.ndarray:
         moved = MetaTensor(torch.as_tensor(volume)[None].float(), affine=self.affine)
         return self.resample(moved, self.target, self.shape).numpy()[0]
+
+    def classes(self, index: np.ndarray) -> np.ndarray:
+        """The class with the largest share of each voxel, of an index map."""
+        out, highest = np.zeros(self.shape, dtype=index.dtype), self(index == 0)
+        for k in np.unique(index[index > 0]):  # one by one: a hundred volumes would not fit
+            share = self(index == k)
+            out[share > highest] = k
+            np.maximum(highest, share, out=highest)
+        return out
 
 
 _OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))

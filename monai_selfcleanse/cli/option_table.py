@@ -197,6 +197,13 @@ OPTIONS: Mapping[str, Option] = {
         _TRAINING,
         True,
     ),
+    "redrawing_share": Option(
+        "steps of the redrawing network, which draws suspects with the given label at hand when training ends, as a "
+        "share of a round's; 0: suspects are redrawn by the network alone",
+        _share("[0, 1]"),
+        commands=_TRAINING,
+        fixed=True,
+    ),
     "self_cleanse": Option(
         "False: the very same training without label filter and label cleanser", _flag, commands=_TRAINING, fixed=True
     ),

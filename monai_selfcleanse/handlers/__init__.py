@@ -11,6 +11,7 @@ from .finite_loss import FiniteLoss, LossNotFiniteError
 from .folder_lock import FolderLock
 from .label_cleanser import LabelCleanser, LabelCleanserResult
 from .label_filter import LabelFilter, LabelFilterResult
+from .label_redrawer import LabelRedrawer
 from .plain_end import PlainEnd
 from .training_checkpoint import TrainingCheckpoint
 from .training_rounds import TrainingRounds
@@ -28,6 +29,7 @@ __all__ = [
     "LabelCleanserResult",
     "LabelFilter",
     "LabelFilterResult",
+    "LabelRedrawer",
     "LossNotFiniteError",
     "PlainEnd",
     "SelfCleanseEvents",

@@ -66,6 +66,7 @@ from .dictionary import (
 )
 from .models import apply_noise, replay
 from .presets import PRESETS, Annotator, make_annotator
+from .prompt import RandLabelPromptD, RandLabelPromptd, RandLabelPromptDict
 
 __all__ = [
     "Annotator",
@@ -111,6 +112,9 @@ __all__ = [
     "PolygonLabelD",
     "PolygonLabelDict",
     "PolygonLabeld",
+    "RandLabelPromptD",
+    "RandLabelPromptDict",
+    "RandLabelPromptd",
     "RotateLabel",
     "RotateLabelD",
     "RotateLabelDict",

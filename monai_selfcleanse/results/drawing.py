@@ -127,7 +127,8 @@ def untrusted_by(seen: SeenCase, recipe: Recipe, index: np.ndarray) -> np.ndarra
     left = [k for k in recipe.suspects if k not in recipe.redrawn]
     # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
     never = np.broadcast_to(np.float32(-1), seen.given.shape)
-    untrusted = seen.untrusted(redrawn) | replace(seen, confidence=never).untrusted(left)
+    unsure = replace(seen, confidence=never, drawn=None, drawn_confidence=None)
+    untrusted = seen.untrusted(redrawn) | unsure.untrusted(left)
     return untrusted & (index == seen.given) & ~np.isin(index, recipe.decided)
 
 
