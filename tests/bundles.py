@@ -37,6 +37,8 @@ TINY: dict[str, Any] = {
     "label_filter#threshold": 1e-3,  # or so many of the six cases are suspected that none could be left out
     # Leave suspects out after the first epoch; redraw them after the second, which ends the first of two rounds.
     "label_cleanser#leave_out_separation": -2.0,
+    "label_redrawer#min_cases": 1,
+    "redrawing_share": 1.0,
 }
 
 

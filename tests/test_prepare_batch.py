@@ -32,6 +32,18 @@ def test_the_batch_becomes_one_hot_classes_and_a_weight() -> None:
         PrepareBatchWeighted(2)({"image": torch.zeros(1, 1, 2, 2), "label": label})
 
 
+def test_a_prompt_goes_behind_the_image() -> None:
+    label, prompt = (torch.tensor(values).reshape(1, 1, 2, 2) for values in ([0.0, 1, 2, 2], [0.0, 0, 2, 1]))
+    weight = torch.tensor([1.0, 0, 1, 0.5]).reshape(1, 1, 2, 2)
+    image = torch.rand(1, 2, 2, 2)
+    batch = {"image": image, "label": label, "label_weight": torch.cat([weight, prompt], 1)}
+    shown, target = PrepareBatchWeighted(3)(batch)
+    assert torch.equal(shown[:, :2], image)
+    assert torch.equal(shown[:, 2:], torch.cat([prompt == 1, prompt == 2], 1).float())
+    _, alone = PrepareBatchWeighted(3)(batch | {"label_weight": weight})
+    assert torch.equal(target, alone)
+
+
 def test_a_label_that_is_no_number_is_named() -> None:
     label = torch.zeros(1, 1, 4, 4)
     label[0, 0, 1, 1] = float("nan")

@@ -79,6 +79,19 @@ def test_a_case_that_is_left_out_weighs_nothing(tmp_path: Path) -> None:
     assert other["label_weight"].all()
 
 
+def test_a_case_with_a_prompt_keeps_its_given_label_and_its_weight(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    publish(store, 1, 3)
+    store.write_left_out(1, ["a"])
+    data = case()
+    prompt = 1 - data["label"]
+    out = CleansedLabeld("label", store)(data | {"label_prompt": prompt})
+    assert "label_prompt" not in out
+    assert torch.equal(out["label"].as_tensor(), data["label"].as_tensor())
+    assert torch.equal(out["label_weight"], torch.cat([torch.ones_like(prompt), prompt]).float())
+    assert not torch.equal(CleansedLabeld("label", store)(data)["label"].as_tensor(), data["label"].as_tensor())
+
+
 def test_a_target_of_another_shape_is_refused(tmp_path: Path) -> None:
     store = CaseStore(tmp_path)
     store.write_target(1, "a", np.zeros((4, 4)), np.ones((4, 4)))

@@ -27,6 +27,7 @@ from ..core.index_map import index_map
 from ..core.prediction import condensed
 from ..core.strays import find_strays, without_strays
 from ..data.case_dataset import CaseDataset
+from ..distributed import gathered
 from ..lr_scheduler import RoundsLR
 from ..noise.prompt import RandLabelPromptd
 from ..prepare_batch import with_prompt
@@ -35,9 +36,6 @@ from .label_channels import with_label_channels
 from .label_filter import LabelFilterResult
 
 __all__ = ["LabelRedrawer"]
-
-MIN_TRUSTED_CASES = 8
-"""Number of cases without a suspect from which on a redrawing network is trained."""
 
 
 class LabelRedrawer:
@@ -50,8 +48,7 @@ class LabelRedrawer:
     both networks' probabilities, wherever the label is to be redrawn.
 
     Which labels are suspected and redrawn, is not changed, and neither is the trained network: this is for the labels
-    on disk. Nothing is done where no label is redrawn, or where fewer than :data:`MIN_TRUSTED_CASES` cases have no
-    suspect.
+    on disk. Nothing is done where no label is redrawn, or where fewer than ``min_cases`` cases have no suspect.
 
     Attach it to the filter's trainer, before the :class:`LabelCleanser`. Loss, ``prepare_batch`` and mixed precision
     are the trainer's, batch size and workers its data loader's. In a distributed training each rank trains the same
@@ -68,9 +65,10 @@ class LabelRedrawer:
         steps: training steps of the redrawing network; 0 for no redrawing network.
         learning_rate: highest learning rate.
         seed: of faults, patches and order.
+        min_cases: number of cases without a suspect, at least 1, that the redrawing network needs to learn from.
 
     Raises:
-        ValueError: ``steps`` is negative.
+        ValueError: ``steps`` is negative, or ``min_cases`` is below 1.
     """
 
     def __init__(
@@ -83,12 +81,15 @@ class LabelRedrawer:
         steps: int,
         learning_rate: float = 2e-3,
         seed: int = 0,
+        min_cases: int = 8,
     ) -> None:
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps}")
+        if min_cases < 1:
+            raise ValueError(f"min_cases must be at least 1, got {min_cases}")
         self.network, self.dataset, self.store = network, dataset, CaseStore.at(store)
         self.evaluator, self.num_classes = evaluator, num_classes
-        self.steps, self.learning_rate, self.seed = steps, learning_rate, seed
+        self.steps, self.learning_rate, self.seed, self.min_cases = steps, learning_rate, seed, min_cases
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
 
     def attach(self, engine: Engine) -> None:
@@ -106,14 +107,15 @@ class LabelRedrawer:
         with_suspect = set(result.by_case(result.suspected))
         cases = [case_of(item) for item in self.dataset.cases.data]
         trusted = [i for i, case in enumerate(cases) if case not in with_suspect]
-        if not redrawn or len(trusted) < MIN_TRUSTED_CASES:
+        if not redrawn or len(trusted) < self.min_cases:
             return
         self.logger.info(
             f"epoch {result.epoch}: a redrawing network learns from {len(trusted)} cases without a suspect "
             f"({self.steps} steps)"
         )
         network = self._trained(engine, trusted)
-        if network is None:
+        everywhere = all(gathered(network is not None))
+        if network is None or not everywhere:
             return
         mine = [i for i, case in enumerate(cases) if case in redrawn][idist.get_rank() :: idist.get_world_size()]
         for i in mine:
@@ -188,7 +190,10 @@ class LabelRedrawer:
         image = torch.as_tensor(item[CommonKeys.IMAGE])[None].to(device).float()
         image = image.as_tensor() if isinstance(image, MetaTensor) else image
         shown = with_prompt(image, torch.as_tensor(given)[None].to(device), self.num_classes)
-        prediction = condensed((self._probabilities(self.network, image) + self._probabilities(network, shown)) / 2)
+        probabilities = self._probabilities(self.network, image)
+        probabilities += self._probabilities(network, shown)
+        probabilities /= 2
+        prediction = condensed(probabilities)
         prediction = without_strays(prediction, find_strays(given, prediction.predicted, one_piece))
         self.store.write_drawn(case, prediction.predicted, prediction.confidence)
 

@@ -68,6 +68,36 @@ def test_the_last_look_replaces_the_one_before(store: CaseStore) -> None:
     assert files_below(store.directory) == ["seen", "seen/a.npz"]
 
 
+def test_a_drawing_with_the_label_at_hand_redraws_in_place_of_the_prediction(store: CaseStore) -> None:
+    """Also where it is unsure, and not where voxels are asked for that nobody can be trusted about."""
+    rng = np.random.default_rng(0)
+    given_label, p, q = rng.integers(0, 4, (3, 4, 2)), probabilities(0), probabilities(1)
+    store.write_seen("a", given_label, p, np.eye(4), evidence={"score": np.ones(3)}, fingerprint="f")
+    alone, stamp = store.read_seen("a"), store.stamp("a")
+    store.write_drawn("a", q.argmax(0), q.max(0))
+    seen = store.read_seen("a")
+    assert store.stamp("a") != stamp
+    assert store.read_evidence("a", "f") is not None
+    np.testing.assert_array_equal(seen.predicted, p.argmax(0))
+    confidence = np.rint(q.max(0) * 255) / 255
+    expected, _ = cleanse_label(given_label, q.argmax(0), confidence, [1, 2, 3], 0)
+    np.testing.assert_array_equal(seen.cleansed([1, 2, 3])[0], expected)
+    assert (expected != alone.cleansed([1, 2, 3])[0]).any()
+    untrusted = untrusted_voxels(given_label, q.argmax(0), confidence.astype(np.float32), [1, 2, 3])
+    np.testing.assert_array_equal(seen.untrusted([1, 2, 3]), untrusted)
+    box = (slice(1, 3), slice(0, 2))
+    np.testing.assert_array_equal(seen.part(box).drawn, q.argmax(0)[box])
+    np.testing.assert_allclose(seen.part(box).drawn_confidence, confidence[box], atol=1e-6)
+    store.write_seen("a", given_label, p, np.eye(4), fingerprint="f")
+    assert store.read_seen("a").drawn is None
+    assert store.stamp("a") == stamp
+
+
+def test_a_drawing_of_a_case_that_was_not_seen_is_refused(store: CaseStore) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.write_drawn("a", np.zeros((2, 2)), np.ones((2, 2)))
+
+
 @pytest.mark.parametrize("value", [-1, 256])
 def test_label_that_does_not_fit_a_byte_is_refused(store: CaseStore, value: int) -> None:
     with pytest.raises(ValueError, match=r"labels must lie in 0 \.\.\. 255"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,23 @@ def test_on_one_grid_prediction_and_confidence_are_as_they_were_seen(tmp_path: P
     expected, _ = cleanse_label(tiny_label(), predicted, view.confidence, [1], 0.4)
     np.testing.assert_array_equal(view.cleansed, expected)
     np.testing.assert_array_equal(view_case(write_case(tmp_path), seen(predicted)).cleansed, tiny_label())
+
+
+def test_a_drawing_comes_to_the_labels_grid_as_the_prediction_does(tmp_path: Path) -> None:
+    predicted, drawn = tiny_label(3), tiny_label(5)
+    confidence = np.random.default_rng(1).random(drawn.shape, dtype=np.float32)
+    here = replace(seen(predicted), drawn=drawn, drawn_confidence=confidence)
+    view = view_case(write_case(tmp_path), here, [1, 2])
+    np.testing.assert_array_equal(view.predicted, predicted)
+    expected, _ = cleanse_label(tiny_label(), drawn, confidence, [1, 2], 0)
+    np.testing.assert_array_equal(view.cleansed, expected)
+    moved = AFFINE.copy()
+    moved[0, 3] += 2 * AFFINE[0, 0]  # two voxels further on
+    elsewhere = replace(here, affine=moved, predicted=drawn, confidence=confidence)
+    view = view_case(write_case(tmp_path), elsewhere, [1])
+    np.testing.assert_array_equal(view.seen.drawn, view.predicted)
+    np.testing.assert_array_equal(view.seen.drawn_confidence, view.confidence)
+    assert not np.array_equal(view.predicted, drawn)
 
 
 SAGITTAL = np.array([[0.0, 0, 4, 7], [2, 0, 0, -3], [0, 2, 0, 11], [0, 0, 0, 1]])

@@ -1,0 +1,215 @@
+"""The redrawing network: what the given label still tells comes into the redrawn one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import judgement_of
+from monai.data import DataLoader, MetaTensor
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.inferers import SimpleInferer
+from monai.transforms import Compose
+from monai.utils import set_determinism
+from oracle import draw_one
+from torch import nn
+
+from monai_selfcleanse.cases.store import CaseStore
+from monai_selfcleanse.core.masks import dice
+from monai_selfcleanse.data import CaseDataset
+from monai_selfcleanse.handlers import LabelCleanser, LabelFilterResult, LabelRedrawer, SelfCleanseEvents
+from monai_selfcleanse.losses import WeightedDiceCELoss
+from monai_selfcleanse.noise import ErodeLabel
+from monai_selfcleanse.prepare_batch import PrepareBatchWeighted
+from monai_selfcleanse.transforms import CleansedLabeld
+
+N_CASES, WRONG = 20, ("case00", "case01", "case02")
+
+
+class SeesTheDisc(nn.Module):
+    """Sees the disc. Which half of it is the structure the image does not tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near, self.far = nn.Conv2d(1, 16, 5, padding=2), nn.Conv2d(16, 16, 5, padding=8, dilation=4)
+        self.last = nn.Conv2d(16, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.far(torch.relu(self.near(x)))))
+
+
+def half_discs(seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Images of a disc, labels of its left or its right half, and the truth; the labels of :data:`WRONG` are eroded."""
+    rng, cases, truth = np.random.default_rng(seed), [], {}
+    rows, columns = np.mgrid[:32, :32]
+    for i in range(N_CASES):
+        middle = rng.integers(13, 19, 2)
+        disc = (rows - middle[0]) ** 2 + (columns - middle[1]) ** 2 <= 100
+        half = disc & ((columns < middle[1]) if rng.random() < 0.5 else (columns >= middle[1]))
+        case = f"case{i:02d}"
+        truth[case] = half
+        label = half.astype(np.int64)[None]
+        given = ErodeLabel(0.5, seed=i)(label, case, (1, 1)) if case in WRONG else label
+        image = torch.as_tensor(disc + rng.normal(0, 0.1, disc.shape), dtype=torch.float32)[None]
+        cases.append({"image": MetaTensor(image), "label": MetaTensor(torch.as_tensor(given)), "case": case})
+    return cases, truth
+
+
+@dataclass
+class Scene:
+    trainer: SupervisedTrainer
+    redrawer: LabelRedrawer
+    store: CaseStore
+    network: nn.Module
+    truth: dict[str, np.ndarray]
+
+    def look(self, epoch: int, suspects: Sequence[str] = WRONG) -> None:
+        """What the filter does after an epoch, with these suspects."""
+        suspected = np.array([[f"case{i:02d}" in suspects] for i in range(N_CASES)])
+        judgement = judgement_of([f"case{i:02d}" for i in range(N_CASES)], {1: "half"}, 1.0 - suspected, suspected)
+        self.trainer.state.label_filter_result = LabelFilterResult.of(judgement, epoch=epoch)  # type: ignore[attr-defined]
+        self.trainer.fire_event(SelfCleanseEvents.LABELS_FILTERED)
+
+    def dice(self, case: str, by_network_alone: bool = False) -> float:
+        seen = self.store.read_seen(case)
+        if by_network_alone:
+            seen = type(seen)(seen.given, seen.predicted, seen.confidence, seen.affine)
+        return dice(seen.cleansed([1])[0] == 1, self.truth[case])
+
+    def drawn(self) -> dict[str, np.ndarray]:
+        every = {f"case{i:02d}": self.store.read_seen(f"case{i:02d}").drawn for i in range(N_CASES)}
+        return {case: drawn for case, drawn in every.items() if drawn is not None}
+
+
+def a_scene(root: Path, network: nn.Module | None = None, **options: Any) -> Scene:
+    torch.manual_seed(0)
+    network = SeesTheDisc() if network is None else network
+    cases, truth = half_discs()
+    store = CaseStore(root)
+    dataset = CaseDataset(cases, Compose([]), Compose([CleansedLabeld("label", store)]), store=store)
+    optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
+    loss = WeightedDiceCELoss()
+    images = torch.stack([case["image"].as_tensor() for case in cases])
+    targets = torch.stack([torch.as_tensor(half)[None].long() for half in truth.values()])
+    for _ in range(40):  # until it knows discs, and of no half which one it is
+        optimizer.zero_grad()
+        loss(network(images), targets).backward()
+        optimizer.step()
+    with torch.no_grad():
+        for case, logits in zip(cases, network.eval()(images), strict=True):
+            store.write_seen(case["case"], case["label"].numpy()[0], logits.softmax(0).numpy(), np.eye(4))
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=2,
+        train_data_loader=DataLoader(dataset, batch_size=2),
+        network=network,
+        optimizer=optimizer,
+        loss_function=loss,
+        prepare_batch=PrepareBatchWeighted(2),
+        decollate=False,
+    )
+    trainer.state.max_epochs = 2
+    look = SupervisedEvaluator(torch.device("cpu"), DataLoader(dataset.cases), network, inferer=SimpleInferer())
+    redrawer = LabelRedrawer(network, dataset, store, look, 2, **({"steps": 10, "learning_rate": 5e-3} | options))
+    redrawer.attach(trainer)
+    return Scene(trainer, redrawer, store, network, truth)
+
+
+def test_what_the_image_does_not_tell_comes_from_the_given_label(tmp_path: Path) -> None:
+    scene = a_scene(tmp_path, steps=300)
+    before = {key: value.clone() for key, value in scene.network.state_dict().items()}
+    scene.look(2)
+    assert set(scene.drawn()) == set(WRONG)
+    for case in WRONG:
+        assert scene.dice(case, by_network_alone=True) < 0.6
+        assert scene.dice(case) > 0.8
+    assert all(torch.equal(value, before[key]) for key, value in scene.network.state_dict().items())
+    assert not scene.network.training
+
+
+def test_the_same_seed_draws_the_same_and_leaves_other_randomness_alone(tmp_path: Path) -> None:
+    drawn = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        scene = a_scene(tmp_path / name, steps=10, seed=seed)
+        set_determinism(7)
+        expected = draw_one()
+        set_determinism(7)
+        scene.look(2)
+        assert draw_one() == expected
+        drawn.append(scene.drawn())
+    for case in WRONG:
+        np.testing.assert_array_equal(drawn[0][case], drawn[1][case])
+    assert any((drawn[0][case] != drawn[2][case]).any() for case in WRONG)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "suspects", "options"),
+    [
+        (1, WRONG, {}),
+        (2, (), {}),
+        (2, [f"case{i:02d}" for i in range(13)], {}),  # seven cases without a suspect
+        (2, WRONG, {"steps": 0}),
+    ],
+)
+def test_nothing_is_drawn(epoch: int, suspects: Sequence[str], options: dict[str, Any], tmp_path: Path) -> None:
+    scene = a_scene(tmp_path, **options)
+    scene.look(epoch, suspects)
+    assert scene.drawn() == {}
+
+
+def test_targets_of_an_earlier_cleansing_do_not_teach_the_redrawing_network(tmp_path: Path) -> None:
+    """Trusted cases had been suspects, were redrawn or left out, and are shown as they were given all the same."""
+    expected = a_scene(tmp_path / "plain", steps=10)
+    expected.look(2)
+    scene = a_scene(tmp_path / "targets", steps=10)
+    scene.store.write_left_out(1, ["case05", "case06"])
+    scene.store.write_target(1, "case07", np.ones((32, 32)), np.zeros((32, 32)))
+    scene.store.publish(1)
+    scene.look(2)
+    for case, drawn in expected.drawn().items():
+        np.testing.assert_array_equal(scene.drawn()[case], drawn)
+
+
+class _Square(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor(8.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([0 * x, self.sharpness * (x - 0.5)], 1)
+
+
+def test_a_network_that_cannot_see_labels_redraws_alone(tmp_path: Path, caplog: Any) -> None:
+    scene = a_scene(tmp_path, network=_Square())
+    scene.look(2)
+    assert scene.drawn() == {}
+    assert "suspects are redrawn by the network alone: _Square cannot be given further input channels" in caplog.text
+
+
+def test_a_redrawing_network_that_diverges_is_not_used(tmp_path: Path, caplog: Any) -> None:
+    scene = a_scene(tmp_path, learning_rate=1e30)
+    scene.look(2)
+    assert scene.drawn() == {}
+    assert "suspects are redrawn by the network alone: the redrawing network's weights are no longer" in caplog.text
+
+
+def test_the_cleanser_takes_the_drawing(tmp_path: Path) -> None:
+    scene = a_scene(tmp_path, steps=30)
+    LabelCleanser(scene.store, redraw_epoch=0).attach(scene.trainer)
+    scene.look(2)
+    for case in WRONG:
+        found = scene.store.read_target(case)
+        assert found is not None
+        np.testing.assert_array_equal(found[0], scene.store.read_seen(case).cleansed([1])[0])
+
+
+def test_numbers_out_of_range_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="min_cases must be at least 1, got 0"):
+        a_scene(tmp_path, min_cases=0)
+    with pytest.raises(ValueError, match="steps must be at least 0, got -1"):
+        a_scene(tmp_path, steps=-1)
