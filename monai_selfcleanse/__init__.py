@@ -11,8 +11,8 @@ The parts, from the bottom up:
 * :mod:`.run_folder` and :mod:`.bad_input`: the output folder, and how bad input ends;
 * :mod:`.cases`: one case on disk; :mod:`.earlier_results`: what an earlier run has left;
 * :mod:`.noise`: synthetic label noise;
-* :mod:`.data`, :mod:`.transforms`, :mod:`.losses`, :mod:`.lr_scheduler`, :mod:`.prepare_batch` and :mod:`.metrics`:
-  what a training uses, named as in MONAI;
+* :mod:`.data`, :mod:`.transforms`, :mod:`.losses`, :mod:`.lr_scheduler`, :mod:`.networks`, :mod:`.prepare_batch` and
+  :mod:`.metrics`: what a training uses, named as in MONAI;
 * :mod:`.results`: reports and exports;
 * :mod:`.handlers`, :mod:`.audit` and :mod:`.monai_label`: judging in a training, without one, and in MONAI Label;
   :mod:`.review`: deciding about suspects in a browser;

@@ -144,7 +144,7 @@ class CleansedLabeld(MapTransform, RandomizableTrait):
 
     A case that brings a prompt, the label as the redrawing network is shown it
     (:class:`monai_selfcleanse.noise.RandLabelPromptd`), keeps its given label. Its prompt goes behind the weights, as a
-    second channel, so that whatever moves these moves it, too.
+    second channel, so that whatever moves these moves it, too. So interpolate weights by the nearest voxel.
 
     Stands after the deterministic transforms (its target lies on their output's grid) and before augmentation. It is
     not random, but its result changes between epochs; ``RandomizableTrait`` keeps ``CacheDataset`` from caching it.

@@ -23,7 +23,7 @@ LEVELS = (
     {"run_folder", "bad_input"},
     {"earlier_results", "cases"},
     {"noise"},
-    {"data", "transforms", "losses", "lr_scheduler", "prepare_batch", "metrics"},
+    {"data", "transforms", "losses", "lr_scheduler", "networks", "prepare_batch", "metrics"},
     {"results"},
     {"handlers", "audit", "monai_label", "review"},
     {"cli"},

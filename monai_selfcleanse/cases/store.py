@@ -41,6 +41,9 @@ _EVIDENCE = "evidence_"
 _NOTES = "notes"
 """Name of what was tolerated, in a file."""
 
+_LEAST_CONFIDENCE = 0.5 / 255
+"""Between a confidence of 0 and the least that a most probable class can have."""
+
 
 @dataclass(frozen=True, eq=False)
 class SeenCase:
@@ -70,11 +73,12 @@ class SeenCase:
 
         See :func:`monai_selfcleanse.core.cleansing.cleanse_label`. Training, files, pictures and exports all take this
         way, so that they show one and the same label. A drawing that was made with the given label at hand decides
-        wherever the label is spoken of: where it is unsure it has heeded the label already.
+        however unsure it is, for it has heeded the label already. Outside of what was drawn, where its confidence is 0,
+        the given label stands.
         """
         if self.drawn is None or self.drawn_confidence is None:
             return cleanse_label(self.given, self.predicted, self.confidence, structures, self.min_confidence)
-        return cleanse_label(self.given, self.drawn, self.drawn_confidence, structures, min_confidence=0)
+        return cleanse_label(self.given, self.drawn, self.drawn_confidence, structures, _LEAST_CONFIDENCE)
 
     def part(self, box: Box) -> SeenCase:
         """Label and prediction within a box alone; they are not copied, and the affine stays the whole volume's."""
@@ -98,8 +102,9 @@ class CaseStore:
     Args:
         directory: the folder.
         min_confidence: confidence, in [0, 1], from which on a prediction may redraw a label
-            (:func:`monai_selfcleanse.core.cleansing.cleanse_label`). It is the store's, so that targets for training,
-            labels on disk, report, pictures and exports, which all read predictions here, show one and the same label.
+            (:func:`monai_selfcleanse.core.cleansing.cleanse_label`), where there is no drawing. It is the store's, so
+            that targets for training, labels on disk, report, pictures and exports, which all read predictions here,
+            show one and the same label.
 
     Raises:
         ValueError: ``min_confidence`` is out of range.
@@ -171,14 +176,20 @@ class CaseStore:
         Args:
             case: the case's id.
             drawn: most probable class, of the prediction's shape.
-            confidence: its probability in [0, 1], same shape.
+            confidence: its probability in [0, 1], same shape; 0 where nothing was drawn.
 
         Raises:
             FileNotFoundError: no look has seen the case.
+            ValueError: the shape is another one; the message names the case.
         """
         path = self._file("seen", case, ".npz")
         with np.load(path) as file:
             kept = {name: file[name] for name in file}
+        if not kept["predicted"].shape == drawn.shape == confidence.shape:
+            raise ValueError(
+                f"case {case!r}: the drawing has the shape {drawn.shape}, the prediction {kept['predicted'].shape}: "
+                "both must be of one preprocessing"
+            )
         with atomic_path(path) as part:
             _save_fast(part, kept | {"drawn": _smallest(drawn), "drawn_confidence": _as_bytes(confidence)})
 
@@ -229,6 +240,14 @@ class CaseStore:
         except (OSError, zipfile.BadZipFile):
             return ""
         return hashlib.sha256(repr(sorted(sums)).encode()).hexdigest()[:16]
+
+    def has_drawn(self, case: str) -> bool:
+        """Whether :meth:`write_drawn` has added a drawing to what the last look saw of a case."""
+        try:
+            with zipfile.ZipFile(self._file("seen", case, ".npz")) as file:
+                return "drawn.npy" in file.namelist()
+        except (OSError, zipfile.BadZipFile):
+            return False
 
     def read_given(self, case: str) -> np.ndarray:
         """The case's given label alone, as :meth:`read_seen` has it.

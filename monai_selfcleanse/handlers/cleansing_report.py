@@ -73,6 +73,8 @@ class CleansingReport:
         if result is not None:
             source: dict[str, Any] = {"epoch": result.epoch} | ({"round": result.round} if result.round else {})
             source |= {} if self.model_file is None else {"model": self.model_file}
+            if any(self.store.has_drawn(case) for case in result.by_case(result.redrawn)):
+                source["redrawn_by"] = "network and redrawing network"
             rows += on_rank_zero(lambda: write_results(self.folder, result, self.data, self.store, source))
             rows += [("rounds of training", str(result.round))] if result.round else []
             done: LabelCleanserResult | None = getattr(engine.state, "label_cleanser_result", None)

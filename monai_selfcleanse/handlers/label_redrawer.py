@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 from ignite.handlers import EMAHandler
-from monai.data import DataLoader, Dataset, MetaTensor
+from monai.data import DataLoader, Dataset, DistributedSampler, MetaTensor
 from monai.data.utils import set_rnd
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler
@@ -23,16 +23,18 @@ from torch import nn
 from ..cases.look import await_seen
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
+from ..core.evidence import merge_unannotated
 from ..core.index_map import index_map
 from ..core.prediction import condensed
 from ..core.strays import find_strays, without_strays
 from ..data.case_dataset import CaseDataset
 from ..distributed import gathered
 from ..lr_scheduler import RoundsLR
+from ..networks import with_label_channels
 from ..noise.prompt import RandLabelPromptd
 from ..prepare_batch import with_prompt
+from .broadcast_buffers import BroadcastBuffers
 from .events import SelfCleanseEvents, register_self_cleanse_events
-from .label_channels import with_label_channels
 from .label_filter import LabelFilterResult
 
 __all__ = ["LabelRedrawer"]
@@ -47,24 +49,28 @@ class LabelRedrawer:
     spoilt at random (:class:`monai_selfcleanse.noise.RandLabelPromptd`). What a suspect is redrawn by is the mean of
     both networks' probabilities, wherever the label is to be redrawn.
 
-    Which labels are suspected and redrawn, is not changed, and neither is the trained network: this is for the labels
-    on disk. Nothing is done where no label is redrawn, or where fewer than ``min_cases`` cases have no suspect.
+    It changes neither which labels are suspected and redrawn nor the trained network: this is for the labels on disk.
+    Nothing is done where no label is redrawn, or where fewer than ``min_cases`` cases have no suspect. Where there can
+    be no redrawing network, a warning says why, and the network redraws alone.
 
     Attach it to the filter's trainer, before the :class:`LabelCleanser`. Loss, ``prepare_batch`` and mixed precision
-    are the trainer's, batch size and workers its data loader's. In a distributed training each rank trains the same
-    redrawing network, and draws its share of the cases.
+    are the trainer's, batch size, workers and collation its data loader's; the optimizer is AdamW. In a distributed
+    training all ranks train one redrawing network together, and each draws its share of the cases.
 
     Args:
-        network: the network that the filter's evaluator asks, best with averaged weights; it is not changed.
+        network: the network that the filter's evaluator asks, best with averaged weights; it returns logits ``(B, C,
+            *spatial)``, and is not changed.
         dataset: the training cases, whose augmentation starts with
             :class:`monai_selfcleanse.transforms.CleansedLabeld`, and whose batches
-            :class:`monai_selfcleanse.prepare_batch.PrepareBatchWeighted` takes.
+            :class:`monai_selfcleanse.prepare_batch.PrepareBatchWeighted` takes; both with the weights under their key.
         store: the filter's folder or store.
         evaluator: the filter's, for its inferer and mixed precision.
         num_classes: ``C``, background included.
-        steps: training steps of the redrawing network; 0 for no redrawing network.
+        steps: training steps of the redrawing network, in a distributed training on each rank; 0 for no redrawing
+            network.
         learning_rate: highest learning rate.
         seed: of faults, patches and order.
+        label_key: key of the label.
         min_cases: number of cases without a suspect, at least 1, that the redrawing network needs to learn from.
 
     Raises:
@@ -82,6 +88,7 @@ class LabelRedrawer:
         learning_rate: float = 2e-3,
         seed: int = 0,
         min_cases: int = 8,
+        label_key: str = CommonKeys.LABEL,
     ) -> None:
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps}")
@@ -89,7 +96,8 @@ class LabelRedrawer:
             raise ValueError(f"min_cases must be at least 1, got {min_cases}")
         self.network, self.dataset, self.store = network, dataset, CaseStore.at(store)
         self.evaluator, self.num_classes = evaluator, num_classes
-        self.steps, self.learning_rate, self.seed, self.min_cases = steps, learning_rate, seed, min_cases
+        self.steps, self.learning_rate, self.seed = steps, learning_rate, seed
+        self.min_cases, self.label_key = min_cases, label_key
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
 
     def attach(self, engine: Engine) -> None:
@@ -119,19 +127,19 @@ class LabelRedrawer:
             return
         mine = [i for i, case in enumerate(cases) if case in redrawn][idist.get_rank() :: idist.get_world_size()]
         for i in mine:
-            self._draw(network, self.dataset.cases[i], engine.state.device, result.one_piece)
+            self._draw(network, self.dataset.cases[i], engine.state.device, result)
         await_seen(self.store, [cases[i] for i in mine])
 
     def _trained(self, engine: SupervisedTrainer, trusted: Sequence[int]) -> nn.Module | None:
         """The redrawing network, averaged; None where there can be none."""
-        device, loader = engine.state.device, self._loader(engine, trusted)
-        images, _ = engine.prepare_batch(next(iter(loader)), device, engine.non_blocking)
+        device = engine.state.device
+        dataset = _PromptedCases(self.dataset, trusted, self.label_key)
+        loader = self._loader(engine, dataset)
         try:
-            network = with_label_channels(self.network, images[:1, : 1 - self.num_classes], self.num_classes - 1)
+            network = self._beginning(engine, dataset)
         except ValueError as error:
             self.logger.warning(f"suspects are redrawn by the network alone: {error}")
             return None
-        network.requires_grad_(True)
         optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=1e-4)
         schedule = RoundsLR(optimizer, [self.steps], warm_up=0.0, hold=0.5, start_factor=1.0)
         average = EMAHandler(
@@ -146,15 +154,22 @@ class LabelRedrawer:
             max_epochs=1,
             epoch_length=self.steps,
             train_data_loader=loader,
-            network=network,
+            network=_on_all_ranks(network, device),
             optimizer=optimizer,
             loss_function=engine.loss_function,
             prepare_batch=engine.prepare_batch,
             non_blocking=engine.non_blocking,
-            train_handlers=[average, LrScheduleHandler(schedule, print_lr=False, epoch_level=False)],  # type: ignore[arg-type]
+            train_handlers=[
+                average,
+                BroadcastBuffers(average.ema_model),
+                LrScheduleHandler(schedule, print_lr=False, epoch_level=False),  # type: ignore[arg-type]
+            ],
             amp=engine.amp,
             decollate=False,
+            to_kwargs=engine.to_kwargs,
+            amp_kwargs=engine.amp_kwargs,
         )
+        set_rnd(dataset, self.seed + idist.get_rank())
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             trainer.run()
@@ -165,55 +180,90 @@ class LabelRedrawer:
             return None
         return average.ema_model.eval()
 
-    def _loader(self, engine: SupervisedTrainer, trusted: Sequence[int]) -> DataLoader:
-        """Batches of trusted cases with prompts, as many cases in each as the trainer has."""
+    def _beginning(self, engine: SupervisedTrainer, dataset: _PromptedCases) -> nn.Module:
+        """The redrawing network before it has learned anything.
+
+        Raises:
+            ValueError: prompts do not come through, or the network cannot see labels.
+        """
         like: Any = engine.data_loader
-        dataset = _PromptedCases(self.dataset, trusted)
-        loader = DataLoader(
+        batch = like.collate_fn([dataset[0]])
+        images, _ = engine.prepare_batch(batch, engine.state.device, engine.non_blocking, **engine.to_kwargs)
+        channels = dataset.channels()
+        if images.shape[1] != channels + self.num_classes - 1:
+            raise ValueError(
+                "prompts do not come through: begin the augmentation with CleansedLabeld, and keep its weights in "
+                "the batches, for PrepareBatchWeighted"
+            )
+        network = with_label_channels(self.network, images[:1, :channels].float(), self.num_classes - 1)
+        return network.requires_grad_(True)
+
+    def _loader(self, engine: SupervisedTrainer, dataset: Dataset) -> DataLoader:
+        """Batches like the trainer's, of as many cases each."""
+        like: Any = engine.data_loader
+        many = idist.get_world_size() > 1
+        sampler = DistributedSampler(dataset, even_divisible=True, seed=self.seed) if many else None
+        return DataLoader(
             dataset,
-            batch_size=min(like.batch_size or 1, len(dataset)),
-            shuffle=True,
+            batch_size=min(like.batch_size or 1, len(dataset if sampler is None else sampler)),
+            shuffle=sampler is None,
+            sampler=sampler,
             drop_last=True,  # a rest may be too small for a network's normalization
             num_workers=like.num_workers,
+            collate_fn=like.collate_fn,
+            multiprocessing_context=like.multiprocessing_context,
             pin_memory=like.pin_memory,
             generator=torch.Generator().manual_seed(self.seed),
         )
-        set_rnd(dataset, self.seed)
-        return loader
 
     def _draw(
-        self, network: nn.Module, item: Mapping[str, Any], device: torch.device, one_piece: Sequence[int]
+        self, network: nn.Module, item: Mapping[str, Any], device: torch.device, result: LabelFilterResult
     ) -> None:
         """Keep the mean of both networks' drawings of a case."""
         case = case_of(item)
-        given = index_map(item[CommonKeys.LABEL], f"case {case!r}, {CommonKeys.LABEL}")
-        image = torch.as_tensor(item[CommonKeys.IMAGE])[None].to(device).float()
-        image = image.as_tensor() if isinstance(image, MetaTensor) else image
-        shown = with_prompt(image, torch.as_tensor(given)[None].to(device), self.num_classes)
+        given = index_map(item[self.label_key], f"case {case!r}, {self.label_key}")
+        image = torch.as_tensor(item[CommonKeys.IMAGE]).to(device).float()
+        image = (image.as_tensor() if isinstance(image, MetaTensor) else image)[None]
+        with_label = torch.cat([image, torch.as_tensor(given).to(image)[None, None]], 1)
+
+        def shown(inputs: torch.Tensor) -> torch.Tensor:  # window by window: a hundred channels would not fit
+            return network(with_prompt(inputs[:, :-1], inputs[:, -1], self.num_classes))
+
         probabilities = self._probabilities(self.network, image)
-        probabilities += self._probabilities(network, shown)
+        probabilities += self._probabilities(shown, with_label)
         probabilities /= 2
-        prediction = condensed(probabilities)
-        prediction = without_strays(prediction, find_strays(given, prediction.predicted, one_piece))
+        prediction = merge_unannotated(given, probabilities) if result.partial_labels else condensed(probabilities)
+        prediction = without_strays(prediction, find_strays(given, prediction.predicted, result.one_piece))
         self.store.write_drawn(case, prediction.predicted, prediction.confidence)
 
-    def _probabilities(self, network: nn.Module, inputs: torch.Tensor) -> np.ndarray:
+    def _probabilities(self, network: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor) -> np.ndarray:
         """Class probabilities ``(C, *spatial)``."""
-        training = network.training
-        network.eval()
+        training = self.network.training
+        self.network.eval()
         try:
-            with torch.no_grad(), torch.autocast("cuda", enabled=self.evaluator.amp):
+            with torch.no_grad(), torch.autocast("cuda", enabled=self.evaluator.amp, **self.evaluator.amp_kwargs):
                 return self.evaluator.inferer(inputs, network)[0].float().softmax(0).cpu().numpy()
         finally:
-            network.train(training)
+            self.network.train(training)
 
 
 class _PromptedCases(Dataset):
     """Patches of some of the cases, each with its label as it was given, and the prompt."""
 
-    def __init__(self, dataset: CaseDataset, cases: Sequence[int]) -> None:
-        self.cases, self.prompt = dataset.cases, RandLabelPromptd()
+    def __init__(self, dataset: CaseDataset, cases: Sequence[int], label_key: str) -> None:
+        self.cases, self.prompt = dataset.cases, RandLabelPromptd(label_key)
         super().__init__(list(cases), dataset.transform)
+
+    def channels(self) -> int:
+        """Number of the images' channels."""
+        return len(self.cases[self.data[0]][CommonKeys.IMAGE])
 
     def _transform(self, index: int) -> Any:
         return apply_transform(self.transform, self.prompt(deepcopy(self.cases[self.data[index]])))
+
+
+def _on_all_ranks(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network, trained on all ranks as one."""
+    if idist.get_world_size() == 1:
+        return network
+    return nn.parallel.DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -13,9 +14,11 @@ from monai.utils import convert_to_dst_type
 
 from ..core.case_id import case_of
 from ..core.index_map import index_map
+from ..core.masks import bounding_box
 from .array import ElasticLabel, ExtendLabel, PolygonLabel, RotateLabel, ScaleLabel, ShiftLabel, SmoothLabel, SwapLabel
+from .base import LabelNoise
 from .models import apply_noise
-from .presets import make_annotator
+from .presets import Annotator, make_annotator
 
 __all__ = ["RandLabelPromptD", "RandLabelPromptDict", "RandLabelPromptd"]
 
@@ -28,8 +31,11 @@ _OTHERS = (ShiftLabel, PolygonLabel, ElasticLabel, SmoothLabel, ExtendLabel, Sca
 _HIDDEN = 0.2
 """Chance of a structure not to be shown at all: the image must do, too."""
 
+_MARGIN_MM = 20.0
+"""How far around all structures faults may reach. A large volume takes its structures' time."""
 
-class RandLabelPromptd(MapTransform, Randomizable):
+
+class RandLabelPromptd(Randomizable, MapTransform):
     """Draw a noisy copy of a label: as it is, by a careless annotator, or with one of the other kinds of label noise.
 
     Any structure may be missing from it on top of that. This is augmentation, not a data set's label noise: a case has
@@ -42,42 +48,53 @@ class RandLabelPromptd(MapTransform, Randomizable):
         allow_missing_keys: do not raise where the label is missing.
 
     Raises:
-        ValueError: on call, the label is no index map.
+        ValueError: there are several keys; on call, the label is no index map.
     """
 
     def __init__(
         self, keys: KeysCollection = "label", prompt_key: str = "label_prompt", allow_missing_keys: bool = False
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        MapTransform.__init__(self, keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"RandLabelPromptd copies one label, got keys {self.keys}")
         self.prompt_key = prompt_key
+        self._noise: LabelNoise | None = None
+        self._seed, self._hidden = 0, frozenset[int]()
+
+    def randomize(self, data: np.ndarray) -> None:
+        """Draw the fault of a label, an index map."""
+        kind, self._seed = self.R.random_sample(), int(self.R.randint(2**31 - 1))
+        self._noise = None
+        if kind >= _AS_IT_IS + _BY_ANNOTATOR:
+            self._noise = _OTHERS[self.R.randint(len(_OTHERS))]()
+        elif kind >= _AS_IT_IS:
+            self._noise = make_annotator(_PRESETS[self.R.randint(len(_PRESETS))], self._seed)
+        structures = np.unique(data[data > 0]).tolist()
+        self._hidden = frozenset(k for k in structures if self.R.random_sample() < _HIDDEN)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             label = d[key]
-            given = index_map(label, f"case {case_of(d)!r}")
-            spacing = label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * given.ndim
-            prompt = self._with_faults(given, case_of(d), spacing[: given.ndim])
+            prompt = index_map(label, f"case {case_of(d)!r}").copy()
+            self.randomize(prompt)
+            spacing = (label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * 3)[: prompt.ndim]
+            if (box := bounding_box(prompt > 0)) is not None and self._noise is not None:
+                margin = [math.ceil(_MARGIN_MM / size) for size in spacing]
+                near = tuple(slice(max(0, b.start - m), b.stop + m) for b, m in zip(box, margin, strict=True))
+                prompt[near] = self._with_faults(self._noise, prompt[near], case_of(d), spacing)
+            prompt[np.isin(prompt, list(self._hidden))] = 0
             d[self.prompt_key] = convert_to_dst_type(prompt[None], label, dtype=label.dtype)[0]
         return d
 
-    def _with_faults(self, given: np.ndarray, case: str, spacing: list[float]) -> np.ndarray:
-        kind, seed = self.R.random_sample(), int(self.R.randint(2**31 - 1))
-        prompt = given.copy()
-        if kind >= _AS_IT_IS + _BY_ANNOTATOR:
-            noise = _OTHERS[self.R.randint(len(_OTHERS))]()
-            generator = np.random.default_rng(seed)
-            for structure in np.unique(given[given > 0]).tolist():
-                if (record := noise.sample(prompt, structure, spacing, generator)) is not None:
-                    prompt = apply_noise(prompt, record, spacing)
-        elif kind >= _AS_IT_IS:
-            prompt, _ = make_annotator(_PRESETS[self.R.randint(len(_PRESETS))], seed).corrupt(prompt, case, spacing)
-        for structure in np.unique(given[given > 0]).tolist():
-            if self.R.random_sample() < _HIDDEN:
-                prompt[prompt == structure] = 0
-        return prompt
+    def _with_faults(self, noise: LabelNoise, label: np.ndarray, case: str, spacing: list[float]) -> np.ndarray:
+        if isinstance(noise, Annotator):
+            return noise.corrupt(label, case, spacing)[0]
+        generator = np.random.default_rng(self._seed)
+        for structure in np.unique(label[label > 0]).tolist():
+            if (record := noise.sample(label, structure, spacing, generator)) is not None:
+                label = apply_noise(label, record, spacing)
+        return label
 
 
 RandLabelPromptD = RandLabelPromptDict = RandLabelPromptd

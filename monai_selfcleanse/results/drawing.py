@@ -128,8 +128,10 @@ def untrusted_by(seen: SeenCase, recipe: Recipe, index: np.ndarray) -> np.ndarra
     # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
     never = np.broadcast_to(np.float32(-1), seen.given.shape)
     unsure = replace(seen, confidence=never, drawn=None, drawn_confidence=None)
-    untrusted = seen.untrusted(redrawn) | unsure.untrusted(left)
-    return untrusted & (index == seen.given) & ~np.isin(index, recipe.decided)
+    stays = index == seen.given
+    # A drawing with the label at hand decides where it is unsure, too, but nobody can be trusted there.
+    untrusted = seen.untrusted(redrawn) & (stays if seen.drawn is None else stays | (index == seen.drawn))
+    return (untrusted | (unsure.untrusted(left) & stays)) & ~np.isin(index, recipe.decided)
 
 
 def read_edited(path: Path, label: GivenLabel, structures: Sequence[int]) -> np.ndarray:

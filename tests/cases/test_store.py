@@ -93,6 +93,20 @@ def test_a_drawing_with_the_label_at_hand_redraws_in_place_of_the_prediction(sto
     assert store.stamp("a") == stamp
 
 
+def test_where_nothing_was_drawn_the_given_label_stands(store: CaseStore) -> None:
+    """A network may have seen a part of the image alone."""
+    given_label = np.ones((2, 3), dtype=np.uint8)
+    p = np.stack([given_label, 1 - given_label]).astype(float)
+    store.write_seen("a", given_label, p, np.eye(4))
+    drawn, confidence = np.array([[0, 0, 1], [1, 1, 1]]), np.array([[0.0, 0.51, 0.6], [0.6, 0.6, 0.6]])
+    store.write_drawn("a", drawn, confidence)
+    np.testing.assert_array_equal(store.read_seen("a").cleansed([1])[0], [[1, 0, 1], [1, 1, 1]])
+    assert store.has_drawn("a")
+    assert not store.has_drawn("b")
+    with pytest.raises(ValueError, match=r"case 'a': the drawing has the shape \(2, 2\), the prediction \(2, 3\)"):
+        store.write_drawn("a", drawn[:, :2], confidence[:, :2])
+
+
 def test_a_drawing_of_a_case_that_was_not_seen_is_refused(store: CaseStore) -> None:
     with pytest.raises(FileNotFoundError):
         store.write_drawn("a", np.zeros((2, 2)), np.ones((2, 2)))

@@ -56,6 +56,17 @@ def test_a_drawing_comes_to_the_labels_grid_as_the_prediction_does(tmp_path: Pat
     assert not np.array_equal(view.predicted, drawn)
 
 
+def test_a_drawing_larger_than_label_and_prediction_is_not_cut_off(tmp_path: Path) -> None:
+    small = np.where(tiny_label() == 1, 1, 0).astype(np.uint8)
+    large = np.ones_like(small)
+    here = replace(seen(small), given=small, drawn=large, drawn_confidence=np.ones(large.shape, np.float32))
+    write_nifti(tmp_path / "small.nii.gz", small)
+    view = view_case(write_case(tmp_path) | {"label": str(tmp_path / "small.nii.gz")}, here, [1])
+    expected, _ = cleanse_label(small, large, np.ones(large.shape, np.float32), [1], 0)
+    assert (expected != small).any()
+    np.testing.assert_array_equal(view.cleansed, expected)
+
+
 SAGITTAL = np.array([[0.0, 0, 4, 7], [2, 0, 0, -3], [0, 2, 0, 11], [0, 0, 0, 1]])
 
 

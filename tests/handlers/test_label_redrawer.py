@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,10 @@ N_CASES, WRONG = 20, ("case00", "case01", "case02")
 class SeesTheDisc(nn.Module):
     """Sees the disc. Which half of it is the structure the image does not tell."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_classes: int) -> None:
         super().__init__()
         self.near, self.far = nn.Conv2d(1, 16, 5, padding=2), nn.Conv2d(16, 16, 5, padding=8, dilation=4)
-        self.last = nn.Conv2d(16, 2, 1)
+        self.last = nn.Conv2d(16, n_classes, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.last(torch.relu(self.far(torch.relu(self.near(x)))))
@@ -68,11 +68,12 @@ class Scene:
     network: nn.Module
     truth: dict[str, np.ndarray]
 
-    def look(self, epoch: int, suspects: Sequence[str] = WRONG) -> None:
+    def look(self, epoch: int, suspects: Sequence[str] = WRONG, **changes: Any) -> None:
         """What the filter does after an epoch, with these suspects."""
         suspected = np.array([[f"case{i:02d}" in suspects] for i in range(N_CASES)])
         judgement = judgement_of([f"case{i:02d}" for i in range(N_CASES)], {1: "half"}, 1.0 - suspected, suspected)
-        self.trainer.state.label_filter_result = LabelFilterResult.of(judgement, epoch=epoch)  # type: ignore[attr-defined]
+        result = LabelFilterResult.of(replace(judgement, **changes), epoch=epoch)
+        self.trainer.state.label_filter_result = result  # type: ignore[attr-defined]
         self.trainer.fire_event(SelfCleanseEvents.LABELS_FILTERED)
 
     def dice(self, case: str, by_network_alone: bool = False) -> float:
@@ -86,12 +87,20 @@ class Scene:
         return {case: drawn for case, drawn in every.items() if drawn is not None}
 
 
-def a_scene(root: Path, network: nn.Module | None = None, **options: Any) -> Scene:
+def a_scene(
+    root: Path,
+    network: nn.Module | None = None,
+    n_classes: int = 2,
+    num_workers: int = 0,
+    augmentation: Sequence[Any] | None = None,
+    **options: Any,
+) -> Scene:
     torch.manual_seed(0)
-    network = SeesTheDisc() if network is None else network
+    network = SeesTheDisc(n_classes) if network is None else network
     cases, truth = half_discs()
     store = CaseStore(root)
-    dataset = CaseDataset(cases, Compose([]), Compose([CleansedLabeld("label", store)]), store=store)
+    steps = [CleansedLabeld("label", store)] if augmentation is None else augmentation
+    dataset = CaseDataset(cases, Compose([]), Compose(steps), store=store)
     optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
     loss = WeightedDiceCELoss()
     images = torch.stack([case["image"].as_tensor() for case in cases])
@@ -106,16 +115,17 @@ def a_scene(root: Path, network: nn.Module | None = None, **options: Any) -> Sce
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
         max_epochs=2,
-        train_data_loader=DataLoader(dataset, batch_size=2),
+        train_data_loader=DataLoader(dataset, batch_size=2, num_workers=num_workers),
         network=network,
         optimizer=optimizer,
         loss_function=loss,
-        prepare_batch=PrepareBatchWeighted(2),
+        prepare_batch=PrepareBatchWeighted(n_classes),
         decollate=False,
     )
     trainer.state.max_epochs = 2
     look = SupervisedEvaluator(torch.device("cpu"), DataLoader(dataset.cases), network, inferer=SimpleInferer())
-    redrawer = LabelRedrawer(network, dataset, store, look, 2, **({"steps": 10, "learning_rate": 5e-3} | options))
+    options = {"steps": 10, "learning_rate": 5e-3} | options
+    redrawer = LabelRedrawer(network, dataset, store, look, n_classes, **options)
     redrawer.attach(trainer)
     return Scene(trainer, redrawer, store, network, truth)
 
@@ -130,6 +140,85 @@ def test_what_the_image_does_not_tell_comes_from_the_given_label(tmp_path: Path)
         assert scene.dice(case) > 0.8
     assert all(torch.equal(value, before[key]) for key, value in scene.network.state_dict().items())
     assert not scene.network.training
+
+
+def test_a_network_in_training_mode_is_left_in_it(tmp_path: Path) -> None:
+    scene = a_scene(tmp_path)
+    scene.network.train()
+    scene.look(2)
+    assert scene.network.training
+
+
+class Draws(nn.Module):
+    """A redrawing network that draws the prompt and, as its last class, the first row."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = torch.cat([torch.zeros_like(x[:, :1]), 8 * x[:, 1:] - 4], 1)
+        logits[:, -1, :1] = 8
+        return logits
+
+
+def test_what_is_drawn_is_the_mean_of_both_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = a_scene(tmp_path)
+    monkeypatch.setattr(scene.redrawer, "_trained", lambda engine, trusted: Draws(2))
+    scene.look(2)
+    for case in WRONG:
+        item = scene.redrawer.dataset.cases[int(case[-2:])]
+        image = item["image"].as_tensor()[None]
+        with torch.no_grad():
+            both = [scene.network(image), Draws(2)(torch.cat([image, item["label"].as_tensor()[None]], 1))]
+        mean = sum(logits.softmax(1)[0].numpy() for logits in both) / 2
+        seen = scene.store.read_seen(case)
+        assert seen.drawn is not None
+        np.testing.assert_array_equal(seen.drawn, mean.argmax(0))
+        np.testing.assert_allclose(seen.drawn_confidence, mean.max(0), atol=0.003)
+        np.testing.assert_array_equal(seen.predicted, both[0].softmax(1)[0].numpy().argmax(0))
+
+
+def test_a_stray_of_the_drawing_leaves_what_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first row is apart from the disc."""
+    for one_piece in ((), (1,)):
+        scene = a_scene(tmp_path / str(len(one_piece)))
+        monkeypatch.setattr(scene.redrawer, "_trained", lambda engine, trusted: Draws(2))
+        scene.look(2, one_piece=one_piece)
+        for case in WRONG:
+            seen = scene.store.read_seen(case)
+            assert not seen.given[:1].any()
+            assert seen.drawn is not None
+            assert seen.drawn[:1].any() == (not one_piece)
+            assert seen.cleansed([1])[0][:1].any() == (not one_piece)
+
+
+def test_what_was_not_annotated_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Structure 2, which no label has."""
+    for partial in (False, True):
+        scene = a_scene(tmp_path / str(partial), n_classes=3)
+        monkeypatch.setattr(scene.redrawer, "_trained", lambda engine, trusted: Draws(3))
+        scene.look(2, partial_labels=partial)
+        for case in WRONG:
+            seen = scene.store.read_seen(case)
+            assert seen.drawn is not None
+            assert (seen.drawn == 2).any() == (not partial)
+
+
+def test_workers_draw_as_well(tmp_path: Path) -> None:
+    scene = a_scene(tmp_path, num_workers=2, steps=3)
+    scene.look(2)
+    assert set(scene.drawn()) == set(WRONG)
+
+
+@pytest.mark.parametrize("augmentation", [[], [CleansedLabeld("label", None, weight_key=None)]])
+def test_a_pipeline_without_prompts_redraws_by_the_network_alone(
+    augmentation: Sequence[Any], tmp_path: Path, caplog: Any
+) -> None:
+    scene = a_scene(tmp_path, augmentation=augmentation)
+    scene.look(2)
+    assert scene.drawn() == {}
+    assert "suspects are redrawn by the network alone: prompts do not come through" in caplog.text
 
 
 def test_the_same_seed_draws_the_same_and_leaves_other_randomness_alone(tmp_path: Path) -> None:

@@ -11,7 +11,18 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers import AFFINE, NAMES, Judged, doubtful, files_below, judged_cohort, judgement_of, read_nifti, write_nifti
+from helpers import (
+    AFFINE,
+    NAMES,
+    Judged,
+    doubtful,
+    files_below,
+    judged_cohort,
+    judgement_of,
+    read_nifti,
+    tiny_label,
+    write_nifti,
+)
 
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.judgement import Judgement
@@ -71,7 +82,25 @@ def test_ignore_is_the_highest_label_where_neither_can_be_trusted(tmp_path: Path
     assert not (read_nifti(marked / "labelsTr" / "f.nii.gz") == 4).any()  # no suspect, though as unsure there
 
 
-def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(tmp_path: Path) -> None:
+def test_where_a_drawing_is_unsure_nobody_is_trusted_though_it_decides(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    drawn = tiny_label(0)
+    confidence = np.full(drawn.shape, 0.97)
+    confidence[2] = 0.5
+    judged.store.write_drawn("a", drawn, confidence)
+    plain, marked = tmp_path / "Dataset501_Plain", tmp_path / "Dataset502_Ignore"
+    export(judged, plain)
+    export(judged, marked, ignore=True)
+    label, without = (read_nifti(folder / "labelsTr" / "a.nii.gz") for folder in (marked, plain))
+    unsure = np.zeros(drawn.shape, bool)
+    unsure[2] = drawn[2] == 1
+    assert unsure.any()
+    np.testing.assert_array_equal(without[:, :, :3] == 1, drawn[:, :, :3] == 1)
+    np.testing.assert_array_equal(label == 4, unsure)
+
+
+@pytest.mark.parametrize("is_drawn", [False, True])
+def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(is_drawn: bool, tmp_path: Path) -> None:
     """Structure 2 was missed inside structure 1, which is suspected, too, and not redrawn."""
     given, predicted = np.zeros((12, 12, 4), np.uint8), np.zeros((12, 12, 4), np.uint8)
     given[2:10, 2:10], predicted[2:9, 2:10] = 1, 1
@@ -81,6 +110,8 @@ def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(tmp_path: Path) ->
     case["label"] = str(write_nifti(tmp_path / "labelsTr" / "a.nii.gz", given))
     store = CaseStore(tmp_path / "store")
     store.write_seen("a", given, np.moveaxis(np.eye(3)[predicted], -1, 0), AFFINE)
+    if is_drawn:  # of structure 1 as it was given
+        store.write_drawn("a", np.where(predicted == 2, 2, given), np.full(given.shape, 0.9))
     names = {1: "liver", 2: "tumour"}
     seen = np.array([[0.0, 1.0]])  # only of structure 2, so that it alone is redrawn
     judgement = judgement_of(["a"], names, np.zeros((1, 2)), np.ones((1, 2), bool), predicted_ml=seen)

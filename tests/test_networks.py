@@ -9,7 +9,7 @@ import torch
 from monai.networks.nets import AttentionUnet, BasicUNet, DynUNet, SegResNet, UNet, VNet
 from torch import nn
 
-from monai_selfcleanse.handlers.label_channels import with_label_channels
+from monai_selfcleanse.networks import with_label_channels
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "UNet": (lambda: UNet(2, 1, 4, (8, 16), (2,), num_res_units=2, norm="BATCH"), 2, 1),
