@@ -44,8 +44,10 @@ def with_label_channels(network: nn.Module, image: torch.Tensor, n_channels: int
                 module.in_channels += n_channels
             difference = (wide(torch.cat([image, more], 1)) - as_it_was).abs().max()
             same = bool(difference <= 1e-2 * as_it_was.abs().max())
-        except Exception:  # networks raise much where a shape is not what they know
-            same = False
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # networks raise much where a shape is not what they know
+            raise ValueError(f"{type(network).__name__} cannot be given further input channels") from error
     if not same:
         raise ValueError(f"{type(network).__name__} cannot be given further input channels")
     return wide.train(network.training)

@@ -83,6 +83,6 @@ class PrepareBatchWeighted(PrepareBatch):
         if weight is None:
             weight = torch.ones_like(target[:, :1])
         elif weight.shape[1] > 1:
-            weight, prompt = weight[:, :1], weight[:, 1].round().to(device=device, non_blocking=non_blocking)
+            weight, prompt = weight[:, :1], weight[:, 1].to(device=device, non_blocking=non_blocking)
             image = with_prompt(image, prompt, self.num_classes)
         return image, torch.cat([target, weight.to(target, non_blocking=non_blocking)], 1)

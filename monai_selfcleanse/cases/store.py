@@ -72,9 +72,9 @@ class SeenCase:
         """The label with some structures redrawn, and how much its voxels may count in a training.
 
         See :func:`monai_selfcleanse.core.cleansing.cleanse_label`. Training, files, pictures and exports all take this
-        way, so that they show one and the same label. A drawing that was made with the given label at hand decides
-        however unsure it is, for it has heeded the label already. Outside of what was drawn, where its confidence is 0,
-        the given label stands.
+        way, so that they show one and the same label. ``min_confidence`` does not hold for a drawing that was made with
+        the given label at hand, for it has heeded the label already; the cleanser's other rules do. Outside of what was
+        drawn, where its confidence is 0, the given label stands.
         """
         if self.drawn is None or self.drawn_confidence is None:
             return cleanse_label(self.given, self.predicted, self.confidence, structures, self.min_confidence)

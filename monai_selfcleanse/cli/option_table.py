@@ -202,7 +202,6 @@ OPTIONS: Mapping[str, Option] = {
         "share of a round's; 0: suspects are redrawn by the network alone",
         _share("[0, 1]"),
         commands=_TRAINING,
-        fixed=True,
     ),
     "self_cleanse": Option(
         "False: the very same training without label filter and label cleanser", _flag, commands=_TRAINING, fixed=True

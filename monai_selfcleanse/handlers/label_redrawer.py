@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 from ignite.handlers import EMAHandler
-from monai.data import DataLoader, Dataset, DistributedSampler, MetaTensor
+from monai.data import DataLoader, Dataset, MetaTensor
 from monai.data.utils import set_rnd
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler
@@ -46,23 +46,26 @@ class LabelRedrawer:
     A wrong label still tells something: where the structure lies, or what its other half looks like. The network that
     the filter asks does not see it. The *redrawing network* does: it is a copy of that network with the label's
     structures as further input channels. It learns on the trusted cases to find back the label from one that was
-    spoilt at random (:class:`monai_selfcleanse.noise.RandLabelPromptd`). What a suspect is redrawn by is the mean of
-    both networks' probabilities, wherever the label is to be redrawn.
+    spoilt at random (:class:`monai_selfcleanse.noise.RandLabelPromptd`). A suspect is redrawn by the mean of both
+    networks' probabilities. The cleanser's rules hold, but that the mean need not be sure
+    (:meth:`monai_selfcleanse.cases.SeenCase.cleansed`).
 
     It changes neither which labels are suspected and redrawn nor the trained network: this is for the labels on disk.
-    Nothing is done where no label is redrawn, or where fewer than ``min_cases`` cases have no suspect. Where there can
-    be no redrawing network, a warning says why, and the network redraws alone.
+    Nothing is done where no label is redrawn. What it has seen in fewer than ``min_cases`` trusted cases the redrawing
+    network does not know: cases with such a structure are redrawn by the network alone. So are all of them where there
+    can be no redrawing network; the log says why.
 
-    Attach it to the filter's trainer, before the :class:`LabelCleanser`. Loss, ``prepare_batch`` and mixed precision
-    are the trainer's, batch size, workers and collation its data loader's; the optimizer is AdamW. In a distributed
-    training all ranks train one redrawing network together, and each draws its share of the cases.
+    Attach it to the filter's trainer, before the :class:`LabelCleanser`. Loss, ``prepare_batch``, mixed precision and
+    frozen layers are the trainer's, batch size, workers and collation its data loader's; the optimizer is AdamW. In a
+    distributed training all ranks train one redrawing network together, and each draws its share of the cases.
 
     Args:
         network: the network that the filter's evaluator asks, best with averaged weights; it returns logits ``(B, C,
             *spatial)``, and is not changed.
         dataset: the training cases, whose augmentation starts with
             :class:`monai_selfcleanse.transforms.CleansedLabeld`, and whose batches
-            :class:`monai_selfcleanse.prepare_batch.PrepareBatchWeighted` takes; both with the weights under their key.
+            :class:`monai_selfcleanse.prepare_batch.PrepareBatchWeighted` takes. Transforms in between interpolate the
+            weights by the nearest voxel.
         store: the filter's folder or store.
         evaluator: the filter's, for its inferer and mixed precision.
         num_classes: ``C``, background included.
@@ -71,7 +74,7 @@ class LabelRedrawer:
         learning_rate: highest learning rate.
         seed: of faults, patches and order.
         label_key: key of the label.
-        min_cases: number of cases without a suspect, at least 1, that the redrawing network needs to learn from.
+        min_cases: number of cases without a suspect, at least 1, that must have a structure for it to be known.
 
     Raises:
         ValueError: ``steps`` is negative, or ``min_cases`` is below 1.
@@ -111,34 +114,41 @@ class LabelRedrawer:
         result: LabelFilterResult = engine.state.label_filter_result
         if result.epoch != engine.state.max_epochs:
             return
-        redrawn = set(result.by_case(result.redrawn))
-        with_suspect = set(result.by_case(result.suspected))
-        cases = [case_of(item) for item in self.dataset.cases.data]
-        trusted = [i for i, case in enumerate(cases) if case not in with_suspect]
-        if not redrawn or len(trusted) < self.min_cases:
+        trusted = ~result.suspected.any(1)
+        has = np.nan_to_num(result.evidence["given_ml"]) > 0
+        there = has | (np.nan_to_num(result.evidence["predicted_ml"]) > 0)
+        unknown = has[trusted].sum(0) < self.min_cases
+        drawn = result.redrawn.any(1) & ~there[:, unknown].any(1)
+        if not drawn.any():
+            if result.redrawn.any():
+                self.logger.info(
+                    f"epoch {result.epoch}: suspects are redrawn by the network alone: fewer than {self.min_cases} "
+                    "cases without a suspect have their structures"
+                )
             return
         self.logger.info(
-            f"epoch {result.epoch}: a redrawing network learns from {len(trusted)} cases without a suspect "
+            f"epoch {result.epoch}: a redrawing network learns from {trusted.sum()} cases without a suspect "
             f"({self.steps} steps)"
         )
-        network = self._trained(engine, trusted)
+        place = {case_of(item): i for i, item in enumerate(self.dataset.cases.data)}
+        network = self._trained(engine, [place[result.cases[i]] for i in np.flatnonzero(trusted)])
         everywhere = all(gathered(network is not None))
         if network is None or not everywhere:
             return
-        mine = [i for i, case in enumerate(cases) if case in redrawn][idist.get_rank() :: idist.get_world_size()]
-        for i in mine:
-            self._draw(network, self.dataset.cases[i], engine.state.device, result)
-        await_seen(self.store, [cases[i] for i in mine])
+        mine = [result.cases[i] for i in np.flatnonzero(drawn)[idist.get_rank() :: idist.get_world_size()]]
+        for case in mine:
+            self._draw(network, self.dataset.cases[place[case]], engine.state.device, result)
+        await_seen(self.store, mine)
 
     def _trained(self, engine: SupervisedTrainer, trusted: Sequence[int]) -> nn.Module | None:
         """The redrawing network, averaged; None where there can be none."""
         device = engine.state.device
         dataset = _PromptedCases(self.dataset, trusted, self.label_key)
         loader = self._loader(engine, dataset)
-        try:
-            network = self._beginning(engine, dataset)
-        except ValueError as error:
-            self.logger.warning(f"suspects are redrawn by the network alone: {error}")
+        network, reason = self._beginning(engine, dataset)
+        reasons = gathered(reason)  # before a rank waits for the others in the training
+        if network is None or any(reasons):
+            self.logger.warning(f"suspects are redrawn by the network alone: {next(filter(None, reasons))}")
             return None
         optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=1e-4)
         schedule = RoundsLR(optimizer, [self.steps], warm_up=0.0, hold=0.5, start_factor=1.0)
@@ -169,7 +179,7 @@ class LabelRedrawer:
             to_kwargs=engine.to_kwargs,
             amp_kwargs=engine.amp_kwargs,
         )
-        set_rnd(dataset, self.seed + idist.get_rank())
+        set_rnd(dataset, self._seed_of_rank())
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             trainer.run()
@@ -180,41 +190,45 @@ class LabelRedrawer:
             return None
         return average.ema_model.eval()
 
-    def _beginning(self, engine: SupervisedTrainer, dataset: _PromptedCases) -> nn.Module:
-        """The redrawing network before it has learned anything.
-
-        Raises:
-            ValueError: prompts do not come through, or the network cannot see labels.
-        """
+    def _beginning(self, engine: SupervisedTrainer, dataset: _PromptedCases) -> tuple[nn.Module | None, str]:
+        """The redrawing network before it has learned anything; or why there can be none."""
         like: Any = engine.data_loader
         batch = like.collate_fn([dataset[0]])
         images, _ = engine.prepare_batch(batch, engine.state.device, engine.non_blocking, **engine.to_kwargs)
         channels = dataset.channels()
         if images.shape[1] != channels + self.num_classes - 1:
-            raise ValueError(
-                "prompts do not come through: begin the augmentation with CleansedLabeld, and keep its weights in "
-                "the batches, for PrepareBatchWeighted"
+            return None, (
+                "prompts do not come through: begin the augmentation with CleansedLabeld, and keep its weights in the "
+                "batches, for PrepareBatchWeighted"
             )
-        network = with_label_channels(self.network, images[:1, :channels].float(), self.num_classes - 1)
-        return network.requires_grad_(True)
+        try:
+            network = with_label_channels(self.network, images[:1, :channels].float(), self.num_classes - 1)
+        except ValueError as error:
+            return None, str(error)
+        # An average has lost which layers are frozen; those that take the label must learn.
+        frozen = {name.removeprefix("module.") for name, p in engine.network.named_parameters() if not p.requires_grad}
+        widened = {name for name, p in self.network.named_parameters() if p.shape != network.get_parameter(name).shape}
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name in widened or name not in frozen)
+        return network, ""
 
     def _loader(self, engine: SupervisedTrainer, dataset: Dataset) -> DataLoader:
-        """Batches like the trainer's, of as many cases each."""
+        """Batches like the trainer's, of as many cases each. Each rank draws from all cases, in an order of its own."""
         like: Any = engine.data_loader
-        many = idist.get_world_size() > 1
-        sampler = DistributedSampler(dataset, even_divisible=True, seed=self.seed) if many else None
         return DataLoader(
             dataset,
-            batch_size=min(like.batch_size or 1, len(dataset if sampler is None else sampler)),
-            shuffle=sampler is None,
-            sampler=sampler,
+            batch_size=min(like.batch_size or 1, len(dataset)),
+            shuffle=True,
             drop_last=True,  # a rest may be too small for a network's normalization
             num_workers=like.num_workers,
             collate_fn=like.collate_fn,
             multiprocessing_context=like.multiprocessing_context,
             pin_memory=like.pin_memory,
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=torch.Generator().manual_seed(self._seed_of_rank()),
         )
+
+    def _seed_of_rank(self) -> int:
+        return (self.seed + idist.get_rank() * 0x9E3779B1) % 2**32
 
     def _draw(
         self, network: nn.Module, item: Mapping[str, Any], device: torch.device, result: LabelFilterResult

@@ -129,7 +129,7 @@ def untrusted_by(seen: SeenCase, recipe: Recipe, index: np.ndarray) -> np.ndarra
     never = np.broadcast_to(np.float32(-1), seen.given.shape)
     unsure = replace(seen, confidence=never, drawn=None, drawn_confidence=None)
     stays = index == seen.given
-    # A drawing with the label at hand decides where it is unsure, too, but nobody can be trusted there.
+    # A drawing with the label at hand may decide where it is unsure, but nobody can be trusted there.
     untrusted = seen.untrusted(redrawn) & (stays if seen.drawn is None else stays | (index == seen.drawn))
     return (untrusted | (unsure.untrusted(left) & stays)) & ~np.isin(index, recipe.decided)
 

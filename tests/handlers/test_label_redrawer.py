@@ -205,6 +205,38 @@ def test_what_was_not_annotated_is_not_drawn(tmp_path: Path, monkeypatch: pytest
             assert (seen.drawn == 2).any() == (not partial)
 
 
+def test_cases_with_a_structure_that_few_trusted_cases_have_are_redrawn_by_the_network_alone(
+    tmp_path: Path, caplog: Any
+) -> None:
+    """Structure 2 is in case01, a suspect, and in seven trusted cases."""
+    scene = a_scene(tmp_path, n_classes=3)
+    names = [f"case{i:02d}" for i in range(N_CASES)]
+    suspected = np.array([[case in WRONG, False] for case in names])
+    given_ml = np.array([[1.0, float(i == 1 or i > 12)] for i in range(N_CASES)])
+    evidence = {"given_ml": given_ml, "predicted_ml": given_ml}
+    judgement = judgement_of(names, {1: "half", 2: "rare"}, 1.0 - suspected, suspected, **evidence)
+    scene.trainer.state.label_filter_result = LabelFilterResult.of(judgement, epoch=2)  # type: ignore[attr-defined]
+    scene.trainer.fire_event(SelfCleanseEvents.LABELS_FILTERED)
+    assert set(scene.drawn()) == {"case00", "case02"}
+    with caplog.at_level("INFO"):
+        scene.look(2, [f"case{i:02d}" for i in range(13)])
+    assert "redrawn by the network alone: fewer than 8 cases without a suspect have their" in caplog.text
+
+
+def test_frozen_layers_stay_as_they_are_but_for_the_label(tmp_path: Path) -> None:
+    scene = a_scene(tmp_path)
+    scene.network.far.requires_grad_(False)  # type: ignore[union-attr]
+    scene.network.near.requires_grad_(False)  # type: ignore[union-attr]
+    trained = []
+    draw = scene.redrawer._trained
+    scene.redrawer._trained = lambda *args: trained.append(draw(*args))  # type: ignore[method-assign, assignment]
+    scene.look(2)
+    weights, before = trained[0].state_dict(), scene.network.state_dict()
+    torch.testing.assert_close(weights["far.weight"], before["far.weight"], rtol=1e-5, atol=1e-7)
+    assert (weights["last.weight"] - before["last.weight"]).abs().max() > 1e-3
+    assert weights["near.weight"][:, 1:].abs().max() > 0
+
+
 def test_workers_draw_as_well(tmp_path: Path) -> None:
     scene = a_scene(tmp_path, num_workers=2, steps=3)
     scene.look(2)
