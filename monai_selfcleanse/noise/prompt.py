@@ -15,7 +15,16 @@ from monai.utils import convert_to_dst_type
 from ..core.case_id import case_of
 from ..core.index_map import index_map
 from ..core.masks import bounding_box
-from .array import ElasticLabel, ExtendLabel, PolygonLabel, RotateLabel, ScaleLabel, ShiftLabel, SmoothLabel, SwapLabel
+from .array import (
+    ElasticLabel,
+    ExtendLabel,
+    MarkovWalkLabel,
+    RotateLabel,
+    ScaleLabel,
+    ShiftLabel,
+    SmoothLabel,
+    SwapLabel,
+)
 from .base import LabelNoise
 from .models import apply_noise
 from .presets import Annotator, make_annotator
@@ -26,7 +35,17 @@ _AS_IT_IS, _BY_ANNOTATOR = 0.15, 0.65
 """Shares of the draws; in the others, structures have one other fault."""
 
 _PRESETS = ("mixed", "boundary", "missing")
-_OTHERS = (ShiftLabel, PolygonLabel, ElasticLabel, SmoothLabel, ExtendLabel, ScaleLabel, RotateLabel, SwapLabel)
+_OTHERS = (
+    ShiftLabel,
+    MarkovWalkLabel,
+    ElasticLabel,
+    SmoothLabel,
+    ExtendLabel,
+    ScaleLabel,
+    RotateLabel,
+    SwapLabel,
+)
+"""Kinds of label noise that need no optional package."""
 
 _HIDDEN = 0.2
 """Chance of a structure not to be shown at all: the image must do, too."""

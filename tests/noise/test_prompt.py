@@ -10,7 +10,7 @@ import torch
 from monai.data import MetaTensor
 
 from monai_selfcleanse.core.masks import dice
-from monai_selfcleanse.noise import RandLabelPromptd
+from monai_selfcleanse.noise import RandLabelPromptd, border
 
 
 def a_case(ndim: int = 3) -> dict[str, Any]:
@@ -63,6 +63,20 @@ def test_all_that_annotators_do_is_drawn() -> None:
     assert wrong.size > 200
     assert wrong.min() < 0.5
     assert wrong.max() > 0.8
+
+
+def test_no_optional_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polygons need scikit-image, which a training does without."""
+
+    def missing(*args: Any) -> None:
+        raise ModuleNotFoundError("skimage")
+
+    for name in ("find_contours", "approximate_polygon", "fill_polygon"):
+        monkeypatch.setattr(border, name, missing)
+    draw = RandLabelPromptd()
+    draw.set_random_state(0)
+    for _ in range(150):
+        draw(a_case())
 
 
 def test_what_is_no_index_map_is_refused() -> None:
