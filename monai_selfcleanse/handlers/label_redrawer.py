@@ -119,8 +119,9 @@ class LabelRedrawer:
         there = has | (np.nan_to_num(result.evidence["predicted_ml"]) > 0)
         unknown = has[trusted].sum(0) < self.min_cases
         drawn = result.redrawn.any(1) & ~there[:, unknown].any(1)
+        alone = int((result.redrawn.any(1) & ~drawn).sum())
         if not drawn.any():
-            if result.redrawn.any():
+            if alone:
                 self.logger.info(
                     f"epoch {result.epoch}: suspects are redrawn by the network alone: fewer than {self.min_cases} "
                     "cases without a suspect have their structures"
@@ -129,6 +130,7 @@ class LabelRedrawer:
         self.logger.info(
             f"epoch {result.epoch}: a redrawing network learns from {trusted.sum()} cases without a suspect "
             f"({self.steps} steps)"
+            + (f"; cases left to the network alone, for a rarer structure: {alone}" if alone else "")
         )
         place = {case_of(item): i for i, item in enumerate(self.dataset.cases.data)}
         network = self._trained(engine, [place[result.cases[i]] for i in np.flatnonzero(trusted)])

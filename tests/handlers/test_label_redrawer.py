@@ -216,8 +216,10 @@ def test_cases_with_a_structure_that_few_trusted_cases_have_are_redrawn_by_the_n
     evidence = {"given_ml": given_ml, "predicted_ml": given_ml}
     judgement = judgement_of(names, {1: "half", 2: "rare"}, 1.0 - suspected, suspected, **evidence)
     scene.trainer.state.label_filter_result = LabelFilterResult.of(judgement, epoch=2)  # type: ignore[attr-defined]
-    scene.trainer.fire_event(SelfCleanseEvents.LABELS_FILTERED)
+    with caplog.at_level("INFO"):
+        scene.trainer.fire_event(SelfCleanseEvents.LABELS_FILTERED)
     assert set(scene.drawn()) == {"case00", "case02"}
+    assert "cases left to the network alone, for a rarer structure: 1" in caplog.text
     with caplog.at_level("INFO"):
         scene.look(2, [f"case{i:02d}" for i in range(13)])
     assert "redrawn by the network alone: fewer than 8 cases without a suspect have their" in caplog.text
