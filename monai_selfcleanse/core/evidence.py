@@ -21,6 +21,7 @@ __all__ = [
     "EVIDENCE_VERSION",
     "LARGEST_SHARE",
     "WITHOUT_STRAYS",
+    "disagreement_score",
     "merge_unannotated",
     "reason_for",
     "stack_evidence",
@@ -180,7 +181,7 @@ def _disagreement(masks: _Masks, confidence: np.ndarray, mass: float, peak: floa
     else:
         expected = 1.0 - peak
     expected = min(max(float(expected), 0.0), 1.0)
-    score = (1.0 - agreement) / (1.0 - expected + _LEAST_DOUBT)
+    score = float(disagreement_score(agreement, expected))
     return {"score": score, "dice": agreement, "expected_dice": expected}
 
 
@@ -239,6 +240,18 @@ def stack_evidence(by_case: Mapping[str, Mapping[str, np.ndarray]], n_structures
         for name, rows in out.items():
             rows[i, : len(evidence[name])] = evidence[name]
     return out
+
+
+def disagreement_score(dice: Any, expected_dice: Any) -> Any:
+    """How many times as much label and prediction disagree as the network expects: see :func:`structure_evidence`.
+
+    Args:
+        dice, expected_dice: numbers or arrays in [0, 1], whose shape the result has.
+
+    Returns:
+        In [0, 50].
+    """
+    return (1.0 - dice) / (1.0 - expected_dice + _LEAST_DOUBT)
 
 
 def surprise(evidence: Mapping[str, Any]) -> Any:

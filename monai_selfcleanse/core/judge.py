@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .evidence import EVIDENCE, LARGEST_SHARE, WITHOUT_STRAYS, merge_unannotated, structure_evidence, surprise
+from .evidence import EVIDENCE, LARGEST_SHARE, WITHOUT_STRAYS, merge_unannotated, structure_evidence
 from .judgement import BEYOND_DOUBT, REDRAW_MARGIN, Judgement, are_beyond_doubt
-from .mixture import FilterDecision, filter_labels
+from .mixture import FilterDecision
 from .prediction import Predicted, Prediction, condensed
+from .size_bias import filter_without_size_bias, score_without_size_bias
 from .strays import find_strays, is_in_one_piece, largest_shares, without_strays
 
 __all__ = ["KNEW_ENOUGH", "LabelJudge"]
@@ -151,6 +152,8 @@ class LabelJudge:
         if first_look is not None:
             pairs = zip(decisions, self._decisions(self._counted(first_look, one_piece)), strict=True)
             decisions = tuple(_less_sure(decision, first) for decision, first in pairs)
+        columns = zip(_columns(evidence), decisions, strict=True)
+        evidence["score"] = np.stack([score_without_size_bias(one, d.size_bias) for one, d in columns], 1)
         return Judgement(
             tuple(cases),
             tuple(self.names),
@@ -181,8 +184,13 @@ class LabelJudge:
         }
 
     def _decisions(self, evidence: Mapping[str, np.ndarray]) -> tuple[FilterDecision, ...]:
-        columns = zip(np.transpose(evidence["score"]), np.transpose(surprise(evidence)), strict=True)
-        return tuple(filter_labels(score, surprised, **self.filter_options) for score, surprised in columns)
+        return tuple(filter_without_size_bias(column, **self.filter_options) for column in _columns(evidence))
+
+
+def _columns(evidence: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """The evidence about each structure: arrays ``(n,)`` by name."""
+    n_structures = evidence["score"].shape[1]
+    return [{name: values[:, k] for name, values in evidence.items()} for k in range(n_structures)]
 
 
 def _less_sure(decision: FilterDecision, first: FilterDecision) -> FilterDecision:

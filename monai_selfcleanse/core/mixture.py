@@ -106,6 +106,9 @@ class FilterDecision:
         separation: mean surprise of the labels below the threshold minus that of the others, in Dice; 0.0 where either
             group is empty.
         threshold: clean probability of the fitted mixture under which a label is suspected.
+        size_bias: by how much the network draws the structure smaller than the labels that look clean, as the log of a
+            ratio of volumes; negative where it draws it larger. The scores allow for it
+            (:mod:`monai_selfcleanse.core.size_bias`). 0.0 where there is none.
     """
 
     clean_probability: np.ndarray
@@ -114,6 +117,7 @@ class FilterDecision:
     mixture: ScoreMixture | None
     separation: float
     threshold: float
+    size_bias: float = 0.0
 
 
 def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixture | None:

@@ -1,0 +1,125 @@
+r"""The size bias: how much smaller or larger a network draws a structure than the labels that look clean.
+
+A network that learns from labels of which many are drawn too small draws in between. Clean labels then look too large
+to it, and noisy ones less wrong than they are: the two groups of scores close up. What the network draws too small or
+too large *as a rule* is no evidence against a label. So the scores allow for it.
+
+The disagreement of a label :math:`G` and a prediction :math:`P`, with :math:`FP` and :math:`FN` voxels in but one of
+them, has a part of size and a part of place (quantity and allocation disagreement; Pontius and Millones, *Death to
+Kappa*, Int. J. Remote Sensing 32, 2011):
+
+.. math::
+    1 - d = \frac{|G - P|}{G + P} + \frac{2 \min(FP, FN)}{G + P}
+
+With :math:`v = \log(G / P)` the part of size is :math:`\tanh(|v| / 2)`. If the network drew by :math:`e^b` larger, it
+would be :math:`\tanh(|v - b| / 2)`; the part of place is taken to stay.
+
+Knows numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .evidence import disagreement_score, surprise
+from .mixture import FilterDecision, filter_labels, fit_score_mixture
+
+__all__ = ["SIZE_TOLERANCE", "filter_without_size_bias", "score_without_size_bias", "size_bias"]
+
+SIZE_TOLERANCE = 0.1
+"""Log ratio of volumes by which a network may be off, for it is off by as much among clean labels; what lies beyond is
+allowed for."""
+
+_MOST_OF_DISAGREEMENT = 0.5
+"""Share of a label's disagreement that the network's size bias can explain, at most."""
+
+_PASSES = 4
+"""Who looks clean depends on the bias, and the bias on who looks clean."""
+
+
+def filter_without_size_bias(evidence: Mapping[str, np.ndarray], **options: Any) -> FilterDecision:
+    """Tell clean from noisy labels of one structure, allowing for the network's size bias.
+
+    Args:
+        evidence: arrays ``(n,)`` by name, see :func:`monai_selfcleanse.core.evidence.structure_evidence`: ``score``,
+            ``dice``, ``expected_dice``, ``given_ml``, ``predicted_ml``.
+        options: of :func:`monai_selfcleanse.core.mixture.filter_labels`.
+
+    Returns:
+        Its decision on the scores of :func:`score_without_size_bias`, with the bias in
+        :attr:`monai_selfcleanse.core.mixture.FilterDecision.size_bias`. Where there are too few cases to tell, no bias
+        is looked for.
+    """
+    bias, decision = 0.0, filter_labels(evidence["score"], surprise(evidence), **options)
+    if decision.verdict == "too few":
+        return decision
+    for _ in range(_PASSES):
+        before, bias = bias, size_bias(evidence, bias, options.get("random_state", 0))
+        if bias == before:
+            break
+    if not bias:
+        return decision
+    score, surprised = _allowed_for(evidence, bias)
+    return replace(filter_labels(score, surprised, **options), size_bias=bias)
+
+
+def size_bias(evidence: Mapping[str, np.ndarray], allowed_for: float = 0.0, random_state: int = 0) -> float:
+    """How much larger the labels that are likely clean are than what the network draws.
+
+    Args:
+        evidence: see :func:`filter_without_size_bias`.
+        allowed_for: the bias by which it is told which labels these are.
+        random_state: seed of the mixture's fit.
+
+    Returns:
+        The median of log(given volume / predicted volume) over the labels that have both, and a clean probability of
+        0.5 or more; 0.0 where that is within :data:`SIZE_TOLERANCE`, or where there is no such label.
+    """
+    score = score_without_size_bias(evidence, allowed_for)
+    ratio = _log_ratio(evidence)
+    likely_clean = ~np.isnan(score) & ~np.isnan(ratio)
+    if (mixture := fit_score_mixture(score[~np.isnan(score)], random_state=random_state)) is not None:
+        likely_clean[likely_clean] = mixture.clean_probability(score[likely_clean]) >= 0.5
+    if not likely_clean.any():
+        return 0.0
+    bias = float(np.median(ratio[likely_clean]))
+    return bias if abs(bias) > SIZE_TOLERANCE else 0.0
+
+
+def score_without_size_bias(evidence: Mapping[str, np.ndarray], bias: float) -> np.ndarray:
+    """The scores, had the network no size bias.
+
+    The bias counts less :data:`SIZE_TOLERANCE`. It explains half of a label's disagreement at most, and nothing of a
+    label or a prediction without the structure.
+
+    Args:
+        evidence: see :func:`filter_without_size_bias`.
+        bias: see :func:`size_bias`; 0 for none.
+
+    Returns:
+        ``(n,)``, at least 0; NaN where there is no score.
+    """
+    return _allowed_for(evidence, bias)[0]
+
+
+def _allowed_for(evidence: Mapping[str, np.ndarray], bias: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and surprises, had the network no size bias."""
+    if not bias:
+        return evidence["score"], surprise(evidence)
+    counted = np.sign(bias) * max(abs(bias) - SIZE_TOLERANCE, 0.0)
+    ratio, disagreement = _log_ratio(evidence), 1 - evidence["dice"]
+    more = np.nan_to_num(np.tanh(abs(ratio - counted) / 2) - np.tanh(abs(ratio) / 2))
+    more = np.maximum(more, -_MOST_OF_DISAGREEMENT * disagreement)
+    score = disagreement_score(np.maximum(evidence["dice"] - more, 0.0), evidence["expected_dice"])
+    return np.where(np.isnan(evidence["score"]), np.nan, score), surprise(evidence) + more
+
+
+def _log_ratio(evidence: Mapping[str, np.ndarray]) -> np.ndarray:
+    """log(given volume / predicted volume), NaN where either is empty."""
+    given, predicted = evidence["given_ml"], evidence["predicted_ml"]
+    both = (given > 0) & (predicted > 0)
+    return np.log(np.where(both, given, np.nan) / np.where(both, predicted, np.nan))

@@ -1,0 +1,157 @@
+"""The network's size bias: what it hides, what is allowed for, and what is left alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monai_selfcleanse.core.evidence import disagreement_score, structure_evidence
+from monai_selfcleanse.core.judge import LabelJudge
+from monai_selfcleanse.core.mixture import filter_labels
+from monai_selfcleanse.core.size_bias import (
+    SIZE_TOLERANCE,
+    filter_without_size_bias,
+    score_without_size_bias,
+    size_bias,
+)
+
+EXPECTED = 0.85
+
+
+def labels(log_ratio, place, expected=EXPECTED):
+    """Evidence about labels of which size and place are off by so much."""
+    ratio = np.asarray(log_ratio, float)
+    dice = 1 - np.tanh(abs(ratio) / 2) - np.asarray(place, float)
+    expected = np.full(ratio.shape, expected)
+    return {
+        "score": disagreement_score(dice, expected),
+        "dice": dice,
+        "expected_dice": expected,
+        "given_ml": 10 * np.exp(ratio),
+        "predicted_ml": np.full(ratio.shape, 10.0),
+    }
+
+
+def half_too_small(n=60, network=0.25, small=-0.6, seed=0):
+    """A cohort of which every other label is drawn too small, and a network that draws in between."""
+    rng = np.random.default_rng(seed)
+    wrong = np.arange(n) % 2 == 1
+    ratio = np.where(wrong, small, network) + rng.normal(0, 0.05, n)
+    return labels(ratio, rng.lognormal(np.log(0.05), 0.25, n)), wrong
+
+
+def test_disagreement_is_size_and_place():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        has, sees = (rng.random(60) < share for share in rng.uniform(0.1, 0.9, 2))
+        only_label, only_prediction = np.sum(has & ~sees), np.sum(sees & ~has)
+        size, total = np.tanh(abs(np.log(has.sum() / sees.sum())) / 2), has.sum() + sees.sum()
+        found = structure_evidence(has[:, None].astype(int), np.stack([~sees, sees])[..., None] * 1.0, [1], (1, 1))
+        assert 1 - found["dice"][0] == pytest.approx(size + 2 * min(only_label, only_prediction) / total)
+
+
+@pytest.mark.parametrize("bias", [0.35, -0.35])
+def test_a_score_is_that_of_a_network_that_draws_larger(bias):
+    """Of balls in one another there is no error of place, so a larger prediction can be scored for comparison."""
+    counted = np.sign(bias) * (abs(bias) - SIZE_TOLERANCE)
+    evidence = labels([0.8, -0.8, 1.5], 0.0)
+    now = score_without_size_bias(evidence, bias)
+    other = labels(np.array([0.8, -0.8, 1.5]) - counted, 0.0)
+    np.testing.assert_allclose(now, other["score"])
+
+
+def test_what_a_bias_hides_is_found():
+    evidence, wrong = half_too_small()
+    hidden = filter_labels(evidence["score"], evidence["expected_dice"] - evidence["dice"])
+    assert hidden.verdict == "clean"
+    decision = filter_without_size_bias(evidence)
+    assert decision.verdict == "suspects"
+    np.testing.assert_array_equal(decision.suspected, wrong)
+    assert decision.size_bias == pytest.approx(0.25, abs=0.03)
+    assert decision.separation > 0.2
+
+
+def test_a_judgement_ranks_by_the_scores_that_decided():
+    evidence, wrong = half_too_small(small=-0.4)
+    rows = {name: values[:, None] for name, values in evidence.items()}
+    rows |= {n: np.zeros((60, 1)) for n in ("outside", "inside", "missing_slices", "extra_slices", "shift_mm")}
+    rows |= {"swapped_with": np.zeros((60, 1)), "swapped": np.zeros((60, 1))}
+    judgement = LabelJudge([1]).judge([f"case{i}" for i in range(60)], rows)
+    score = judgement.evidence["score"][:, 0]
+    assert score[wrong].min() > score[~wrong].max()
+    assert evidence["score"][wrong].min() < evidence["score"][~wrong].max()
+    np.testing.assert_array_equal(judgement.evidence["dice"][:, 0], evidence["dice"])
+    order = np.argsort(-score)
+    assert (np.diff(judgement.clean_probability[order, 0]) >= 0).all()
+
+
+@pytest.mark.parametrize("network", [0.0, 0.08, -0.08])
+def test_a_small_bias_changes_nothing(network):
+    evidence, _ = half_too_small(network=network, seed=3)
+    plain = filter_labels(evidence["score"], evidence["expected_dice"] - evidence["dice"])
+    decision = filter_without_size_bias(evidence)
+    assert decision.size_bias == 0.0
+    np.testing.assert_array_equal(decision.clean_probability, plain.clean_probability)
+    assert (decision.verdict, decision.separation) == (plain.verdict, plain.separation)
+    np.testing.assert_array_equal(score_without_size_bias(evidence, 0.0), evidence["score"])
+
+
+def test_clean_labels_of_a_network_that_draws_too_small_stay_clean():
+    rng = np.random.default_rng(1)
+    evidence = labels(0.5 + rng.normal(0, 0.06, 50), rng.lognormal(np.log(0.05), 0.25, 50))
+    decision = filter_without_size_bias(evidence)
+    assert decision.verdict == "clean"
+    assert decision.size_bias == pytest.approx(0.5, abs=0.05)
+    assert score_without_size_bias(evidence, decision.size_bias).mean() < evidence["score"].mean()
+
+
+def test_too_small_and_too_large_are_judged_alike():
+    evidence, _ = half_too_small()
+    mirrored = evidence | {"given_ml": evidence["predicted_ml"], "predicted_ml": evidence["given_ml"]}
+    one, other = filter_without_size_bias(evidence), filter_without_size_bias(mirrored)
+    assert other.size_bias == pytest.approx(-one.size_bias)
+    np.testing.assert_allclose(other.clean_probability, one.clean_probability, atol=1e-9)
+
+
+def test_neither_units_nor_order_count():
+    evidence, _ = half_too_small()
+    decision = filter_without_size_bias(evidence)
+    litres = evidence | {name: evidence[name] / 1e3 for name in ("given_ml", "predicted_ml")}
+    np.testing.assert_allclose(filter_without_size_bias(litres).clean_probability, decision.clean_probability)
+    order = np.random.default_rng(0).permutation(60)
+    shuffled = filter_without_size_bias({name: values[order] for name, values in evidence.items()})
+    np.testing.assert_allclose(shuffled.clean_probability, decision.clean_probability[order], atol=1e-9)
+
+
+def test_no_more_than_half_of_a_disagreement_is_explained():
+    evidence = labels([0.4, 0.4], [0.0, 0.2])
+    score = score_without_size_bias(evidence, 0.4 + SIZE_TOLERANCE)
+    assert score[0] == pytest.approx(evidence["score"][0] / 2)
+    assert score[1] == pytest.approx(evidence["score"][1] * 0.2 / (0.2 + np.tanh(0.2)))
+
+
+def test_what_has_no_volumes_keeps_its_score():
+    evidence = labels([0.3] * 4, 0.05)
+    evidence["given_ml"][0] = evidence["predicted_ml"][1] = 0.0
+    evidence["given_ml"][2] = evidence["predicted_ml"][2] = 0.0
+    evidence["score"][2] = np.nan
+    score = score_without_size_bias(evidence, 0.3)
+    np.testing.assert_array_equal(score[:2], evidence["score"][:2])
+    assert np.isnan(score[2])
+    assert score[3] < evidence["score"][3]
+    assert size_bias(evidence | {"given_ml": np.zeros(4)}) == 0.0
+
+
+def test_too_few_cases_have_no_bias():
+    evidence, _ = half_too_small(n=10)
+    decision = filter_without_size_bias(evidence)
+    assert (decision.verdict, decision.size_bias) == ("too few", 0.0)
+
+
+def test_no_score_leaves_its_range():
+    rng = np.random.default_rng(0)
+    evidence = labels(rng.normal(0, 2, 200), 0.0, expected=1.0)
+    for bias in (-3.0, -0.5, 0.5, 3.0):
+        score = score_without_size_bias(evidence, bias)
+        assert score.min() >= 0
+        assert score.max() <= 50
