@@ -45,7 +45,7 @@ EVIDENCE = (
 )
 """Names and order of the evidence, as columns of the report; see :func:`structure_evidence`."""
 
-EVIDENCE_VERSION = 5
+EVIDENCE_VERSION = 6
 """Raised whenever the same label and prediction score otherwise, so that scores kept on disk are not mixed."""
 
 LARGEST_SHARE = "largest_share"

@@ -23,9 +23,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.evidence import EVIDENCE, EVIDENCE_VERSION, LARGEST_SHARE, WITHOUT_STRAYS, reason_for, surprise
+from ..core.evidence import EVIDENCE, EVIDENCE_VERSION, LARGEST_SHARE, WITHOUT_STRAYS, reason_for
 from ..core.judge import LabelJudge
-from ..core.mixture import FilterDecision, Verdict, filter_labels
+from ..core.mixture import FilterDecision, Verdict
+from ..core.size_bias import filter_without_size_bias, score_without_size_bias
 from ..core.strays import is_in_one_piece
 from ..results.words import VERDICTS
 from .segments import SegmentNumbers, segment_numbers
@@ -41,6 +42,9 @@ TAG = "final"
 Predict = Callable[[str, str], tuple[np.ndarray, np.ndarray, Sequence[float]]]
 """From the paths of an image and its label to the label's index map ``spatial``, the network's class probabilities
 ``(C, *spatial)``, and the voxel size in mm."""
+
+_DECIDE_BY = ("score", "dice", "expected_dice", "given_ml", "predicted_ml")
+"""Evidence that a decision takes."""
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +136,7 @@ def _kept(
 ) -> dict[str, Any]:
     """What is kept of the evidence about the ``i``-th structure, of that whose names have an ending."""
     own = {name: float(evidence[f"{name}{ending}"][i]) for name in EVIDENCE}
-    return {name: own[name] for name in ("score", "dice", "expected_dice")} | {"reason": reason_for(own, structures)}
+    return {name: own[name] for name in _DECIDE_BY} | {"reason": reason_for(own, structures)}
 
 
 def _say_numbers(image: str, numbers: SegmentNumbers, given: np.ndarray) -> None:
@@ -203,10 +207,11 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     """Decide on the evidence that is kept, and line up what is in doubt.
 
     Each structure's labels, reviewed ones, too, are filtered over the cohort as in training
-    (:func:`monai_selfcleanse.core.mixture.filter_labels`), without strays where the structure is in one piece
-    (:mod:`monai_selfcleanse.core.strays`). Suspects wait, the least probably clean first. Where
-    there are too few labels to tell, all of them wait, the highest score first: a handful can be looked at. Where
-    labels look clean, or the network is not ready, none does. A label that has been reviewed never waits again.
+    (:func:`monai_selfcleanse.core.size_bias.filter_without_size_bias`), without strays where the structure is in one
+    piece (:mod:`monai_selfcleanse.core.strays`). Suspects wait, the least probably clean first. Where there are too few
+    labels to tell, all of them wait, the highest score first: a handful can be looked at. Where
+    labels look clean, or the network is not ready, none does. A label that has been reviewed never waits again. Evidence of
+    an earlier version of the package does not count: those labels are not judged yet.
 
     Args:
         datastore: where the evidence is.
@@ -217,25 +222,25 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     for image in sorted(datastore.get_labeled_images(TAG)):
         label = datastore.get_label_by_image_id(image, TAG)
         record = datastore.get_label_info(label, TAG).get(KEY)
-        if record:
+        if record and record.get("evidence_version") == EVIDENCE_VERSION:
             records[image] = record
         if is_reviewed(datastore, image, label):
             reviewed.add(image)
-        elif not record:
+        elif image not in records:
             unjudged.append(image)
     doubts: dict[str, list[Doubt]] = {}
     verdicts: dict[str, Verdict] = {}
     one_piece: list[int] = []
     for k, name in structures.items():
         cases = [(image, r["structures"][str(k)]) for image, r in records.items() if str(k) in r["structures"]]
-        if is_in_one_piece(np.array([e.get(LARGEST_SHARE) for _, e in cases], float)):
+        if is_in_one_piece(np.array([e[LARGEST_SHARE] for _, e in cases], float)):
             one_piece.append(k)
-            cases = [(image, e.get("without_strays", e)) for image, e in cases]
-        decision = _decide(tuple(e["score"] for _, e in cases), tuple(surprise(e) for _, e in cases))
+            cases = [(image, e["without_strays"]) for image, e in cases]
+        decision, scores = _decide(tuple(tuple(e[name] for name in _DECIDE_BY) for _, e in cases))
         verdicts[name] = decision.verdict
         for i, (image, e) in enumerate(cases):
             if image not in reviewed and (decision.suspected[i] or decision.verdict == "too few"):
-                doubt = Doubt(k, name, e["reason"], float(decision.clean_probability[i]), e["score"])
+                doubt = Doubt(k, name, e["reason"], float(decision.clean_probability[i]), float(scores[i]))
                 doubts.setdefault(image, []).append(doubt)
     for found in doubts.values():
         found.sort(key=_suspicion)
@@ -244,9 +249,14 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
 
 
 @lru_cache(maxsize=32)
-def _decide(scores: tuple[float, ...], surprises: tuple[float, ...]) -> FilterDecision:
-    """The filter's decision on a structure, which every proposal asks for, and only new evidence changes."""
-    return filter_labels(np.array(scores), np.array(surprises))
+def _decide(evidence: tuple[tuple[float, ...], ...]) -> tuple[FilterDecision, np.ndarray]:
+    """The filter's decision on a structure, and the scores that it rests on.
+
+    Every proposal asks for them, and only new evidence changes them.
+    """
+    columns = dict(zip(_DECIDE_BY, np.array(evidence, np.float64).reshape(-1, len(_DECIDE_BY)).T, strict=True))
+    decision = filter_without_size_bias(columns)
+    return decision, score_without_size_bias(columns, decision.size_bias)
 
 
 def _suspicion(doubt: Doubt) -> tuple[float, float]:

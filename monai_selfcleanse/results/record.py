@@ -119,6 +119,7 @@ def write_record(
                 "verdict": decision.verdict,
                 "separation": decision.separation,
                 "threshold": decision.threshold,
+                "size_bias": decision.size_bias,
                 "mixture": None if decision.mixture is None else asdict(decision.mixture),
             }
             for decision in judgement.decisions
@@ -173,6 +174,7 @@ def _as_run(
             mixture=_mixture(one["mixture"]),
             separation=one["separation"],
             threshold=one["threshold"],
+            size_bias=one["size_bias"],
         )
         for k, one in enumerate(about["decisions"])
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -51,6 +52,10 @@ def headline(decisions: Iterable[FilterDecision]) -> str:
 
 def verdict_in_words(decision: FilterDecision) -> str:
     """What the filter says of one structure (:func:`monai_selfcleanse.core.mixture.filter_labels`), and why."""
+    return f"{_verdict(decision)}{_size_bias(decision)}"
+
+
+def _verdict(decision: FilterDecision) -> str:
     n = int(decision.suspected.sum())
     behind = (
         f"short of the Dice that the network expects, on average by {decision.separation:.2f} Dice more than the others"
@@ -64,6 +69,15 @@ def verdict_in_words(decision: FilterDecision) -> str:
     if decision.separation > 0:
         return f"Labels look clean. Those that fit worst fall {behind}. That is too little to suspect them."
     return "Labels look clean. None stands out."
+
+
+def _size_bias(decision: FilterDecision) -> str:
+    """What the scores allow for, as a further sentence or two; empty for nothing."""
+    if not decision.size_bias:
+        return ""
+    off = round(100 * abs(math.expm1(-decision.size_bias)))
+    how = "smaller" if decision.size_bias > 0 else "larger"
+    return f" The network draws this structure {off} % {how} than labels that look clean. The scores allow for that."
 
 
 def listing_in_words(n_suspects: int, n_pictured: int) -> str:

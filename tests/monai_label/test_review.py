@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_selfcleanse.core.mixture import filter_labels
+from monai_selfcleanse.core.size_bias import filter_without_size_bias
 from monai_selfcleanse.monai_label import review
 from monai_selfcleanse.monai_label.review import KEY, TAG, review_queue, score_labels
 
@@ -122,21 +122,37 @@ def test_what_the_network_sees_elsewhere_is_no_doubt_where_structures_are_in_one
 
     score_labels(store, SeesASecondTumour(drawn()), STRUCTURES, model=1.0)
     assert waiting(store) == ["case03"]
-    for info in store.labels.values():  # what an older version has kept says nothing of strays
-        for kept in info[KEY]["structures"].values():
-            del kept["without_strays"], kept["largest_share"]
-    assert set(waiting(store)) == {"case03", "case05"}
+
+
+def test_what_an_older_version_has_kept_is_not_judged_yet(tmp_path: Path, network: Network) -> None:
+    store = cohort(tmp_path, 16, {3: drawn(tumour=False)})
+    score_labels(store, network, STRUCTURES, model=1.0)
+    for info in store.labels.values():
+        info[KEY] = info[KEY] | {"evidence_version": 1, "structures": {"1": {"score": 1.0}}}
+    queue = review_queue(store, STRUCTURES)
+    assert (list(queue.waiting), queue.n_judged, len(queue.unjudged)) == ([], 0, 16)
+    score_labels(store, network, STRUCTURES, model=1.0)
+    assert waiting(store) == ["case03"]
+
+
+def test_a_network_that_draws_in_between_does_not_hide_labels_that_are_too_small(tmp_path: Path) -> None:
+    """Of every other liver a third is drawn; the network has learned something in between."""
+    large, between, small = (np.zeros((16, 16, 4), dtype=np.uint8) for _ in range(3))
+    large[2:12, 2:12], between[3:12, 3:11], small[4:10, 4:10] = 1, 1, 1
+    store = cohort(tmp_path, 24, {i: small if i % 2 else large for i in range(24)})
+    score_labels(store, Network(between), {1: "liver"}, model=1.0)
+    assert sorted(waiting(store)) == [f"case{i:02d}" for i in range(1, 24, 2)]
 
 
 def test_only_new_evidence_is_fitted_again(tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each proposal asks for the queue."""
     fits: list[int] = []
 
-    def counted(score: np.ndarray, surprise: np.ndarray) -> Any:
-        fits.append(len(score))
-        return filter_labels(score, surprise)
+    def counted(evidence: dict[str, np.ndarray]) -> Any:
+        fits.append(len(evidence["score"]))
+        return filter_without_size_bias(evidence)
 
-    monkeypatch.setattr(review, "filter_labels", counted)
+    monkeypatch.setattr(review, "filter_without_size_bias", counted)
     review._decide.cache_clear()
     store = cohort(tmp_path, 16, {3: drawn(tumour=False)})
     score_labels(store, network, STRUCTURES, model=1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,14 @@ def test_the_gate_says_why_clean_labels_look_clean() -> None:
     assert verdict_in_words(found).startswith("Labels look clean")
     assert "too few" in verdict_in_words(filter_labels(np.ones(3), np.zeros(3))).lower()
     assert "0.31 Dice" in verdict_in_words(decision("suspects", 2, 0.31))
+
+
+@pytest.mark.parametrize(("volumes", "words"), [(0.8, "20 % smaller than"), (1.25, "25 % larger than")])
+def test_the_page_says_what_the_scores_allow_for(volumes: float, words: str) -> None:
+    """``volumes``: of the network's drawings, in those of the labels that look clean."""
+    biased = replace(decision("suspects", 2, 0.31), size_bias=-np.log(volumes))
+    assert words in verdict_in_words(biased)
+    assert "allow" not in verdict_in_words(decision("suspects", 2, 0.31))
 
 
 @pytest.mark.parametrize(
