@@ -209,9 +209,9 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     Each structure's labels, reviewed ones, too, are filtered over the cohort as in training
     (:func:`monai_selfcleanse.core.size_bias.filter_without_size_bias`), without strays where the structure is in one
     piece (:mod:`monai_selfcleanse.core.strays`). Suspects wait, the least probably clean first. Where there are too few
-    labels to tell, all of them wait, the highest score first: a handful can be looked at. Where
-    labels look clean, or the network is not ready, none does. A label that has been reviewed never waits again. Evidence of
-    an earlier version of the package does not count: those labels are not judged yet.
+    labels to tell, all of them wait, the highest score first: a handful can be looked at. Where labels look clean, or
+    the network is not ready, none does. A label that has been reviewed never waits again. Evidence that an earlier
+    version of the package has kept does not count: those labels are not judged yet.
 
     Args:
         datastore: where the evidence is.
