@@ -11,6 +11,7 @@ from .judgement import Judgement
 from .leaving_out import cases_to_leave_out
 from .mixture import FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
 from .rounds import epochs_of_rounds, total_epochs
+from .size_bias import filter_without_size_bias
 
 __all__ = [
     "EVIDENCE",
@@ -23,6 +24,7 @@ __all__ = [
     "cleanse_label",
     "epochs_of_rounds",
     "filter_labels",
+    "filter_without_size_bias",
     "fit_score_mixture",
     "reason_for",
     "structure_evidence",

@@ -19,6 +19,7 @@ recipe:
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Literal
@@ -67,6 +68,11 @@ class ScoreMixture:
     means: tuple[float, float]
     variance: float
     ceiling: float = np.inf
+
+    @property
+    def distance(self) -> float:
+        """How many of their common standard deviations the two means lie apart."""
+        return (self.means[1] - self.means[0]) / math.sqrt(self.variance)
 
     def clean_probability(self, scores: np.ndarray) -> np.ndarray:
         r"""Posterior of the clean component, falling with the score.

@@ -30,9 +30,9 @@ from .mixture import FilterDecision, filter_labels, fit_score_mixture
 
 __all__ = ["SIZE_TOLERANCE", "filter_without_size_bias", "score_without_size_bias", "size_bias"]
 
-SIZE_TOLERANCE = 0.1
-"""Log ratio of volumes by which a network may be off, for it is off by as much among clean labels; what lies beyond is
-allowed for."""
+SIZE_TOLERANCE = 0.12
+"""Log ratio of volumes up to which a network has no size bias: it is off by nearly as much where all labels are
+clean."""
 
 _MOST_OF_DISAGREEMENT = 0.5
 """Share of a label's disagreement that the network's size bias can explain, at most."""
@@ -93,7 +93,7 @@ def size_bias(evidence: Mapping[str, np.ndarray], allowed_for: float = 0.0, rand
 def score_without_size_bias(evidence: Mapping[str, np.ndarray], bias: float) -> np.ndarray:
     """The scores, had the network no size bias.
 
-    The bias counts less :data:`SIZE_TOLERANCE`. It explains half of a label's disagreement at most, and nothing of a
+    The bias explains half of a label's disagreement at most, and nothing of a
     label or a prediction without the structure.
 
     Args:
@@ -110,9 +110,8 @@ def _allowed_for(evidence: Mapping[str, np.ndarray], bias: float) -> tuple[np.nd
     """Scores and surprises, had the network no size bias."""
     if not bias:
         return evidence["score"], surprise(evidence)
-    counted = np.sign(bias) * max(abs(bias) - SIZE_TOLERANCE, 0.0)
     ratio, disagreement = _log_ratio(evidence), 1 - evidence["dice"]
-    more = np.nan_to_num(np.tanh(abs(ratio - counted) / 2) - np.tanh(abs(ratio) / 2))
+    more = np.nan_to_num(np.tanh(abs(ratio - bias) / 2) - np.tanh(abs(ratio) / 2))
     more = np.maximum(more, -_MOST_OF_DISAGREEMENT * disagreement)
     score = disagreement_score(np.maximum(evidence["dice"] - more, 0.0), evidence["expected_dice"])
     return np.where(np.isnan(evidence["score"]), np.nan, score), surprise(evidence) + more
