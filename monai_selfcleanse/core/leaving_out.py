@@ -31,8 +31,8 @@ def cases_to_leave_out(
 
     What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
     the filter takes for suspects would grow to many. So only suspects beyond doubt count
-    (:attr:`Judgement.beyond_doubt`), and only of structures whose two groups are ``min_separation`` apart. Four fifths of
-    it are enough for groups that hardly overlap: hard cases are a tail of the others, or very few.
+    (:attr:`Judgement.beyond_doubt`), and only of structures whose two groups are ``min_separation`` apart. Of groups
+    that hardly overlap, four fifths of it are enough: hard cases are a tail of the others, or very few.
 
     A case stays that has a trusted label of a structure of which no other case would have one. None is left out where
     that would be more than four fifths of the cases.
