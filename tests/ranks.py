@@ -14,7 +14,8 @@ from ignite.handlers import EMAHandler
 from monai.data import DistributedSampler
 from oracle import make_cases, make_trainer, spoil
 
-from monai_selfcleanse.cases.store import CaseStore, SeenCase
+from monai_selfcleanse.cases.seen import SeenCase
+from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.case_id import case_of
 from monai_selfcleanse.data import cohort
 from monai_selfcleanse.data.noisy_cohort import corrupt_cohort

@@ -5,12 +5,14 @@ from .grid import turn_onto
 from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, read_label, save_index_map
 from .look import score_case
-from .store import CaseStore, SeenCase, StoreLike
+from .seen import Drawing, SeenCase
+from .store import CaseStore, StoreLike
 from .view import CaseView, view_case
 
 __all__ = [
     "CaseStore",
     "CaseView",
+    "Drawing",
     "GivenLabel",
     "ImageFile",
     "SeenCase",

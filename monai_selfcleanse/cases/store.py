@@ -20,80 +20,25 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 from urllib.parse import quote
 
 import numpy as np
 
-from ..core.cleansing import MIN_CONFIDENCE, cleanse_label, untrusted_voxels
-from ..core.masks import Box
+from ..core.cleansing import MIN_CONFIDENCE
 from ..core.prediction import Predicted, condensed
 from ..files import atomic_path
+from .seen import Drawing, SeenCase
 
-__all__ = ["CaseStore", "SeenCase", "StoreLike"]
+__all__ = ["CaseStore", "StoreLike"]
 
 _EVIDENCE = "evidence_"
 """What the names of evidence begin with in a file."""
 
 _NOTES = "notes"
 """Name of what was tolerated, in a file."""
-
-_LEAST_CONFIDENCE = 0.5 / 255
-"""Between a confidence of 0 and the least that a most probable class can have."""
-
-
-@dataclass(frozen=True, eq=False)
-class SeenCase:
-    """Label and prediction of one case, on one grid: the network's, as a look has seen it, or the label file's.
-
-    Attributes:
-        given: given label, index map of shape ``spatial``.
-        predicted: most probable class, same shape.
-        confidence: its probability in [0, 1], same shape, float32; a store keeps steps of 1/255.
-        affine: voxel to world, ``(4, 4)``.
-        min_confidence: the store's.
-        drawn: what suspects are redrawn by, the most probable class with the given label at hand
-            (:class:`monai_selfcleanse.handlers.LabelRedrawer`), same shape; None where that is the prediction.
-        drawn_confidence: its probability, like ``confidence``; None where ``drawn`` is.
-    """
-
-    given: np.ndarray
-    predicted: np.ndarray
-    confidence: np.ndarray
-    affine: np.ndarray
-    min_confidence: float = MIN_CONFIDENCE
-    drawn: np.ndarray | None = None
-    drawn_confidence: np.ndarray | None = None
-
-    def cleansed(self, structures: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """The label with some structures redrawn, and how much its voxels may count in a training.
-
-        See :func:`monai_selfcleanse.core.cleansing.cleanse_label`. Training, files, pictures and exports all take this
-        way, so that they show one and the same label. ``min_confidence`` does not hold for a drawing that was made with
-        the given label at hand, for it has heeded the label already; the cleanser's other rules do. Outside of what was
-        drawn, where its confidence is 0, the given label stands.
-        """
-        if self.drawn is None or self.drawn_confidence is None:
-            return cleanse_label(self.given, self.predicted, self.confidence, structures, self.min_confidence)
-        return cleanse_label(self.given, self.drawn, self.drawn_confidence, structures, _LEAST_CONFIDENCE)
-
-    def part(self, box: Box) -> SeenCase:
-        """Label and prediction within a box alone; they are not copied, and the affine stays the whole volume's."""
-        volumes = ("given", "predicted", "confidence", "drawn", "drawn_confidence")
-        whole = {name: getattr(self, name) for name in volumes}
-        return replace(self, **{name: volume[box] for name, volume in whole.items() if volume is not None})
-
-    def untrusted(self, structures: Sequence[int]) -> np.ndarray:
-        """Where neither label nor prediction can be trusted about some structures that are redrawn.
-
-        See :func:`monai_selfcleanse.core.cleansing.untrusted_voxels`.
-        """
-        predicted = self.predicted if self.drawn is None else self.drawn
-        confidence = self.confidence if self.drawn_confidence is None else self.drawn_confidence
-        return untrusted_voxels(self.given, predicted, confidence, structures, self.min_confidence)
 
 
 class CaseStore:
@@ -170,13 +115,12 @@ class CaseStore:
         with atomic_path(self._file("seen", case, ".npz")) as part:
             _save_fast(part, kept)
 
-    def write_drawn(self, case: str, drawn: np.ndarray, confidence: np.ndarray) -> None:
+    def write_drawn(self, case: str, drawing: Drawing) -> None:
         """Add to what the last look saw of a case by what its suspects are redrawn, in place of the prediction.
 
         Args:
             case: the case's id.
-            drawn: most probable class, of the prediction's shape.
-            confidence: its probability in [0, 1], same shape; 0 where nothing was drawn.
+            drawing: of the prediction's shape.
 
         Raises:
             FileNotFoundError: no look has seen the case.
@@ -185,13 +129,15 @@ class CaseStore:
         path = self._file("seen", case, ".npz")
         with np.load(path) as file:
             kept = {name: file[name] for name in file}
-        if not kept["predicted"].shape == drawn.shape == confidence.shape:
+        shape = kept["predicted"].shape
+        if not shape == drawing.index.shape == drawing.confidence.shape:
             raise ValueError(
-                f"case {case!r}: the drawing has the shape {drawn.shape}, the prediction {kept['predicted'].shape}: "
-                "both must be of one preprocessing"
+                f"case {case!r}: the drawing has the shape {drawing.index.shape}, the prediction {shape}: both must be "
+                "of one preprocessing"
             )
         with atomic_path(path) as part:
-            _save_fast(part, kept | {"drawn": _smallest(drawn), "drawn_confidence": _as_bytes(confidence)})
+            added = {"drawn": _smallest(drawing.index), "drawn_confidence": _as_bytes(drawing.confidence)}
+            _save_fast(part, kept | added)
 
     def read_evidence(self, case: str, fingerprint: str) -> dict[str, np.ndarray] | None:
         """Evidence that the last look kept of a case.
@@ -225,11 +171,11 @@ class CaseStore:
         """
         with np.load(self._file("seen", case, ".npz")) as file:
             predicted, confidence = file["predicted"], _from_bytes(file["confidence"])
-            drawn = (file["drawn"], _from_bytes(file["drawn_confidence"])) if "drawn" in file else ()
+            by = Drawing(file["drawn"], _from_bytes(file["drawn_confidence"])) if "drawn" in file else None
             if one_piece:
                 strays = file["strays"][np.isin(predicted.flat[file["strays"]], list(one_piece))]
                 predicted.flat[strays], confidence.flat[strays] = 0, 0
-            return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence, *drawn)
+            return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence, by)
 
     def stamp(self, case: str) -> str:
         """What tells label and prediction that a look saw of a case from any others; empty where there are none."""

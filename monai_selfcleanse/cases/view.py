@@ -6,7 +6,7 @@ Also what all pictures of slices share: how they are turned, and their grey leve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..core.masks import Box, box_around, structure_boxes
 from .grid import same_grid, turn_onto
 from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, label_of
-from .store import SeenCase
+from .seen import Drawing, SeenCase
 
 __all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "read_channel", "view_case"]
 
@@ -86,7 +86,8 @@ class CaseView:
     def box_of(self, structures: Sequence[int]) -> Box | None:
         """Smallest box around what given label, prediction and drawing have of some structures; None if they have
         nothing."""
-        volumes = [self.given, self.predicted, *([] if self.seen.drawn is None else [self.seen.drawn])]
+        redrawn_by = self.seen.redrawn_by
+        volumes = [self.given, self.predicted, *([] if redrawn_by is None else [redrawn_by.index])]
         boxes = (structure_boxes(index, structures) for index in volumes)
         return reduce(box_around, (box for found in boxes for box in found.values()), None)
 
@@ -173,16 +174,14 @@ def _on_grid(seen: SeenCase, given: np.ndarray, affine: np.ndarray) -> SeenCase:
     is_there = seen.given.shape == whole and same_grid(seen.affine, affine, whole)
     mover = None if is_there else _Mover(seen.affine, affine, whole)
 
-    def classes(index: np.ndarray) -> np.ndarray:
-        return (index if mover is None else mover.classes(index)).reshape(given.shape)
+    def moved(drawing: Drawing) -> Drawing:
+        index = drawing.index if mover is None else mover.classes(drawing.index)
+        confidence = drawing.confidence if mover is None else mover(drawing.confidence)
+        return Drawing(index.reshape(given.shape), confidence.reshape(given.shape))
 
-    def numbers(confidence: np.ndarray) -> np.ndarray:
-        return (confidence if mover is None else mover(confidence)).reshape(given.shape)
-
-    here = SeenCase(given, classes(seen.predicted), numbers(seen.confidence), affine, seen.min_confidence)
-    if seen.drawn is None or seen.drawn_confidence is None:
-        return here
-    return replace(here, drawn=classes(seen.drawn), drawn_confidence=numbers(seen.drawn_confidence))
+    prediction = moved(Drawing(seen.predicted, seen.confidence))
+    redrawn_by = None if seen.redrawn_by is None else moved(seen.redrawn_by)
+    return SeenCase(given, prediction.index, prediction.confidence, affine, seen.min_confidence, redrawn_by)
 
 
 class _Mover:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..cases.label_file import save_index_map
-from ..cases.store import SeenCase, StoreLike
+from ..cases.seen import SeenCase
+from ..cases.store import StoreLike
 from ..core.judgement import Judgement
 from .drawing import Recipe, draw_label
 from .label_set import JudgedLabels, write_labels

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..cases.grid import turn_onto
 from ..cases.label_file import GivenLabel, label_of, read_label, save_index_map
-from ..cases.store import SeenCase
+from ..cases.seen import SeenCase
 from ..cases.view import position_of, view_case
 
 __all__ = ["Drawing", "ReadEdit", "Recipe", "draw_label", "edited_onto", "read_edited", "untrusted_by"]
@@ -127,10 +127,12 @@ def untrusted_by(seen: SeenCase, recipe: Recipe, index: np.ndarray) -> np.ndarra
     left = [k for k in recipe.suspects if k not in recipe.redrawn]
     # Of a suspect that is not redrawn neither is believed where they differ, however sure the network is.
     never = np.broadcast_to(np.float32(-1), seen.given.shape)
-    unsure = replace(seen, confidence=never, drawn=None, drawn_confidence=None)
+    unsure = replace(seen, confidence=never, redrawn_by=None)
     stays = index == seen.given
     # A drawing with the label at hand may decide where it is unsure, but nobody can be trusted there.
-    untrusted = seen.untrusted(redrawn) & (stays if seen.drawn is None else stays | (index == seen.drawn))
+    untrusted = seen.untrusted(redrawn) & (
+        stays if seen.redrawn_by is None else stays | (index == seen.redrawn_by.index)
+    )
     return (untrusted | (unsure.untrusted(left) & stays)) & ~np.isin(index, recipe.decided)
 
 

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from ..cases.apart import check_apart
 from ..cases.case import label_file_of
-from ..cases.store import CaseStore, SeenCase, StoreLike
+from ..cases.seen import SeenCase
+from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
 from ..core.judgement import Judgement
 from ..distributed import in_workers, worker_count

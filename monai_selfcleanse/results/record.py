@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cases.store import CaseStore, SeenCase, StoreLike
+from ..cases.seen import SeenCase
+from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of, images_of
 from ..core.judgement import Judgement
 from ..core.mixture import FilterDecision, ScoreMixture

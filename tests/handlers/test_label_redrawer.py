@@ -83,8 +83,8 @@ class Scene:
         return dice(seen.cleansed([1])[0] == 1, self.truth[case])
 
     def drawn(self) -> dict[str, np.ndarray]:
-        every = {f"case{i:02d}": self.store.read_seen(f"case{i:02d}").drawn for i in range(N_CASES)}
-        return {case: drawn for case, drawn in every.items() if drawn is not None}
+        every = {f"case{i:02d}": self.store.read_seen(f"case{i:02d}").redrawn_by for i in range(N_CASES)}
+        return {case: drawing.index for case, drawing in every.items() if drawing is not None}
 
 
 def a_scene(
@@ -173,9 +173,9 @@ def test_what_is_drawn_is_the_mean_of_both_networks(tmp_path: Path, monkeypatch:
             both = [scene.network(image), Draws(2)(torch.cat([image, item["label"].as_tensor()[None]], 1))]
         mean = sum(logits.softmax(1)[0].numpy() for logits in both) / 2
         seen = scene.store.read_seen(case)
-        assert seen.drawn is not None
-        np.testing.assert_array_equal(seen.drawn, mean.argmax(0))
-        np.testing.assert_allclose(seen.drawn_confidence, mean.max(0), atol=0.003)
+        assert seen.redrawn_by is not None
+        np.testing.assert_array_equal(seen.redrawn_by.index, mean.argmax(0))
+        np.testing.assert_allclose(seen.redrawn_by.confidence, mean.max(0), atol=0.003)
         np.testing.assert_array_equal(seen.predicted, both[0].softmax(1)[0].numpy().argmax(0))
 
 
@@ -188,8 +188,8 @@ def test_a_stray_of_the_drawing_leaves_what_was_given(tmp_path: Path, monkeypatc
         for case in WRONG:
             seen = scene.store.read_seen(case)
             assert not seen.given[:1].any()
-            assert seen.drawn is not None
-            assert seen.drawn[:1].any() == (not one_piece)
+            assert seen.redrawn_by is not None
+            assert seen.redrawn_by.index[:1].any() == (not one_piece)
             assert seen.cleansed([1])[0][:1].any() == (not one_piece)
 
 
@@ -201,8 +201,8 @@ def test_what_was_not_annotated_is_not_drawn(tmp_path: Path, monkeypatch: pytest
         scene.look(2, partial_labels=partial)
         for case in WRONG:
             seen = scene.store.read_seen(case)
-            assert seen.drawn is not None
-            assert (seen.drawn == 2).any() == (not partial)
+            assert seen.redrawn_by is not None
+            assert (seen.redrawn_by.index == 2).any() == (not partial)
 
 
 def test_cases_with_a_structure_that_few_trusted_cases_have_are_redrawn_by_the_network_alone(

@@ -14,7 +14,7 @@ import pytest
 from helpers import doubtful, files_below, judged_cohort, read_nifti, write_nifti
 
 from monai_selfcleanse import __version__
-from monai_selfcleanse.cases.store import SeenCase
+from monai_selfcleanse.cases.seen import SeenCase
 from monai_selfcleanse.results import cleanse_file, drawing, write_cleansed_labels
 from monai_selfcleanse.results.suspects import illustrate_suspects
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from helpers import write_nifti
 
-from monai_selfcleanse.cases.store import SeenCase
+from monai_selfcleanse.cases.seen import SeenCase
 from monai_selfcleanse.cases.view import CaseView, view_case
 from monai_selfcleanse.results import SLICE_COLUMNS, slice_rows
 

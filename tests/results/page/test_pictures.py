@@ -14,7 +14,7 @@ from hypothesis import given as draw
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from monai_selfcleanse.cases.store import SeenCase
+from monai_selfcleanse.cases.seen import SeenCase
 from monai_selfcleanse.cases.view import view_case
 from monai_selfcleanse.results.page.pictures import draw_slices, encode_png, outline_path
 

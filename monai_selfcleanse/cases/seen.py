@@ -1,0 +1,85 @@
+"""What is known of one case: its given label, the network's prediction, and by what its suspects are redrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..core.cleansing import MIN_CONFIDENCE, cleanse_label, untrusted_voxels
+from ..core.masks import Box
+
+__all__ = ["Drawing", "SeenCase"]
+
+_LEAST_CONFIDENCE = 0.5 / 255
+"""Between a confidence of 0 and the least that a most probable class can have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A most probable class in each voxel.
+
+    Attributes:
+        index: index map of shape ``spatial``.
+        confidence: the class's probability in [0, 1], same shape, float32; 0 where nothing was drawn.
+    """
+
+    index: np.ndarray
+    confidence: np.ndarray
+
+    def part(self, box: Box) -> Drawing:
+        """The drawing within a box alone; it is not copied."""
+        return Drawing(self.index[box], self.confidence[box])
+
+
+@dataclass(frozen=True, eq=False)
+class SeenCase:
+    """Label and prediction of one case, on one grid: the network's, as a look has seen it, or the label file's.
+
+    Attributes:
+        given: given label, index map of shape ``spatial``.
+        predicted: most probable class, same shape.
+        confidence: its probability in [0, 1], same shape, float32; a store keeps steps of 1/255.
+        affine: voxel to world, ``(4, 4)``.
+        min_confidence: the store's.
+        redrawn_by: what suspects are redrawn by, where it was drawn with the given label at hand
+            (:class:`monai_selfcleanse.handlers.LabelRedrawer`), same shape; None where that is the prediction.
+    """
+
+    given: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    affine: np.ndarray
+    min_confidence: float = MIN_CONFIDENCE
+    redrawn_by: Drawing | None = None
+
+    @property
+    def drawing(self) -> Drawing:
+        """What suspects are redrawn by."""
+        return self.redrawn_by or Drawing(self.predicted, self.confidence)
+
+    def cleansed(self, structures: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The label with some structures redrawn, and how much its voxels may count in a training.
+
+        See :func:`monai_selfcleanse.core.cleansing.cleanse_label`. Training, files, pictures and exports all take this
+        way, so that they show one and the same label. ``min_confidence`` does not hold for a drawing that was made with
+        the given label at hand, for it has heeded the label already; the cleanser's other rules do. Outside of what was
+        drawn, where its confidence is 0, the given label stands.
+        """
+        drawing = self.drawing
+        least = self.min_confidence if self.redrawn_by is None else _LEAST_CONFIDENCE
+        return cleanse_label(self.given, drawing.index, drawing.confidence, structures, least)
+
+    def part(self, box: Box) -> SeenCase:
+        """Label and prediction within a box alone; they are not copied, and the affine stays the whole volume's."""
+        whole = {name: getattr(self, name)[box] for name in ("given", "predicted", "confidence")}
+        return replace(self, **whole, redrawn_by=self.redrawn_by and self.redrawn_by.part(box))
+
+    def untrusted(self, structures: Sequence[int]) -> np.ndarray:
+        """Where neither label nor prediction can be trusted about some structures that are redrawn.
+
+        See :func:`monai_selfcleanse.core.cleansing.untrusted_voxels`.
+        """
+        drawing = self.drawing
+        return untrusted_voxels(self.given, drawing.index, drawing.confidence, structures, self.min_confidence)
