@@ -130,9 +130,8 @@ def untrusted_by(seen: SeenCase, recipe: Recipe, index: np.ndarray) -> np.ndarra
     unsure = replace(seen, confidence=never, redrawn_by=None)
     stays = index == seen.given
     # A drawing with the label at hand may decide where it is unsure, but nobody can be trusted there.
-    untrusted = seen.untrusted(redrawn) & (
-        stays if seen.redrawn_by is None else stays | (index == seen.redrawn_by.index)
-    )
+    where = stays if seen.redrawn_by is None else stays | (index == seen.redrawn_by.index)
+    untrusted = seen.untrusted(redrawn) & where
     return (untrusted | (unsure.untrusted(left) & stays)) & ~np.isin(index, recipe.decided)
 
 
