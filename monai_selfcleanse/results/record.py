@@ -26,7 +26,7 @@ from .provenance import provenance
 
 __all__ = ["JudgedRun", "cases_as_kept", "check_there", "kept_case", "read_record", "write_record"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Number of the record's layout."""
 
 _KEYS = ("case", "image", "label", "file", "patient", "rater", "truth", "values")
