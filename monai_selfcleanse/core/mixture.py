@@ -36,6 +36,7 @@ __all__ = [
     "Verdict",
     "filter_labels",
     "fit_score_mixture",
+    "needed_separation",
 ]
 
 SCORE_FLOOR = 0.1
@@ -47,6 +48,9 @@ SCORE_CEILING = 3.5
 MAX_CLEAN_SURPRISE = 0.3
 """Mean surprise of the clean group, in Dice, from which on the network is not ready to judge: it knows nothing of the
 structure, or is sure of everything. On real data it stays below 0.1 from the first look on."""
+
+_CLEAR_CUT_DISTANCE, _CLEAR_CUT_SHARE, _CLEAR_CUT_CASES, _CLEAR_CUT_NEEDS = 4.0, 0.1, 6, 0.5
+"""See :func:`needed_separation`."""
 
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
@@ -166,6 +170,26 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixt
     )
 
 
+def needed_separation(min_separation: float, mixture: ScoreMixture | None, n_suspected: int, n: int) -> float:
+    """How large a structure's separation must be: half of what is asked for where the groups are clear-cut.
+
+    The means of the mixture must lie four standard deviations apart, so that its Gaussians hardly overlap, and a tenth
+    of the labels must be suspected, six at least. Hard cases among clean labels are a tail of the others, or very few.
+
+    Args:
+        min_separation: what is asked for, in Dice.
+        mixture: of the structure's scores; None for none.
+        n_suspected: number of the labels below the threshold.
+        n: number of the labels that have a score.
+    """
+    is_clear_cut = (
+        mixture is not None
+        and mixture.distance >= _CLEAR_CUT_DISTANCE
+        and n_suspected >= max(_CLEAR_CUT_CASES, _CLEAR_CUT_SHARE * n)
+    )
+    return min_separation * (_CLEAR_CUT_NEEDS if is_clear_cut else 1.0)
+
+
 def filter_labels(
     scores: np.ndarray,
     surprise: np.ndarray,
@@ -191,7 +215,7 @@ def filter_labels(
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
         min_separation: the mean surprise of the labels below the threshold must exceed the others' by this much (in
-            Dice); -2 and less for no such condition.
+            Dice), or by half of it (:func:`needed_separation`); -4 and less for no such condition.
         max_share: where more than this share of the labels, in (0, 1], is below the threshold, the network is not ready
             either.
         min_cases: below this many scores, at least 1, nothing is suspected.
@@ -224,7 +248,7 @@ def filter_labels(
         likely_clean.any() and surprise[likely_clean].mean() >= MAX_CLEAN_SURPRISE
     ):
         verdict = "not ready"
-    elif mixture is None or not separation >= min_separation:
+    elif mixture is None or not separation >= needed_separation(min_separation, mixture, suspected.sum(), known.sum()):
         verdict = "clean"
     if verdict == "suspects":
         return FilterDecision(probability, suspected, verdict, mixture, separation, threshold)

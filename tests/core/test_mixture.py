@@ -16,6 +16,7 @@ from monai_selfcleanse.core.mixture import (
     ScoreMixture,
     filter_labels,
     fit_score_mixture,
+    needed_separation,
 )
 
 MIXTURES = st.builds(
@@ -137,7 +138,7 @@ def test_laws_of_the_filter(cohort: tuple[np.ndarray, np.ndarray], threshold: fl
     if decision.verdict == "suspects":
         np.testing.assert_array_equal(decision.suspected, known & (np.nan_to_num(p, nan=1.0) < threshold))
         assert decision.suspected.any()
-        assert decision.separation >= min_separation
+        assert decision.separation >= min(min_separation, min_separation / 2)
     else:
         assert not decision.suspected.any()
         assert (p[known] >= threshold).all()
@@ -209,6 +210,47 @@ def test_labels_of_which_the_network_sees_nothing_do_not_hide_the_other_suspects
     scores, surprise = (np.append(a, np.full(n_unseen, b)) for a, b in ((scores, 40.0), (surprise, 1.0)))
     suspected = filter_labels(scores, surprise).suspected
     np.testing.assert_array_equal(suspected, np.append(noisy, np.ones(n_unseen, dtype=bool)))
+
+
+def mild_groups(n_noisy: int, apart: float, seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, surprises and which labels are noisy, where the noisy ones are worse by 0.18 Dice alone.
+
+    ``apart``: how many standard deviations lie between the groups' log scores.
+    """
+    rng = np.random.default_rng(seed)
+    noisy = np.arange(n) < n_noisy
+    scores = np.exp(0.15 * (np.where(noisy, apart, 0.0) + rng.normal(0, 1, n)))
+    return scores, np.where(noisy, 0.18, 0.0) + rng.normal(0, 0.01, n), noisy
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mild_noise_is_found_where_the_groups_hardly_overlap(seed: int) -> None:
+    scores, surprise, noisy = mild_groups(25, 7, seed)
+    decision = filter_labels(scores, surprise)
+    assert decision.verdict == "suspects"
+    np.testing.assert_array_equal(decision.suspected, noisy)
+    assert filter_labels(scores, surprise - 0.1 * noisy).verdict == "clean"  # 0.08 Dice are nobody's mistake
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("n_noisy", "apart"), [(25, 2), (5, 9)])
+def test_a_tail_and_a_few_hard_cases_look_clean(n_noisy: int, apart: float, seed: int) -> None:
+    scores, surprise, _ = mild_groups(n_noisy, apart, seed)
+    decision = filter_labels(scores, surprise)
+    assert decision.separation > 0.08
+    assert decision.verdict == "clean"
+
+
+@pytest.mark.parametrize(
+    ("means", "n_suspected", "n", "needed"),
+    [((0.0, 2.0), 6, 60, 0.1), ((0.0, 1.9), 6, 60, 0.2), ((0.0, 2.0), 5, 20, 0.2), ((0.0, 2.0), 6, 61, 0.2)],
+)
+def test_clear_cut_groups_need_half_the_separation(
+    means: tuple[float, float], n_suspected: int, n: int, needed: float
+) -> None:
+    mixture = ScoreMixture((0.5, 0.5), means, 0.25)
+    assert needed_separation(0.2, mixture, n_suspected, n) == pytest.approx(needed)
+    assert needed_separation(0.2, None, n_suspected, n) == 0.2
 
 
 def test_groups_that_surprise_the_network_alike_look_clean() -> None:
