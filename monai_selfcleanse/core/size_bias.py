@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .evidence import disagreement_score, surprise
-from .mixture import FilterDecision, filter_labels, fit_score_mixture
+from .mixture import FilterDecision, ScoreMixture, filter_labels
 
 __all__ = ["SIZE_TOLERANCE", "filter_without_size_bias", "score_without_size_bias", "size_bias"]
 
@@ -36,9 +36,6 @@ clean."""
 
 _MOST_OF_DISAGREEMENT = 0.5
 """Share of a label's disagreement that the network's size bias can explain, at most."""
-
-_PASSES = 4
-"""Who looks clean depends on the bias, and the bias on who looks clean."""
 
 
 def filter_without_size_bias(evidence: Mapping[str, np.ndarray], **options: Any) -> FilterDecision:
@@ -54,35 +51,28 @@ def filter_without_size_bias(evidence: Mapping[str, np.ndarray], **options: Any)
         :attr:`monai_selfcleanse.core.mixture.FilterDecision.size_bias`. Where there are too few cases to tell, no bias
         is looked for.
     """
-    bias, decision = 0.0, filter_labels(evidence["score"], surprise(evidence), **options)
-    if decision.verdict == "too few":
-        return decision
-    for _ in range(_PASSES):
-        before, bias = bias, size_bias(evidence, bias, options.get("random_state", 0))
-        if bias == before:
-            break
+    decision = filter_labels(evidence["score"], surprise(evidence), **options)
+    bias = 0.0 if decision.verdict == "too few" else size_bias(evidence, decision.mixture)
     if not bias:
         return decision
     score, surprised = _allowed_for(evidence, bias)
     return replace(filter_labels(score, surprised, **options), size_bias=bias)
 
 
-def size_bias(evidence: Mapping[str, np.ndarray], allowed_for: float = 0.0, random_state: int = 0) -> float:
+def size_bias(evidence: Mapping[str, np.ndarray], mixture: ScoreMixture | None) -> float:
     """How much larger the labels that are likely clean are than what the network draws.
 
     Args:
         evidence: see :func:`filter_without_size_bias`.
-        allowed_for: the bias by which it is told which labels these are.
-        random_state: seed of the mixture's fit.
+        mixture: of the scores, which tells which labels these are; None: all.
 
     Returns:
         The median of log(given volume / predicted volume) over the labels that have both, and a clean probability of
         0.5 or more; 0.0 where that is within :data:`SIZE_TOLERANCE`, or where there is no such label.
     """
-    score = score_without_size_bias(evidence, allowed_for)
-    ratio = _log_ratio(evidence)
+    score, ratio = evidence["score"], _log_ratio(evidence)
     likely_clean = ~np.isnan(score) & ~np.isnan(ratio)
-    if (mixture := fit_score_mixture(score[~np.isnan(score)], random_state=random_state)) is not None:
+    if mixture is not None:
         likely_clean[likely_clean] = mixture.clean_probability(score[likely_clean]) >= 0.5
     if not likely_clean.any():
         return 0.0
