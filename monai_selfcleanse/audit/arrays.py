@@ -67,7 +67,7 @@ class ArrayJudgement(Judgement):
         """
         if case not in self.cases:
             raise KeyError(f"no case {case!r} was judged")
-        seen = self.store.read_seen(case, self.one_piece)
+        seen = self.store.read_seen(case, self.one_piece, self.size_bias)
         redrawn = self.by_case(self.redrawn).get(case, ())
         index, _ = seen.cleansed(redrawn)
         return to_values(index, self.values) if self.values else index

@@ -18,19 +18,22 @@ _LEAST_CONFIDENCE = 0.5 / 255
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A most probable class in each voxel.
+    """A most probable class in each voxel, by which suspects are redrawn.
 
     Attributes:
         index: index map of shape ``spatial``.
         confidence: the class's probability in [0, 1], same shape, float32; 0 where nothing was drawn.
+        min_confidence: confidence from which on the drawing counts; if not given, it counts wherever something was
+            drawn. So it is for one that was made with the given label at hand, which it has heeded already.
     """
 
     index: np.ndarray
     confidence: np.ndarray
+    min_confidence: float = _LEAST_CONFIDENCE
 
     def part(self, box: Box) -> Drawing:
         """The drawing within a box alone; it is not copied."""
-        return Drawing(self.index[box], self.confidence[box])
+        return Drawing(self.index[box], self.confidence[box], self.min_confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +46,9 @@ class SeenCase:
         confidence: its probability in [0, 1], same shape, float32; a store keeps steps of 1/255.
         affine: voxel to world, ``(4, 4)``.
         min_confidence: the store's.
-        redrawn_by: what suspects are redrawn by, where it was drawn with the given label at hand
-            (:class:`monai_selfcleanse.handlers.LabelRedrawer`), same shape; None where that is the prediction.
+        redrawn_by: what suspects are redrawn by, same shape: drawn with the given label at hand
+            (:class:`monai_selfcleanse.handlers.LabelRedrawer`), or the prediction without the network's size bias
+            (:mod:`monai_selfcleanse.core.size_bias`); None where that is the prediction.
     """
 
     given: np.ndarray
@@ -57,19 +61,17 @@ class SeenCase:
     @property
     def drawing(self) -> Drawing:
         """What suspects are redrawn by."""
-        return self.redrawn_by or Drawing(self.predicted, self.confidence)
+        return self.redrawn_by or Drawing(self.predicted, self.confidence, self.min_confidence)
 
     def cleansed(self, structures: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """The label with some structures redrawn, and how much its voxels may count in a training.
 
         See :func:`monai_selfcleanse.core.cleansing.cleanse_label`. Training, files, pictures and exports all take this
-        way, so that they show one and the same label. ``min_confidence`` does not hold for a drawing that was made with
-        the given label at hand, for it has heeded the label already; the cleanser's other rules do. Outside of what was
-        drawn, where its confidence is 0, the given label stands.
+        way, so that they show one and the same label. Outside of what was drawn, where its confidence is 0, the given
+        label stands.
         """
         drawing = self.drawing
-        least = self.min_confidence if self.redrawn_by is None else _LEAST_CONFIDENCE
-        return cleanse_label(self.given, drawing.index, drawing.confidence, structures, least)
+        return cleanse_label(self.given, drawing.index, drawing.confidence, structures, drawing.min_confidence)
 
     def part(self, box: Box) -> SeenCase:
         """Label and prediction within a box alone; they are not copied, and the affine stays the whole volume's."""

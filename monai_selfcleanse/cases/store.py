@@ -29,6 +29,7 @@ import numpy as np
 
 from ..core.cleansing import MIN_CONFIDENCE
 from ..core.prediction import Predicted, condensed
+from ..core.size_bias import drawn_without_size_bias
 from ..files import atomic_path
 from .seen import Drawing, SeenCase
 
@@ -158,13 +159,16 @@ class CaseStore:
         with np.load(self._file("seen", case, ".npz")) as file:
             return json.loads(str(file[_NOTES])) if _NOTES in file else {}
 
-    def read_seen(self, case: str, one_piece: Collection[int] = ()) -> SeenCase:
+    def read_seen(
+        self, case: str, one_piece: Collection[int] = (), size_bias: Mapping[int, float] | None = None
+    ) -> SeenCase:
         """What the last look saw of a case.
 
         Args:
             case: the case's id.
             one_piece: the judgement's structures in one piece, whose strays are left out: in their place is background,
                 with a confidence of 0.
+            size_bias: the judgement's size biases, without which suspects are redrawn; None for none.
 
         Raises:
             FileNotFoundError: no look has seen the case.
@@ -175,6 +179,8 @@ class CaseStore:
             if one_piece:
                 strays = file["strays"][np.isin(predicted.flat[file["strays"]], list(one_piece))]
                 predicted.flat[strays], confidence.flat[strays] = 0, 0
+            if by is None and size_bias:
+                by = Drawing(*drawn_without_size_bias(predicted, confidence, size_bias), self.min_confidence)
             return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence, by)
 
     def stamp(self, case: str) -> str:

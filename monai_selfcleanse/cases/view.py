@@ -6,7 +6,7 @@ Also what all pictures of slices share: how they are turned, and their grey leve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -177,7 +177,7 @@ def _on_grid(seen: SeenCase, given: np.ndarray, affine: np.ndarray) -> SeenCase:
     def moved(drawing: Drawing) -> Drawing:
         index = drawing.index if mover is None else mover.classes(drawing.index)
         confidence = drawing.confidence if mover is None else mover(drawing.confidence)
-        return Drawing(index.reshape(given.shape), confidence.reshape(given.shape))
+        return replace(drawing, index=index.reshape(given.shape), confidence=confidence.reshape(given.shape))
 
     prediction = moved(Drawing(seen.predicted, seen.confidence))
     redrawn_by = None if seen.redrawn_by is None else moved(seen.redrawn_by)

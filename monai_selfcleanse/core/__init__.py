@@ -11,7 +11,7 @@ from .judgement import Judgement
 from .leaving_out import cases_to_leave_out
 from .mixture import FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
 from .rounds import epochs_of_rounds, total_epochs
-from .size_bias import filter_without_size_bias
+from .size_bias import drawn_without_size_bias, filter_without_size_bias
 
 __all__ = [
     "EVIDENCE",
@@ -22,6 +22,7 @@ __all__ = [
     "ScoreMixture",
     "cases_to_leave_out",
     "cleanse_label",
+    "drawn_without_size_bias",
     "epochs_of_rounds",
     "filter_labels",
     "filter_without_size_bias",

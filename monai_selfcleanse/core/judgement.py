@@ -124,6 +124,12 @@ class Judgement:
         return out
 
     @property
+    def size_bias(self) -> dict[int, float]:
+        """The network's size biases, by class index, of the structures that have one."""
+        biases = {k: decision.size_bias for k, decision in zip(self.structures, self.decisions, strict=True)}
+        return {k: bias for k, bias in biases.items() if bias}
+
+    @property
     def name_of(self) -> dict[int, str]:
         """The structures' names, by class index."""
         return dict(zip(self.structures, self.names, strict=True))

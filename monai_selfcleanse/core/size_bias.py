@@ -24,11 +24,19 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from .evidence import disagreement_score, surprise
+from .masks import Box, structure_boxes
 from .mixture import FilterDecision, ScoreMixture, filter_labels
 
-__all__ = ["SIZE_TOLERANCE", "filter_without_size_bias", "score_without_size_bias", "size_bias"]
+__all__ = [
+    "SIZE_TOLERANCE",
+    "drawn_without_size_bias",
+    "filter_without_size_bias",
+    "score_without_size_bias",
+    "size_bias",
+]
 
 SIZE_TOLERANCE = 0.12
 """Log ratio of volumes up to which a network has no size bias: it is off by nearly as much where all labels are
@@ -94,6 +102,70 @@ def score_without_size_bias(evidence: Mapping[str, np.ndarray], bias: float) -> 
         ``(n,)``, at least 0; NaN where there is no score.
     """
     return _allowed_for(evidence, bias)[0]
+
+
+def drawn_without_size_bias(
+    predicted: np.ndarray, confidence: np.ndarray, biases: Mapping[int, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""A drawing, had the network no size bias: what it draws too small by a factor, as a rule, grows by that factor.
+
+    The logit of a structure's probability is shifted until the structure is as large. A voxel's probability is known
+    only as that of its most probable class, so next to a structure the rest counts as its own. It grows into the
+    background alone, and what it loses becomes background: neighbours keep their voxels.
+
+    Args:
+        predicted: index map, of any shape.
+        confidence: its probability in [0, 1], same shape.
+        biases: structures and their :func:`size_bias`. One that the network does not see stays so.
+
+    Returns:
+        New arrays of the same shapes and types: the index map, and its probability.
+    """
+    index, sure = predicted.copy(), confidence.copy()
+    for k, box in structure_boxes(predicted, list(biases)).items():
+        has, n = predicted[box] == k, np.count_nonzero(predicted[box] == k)
+        more = round(n * np.exp(biases[k])) - n
+        if more > 0:
+            box, has, open_to_it = _room_for(more, predicted, box, k)
+        else:
+            open_to_it = has
+        if not more or not open_to_it.any():
+            continue
+        own = np.where(has, confidence[box], 1 - confidence[box])  # the structure's probability, near it
+        # The voxels that change side: the most probable ones outside, or the least probable ones inside.
+        depth = ndimage.distance_transform_edt(~has if more > 0 else has)
+        order = np.lexsort((depth[open_to_it], -own[open_to_it] if more > 0 else own[open_to_it]))[: abs(more)]
+        last = _logit(own[open_to_it][order[-1]])
+        own = 1 / (1 + np.exp((min(last, 0.0) if more > 0 else max(last, 0.0)) - _logit(own)))
+        changes = np.zeros_like(has)
+        changes[tuple(axis[order] for axis in np.nonzero(open_to_it))] = True
+        near = (has | open_to_it) & ((index[box] == k) | (index[box] == 0))
+        drawn = near & (has ^ changes)
+        index[box][near] = np.where(drawn, k, 0)[near]
+        sure[box][near] = np.where(drawn, np.maximum(own, 0.5), np.maximum(1 - own, 0.5))[near]
+    return index, sure
+
+
+def _room_for(more: int, predicted: np.ndarray, box: Box, k: int) -> tuple[Box, np.ndarray, np.ndarray]:
+    """A larger box, the structure in it, and the background around it: at least twice as many voxels as are wanted, if
+    there are so many."""
+    reach = 0
+    while True:
+        reach += 1
+        wide = tuple(
+            slice(max(0, one.start - reach), min(size, one.stop + reach))
+            for one, size in zip(box, predicted.shape, strict=True)
+        )
+        has = predicted[wide] == k
+        around = ndimage.binary_dilation(has, iterations=reach) & (predicted[wide] == 0)
+        if np.count_nonzero(around) >= 2 * more or reach >= max(predicted.shape):
+            return wide, has, around
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    """The logit, of probabilities kept in steps of 1/255."""
+    inside = np.clip(probability, 0.5 / 255, 1 - 0.5 / 255)
+    return np.log(inside / (1 - inside))
 
 
 def _allowed_for(evidence: Mapping[str, np.ndarray], bias: float) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from monai.data import Dataset
 from ..cases.store import CaseStore, StoreLike
 from ..cases.view import ScreenTurn
 from ..core.case_id import case_of
+from ..core.judgement import Judgement
 from ..results.tensorboard import draw_outlines
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
@@ -67,9 +68,7 @@ class CleansingBoard:
             redrawn = result.by_case(result.redrawn)
             structure = {number: k for k, number in result.numbers.items()}
             pictures = [
-                self._picture(
-                    index[row["case"]], structure[row["structure"]], redrawn.get(row["case"], []), result.one_piece
-                )
+                self._picture(index[row["case"]], structure[row["structure"]], redrawn.get(row["case"], []), result)
                 for row in worst
             ]
             self.writer.add_image("suspects", _side_by_side(pictures), result.epoch, dataformats="HWC")
@@ -80,9 +79,9 @@ class CleansingBoard:
             ]
             self.writer.add_text("suspects", f"{_LEGEND}\n\n" + "\n".join(lines), result.epoch)
 
-    def _picture(self, index: int, structure: int, redrawn: list[int], one_piece: tuple[int, ...]) -> np.ndarray:
+    def _picture(self, index: int, structure: int, redrawn: list[int], result: Judgement) -> np.ndarray:
         data = self.cases[index]
-        seen = self.store.read_seen(case_of(data), one_piece)
+        seen = self.store.read_seen(case_of(data), result.one_piece, result.size_bias)
         drawn = seen.cleansed(redrawn)[0] if structure in redrawn else seen.predicted
         image = np.asarray(data["image"])[0]
         masks = seen.given == structure, drawn == structure

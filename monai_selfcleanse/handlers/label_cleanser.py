@@ -110,7 +110,7 @@ class LabelCleanser:
         on_rank_zero(lambda: self.store.write_left_out(self.version, self.left_out))
         changed = {}
         for case in self.cases[idist.get_rank() :: idist.get_world_size()]:
-            seen = self.store.read_seen(case, result.one_piece)
+            seen = self.store.read_seen(case, result.one_piece, result.size_bias)
             target, weight = seen.cleansed(redrawn[case])
             self.store.write_target(self.version, case, target, weight)
             changed[case] = int(np.count_nonzero(target != seen.given))

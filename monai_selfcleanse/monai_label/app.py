@@ -33,6 +33,7 @@ from monailabel.utils.others.generic import file_ext
 from ..cases.label_file import read_label, save_index_map
 from ..core.cleansing import cleanse_label
 from ..core.prediction import condensed
+from ..core.size_bias import drawn_without_size_bias
 from ..core.strays import find_strays, without_strays
 from .review import KEY, TAG, review_queue, score_labels
 from .segments import segment_numbers
@@ -57,7 +58,8 @@ class LabelCleanserTask(BundleInferTask):
 
     A request that brings a label (``label``, its path) and the structures in doubt (``suspected``) gets that label,
     cleansed (:func:`monai_selfcleanse.core.cleansing.cleanse_label`), without the strays of structures in one piece
-    (``one_piece``); without structures in doubt, as it is. A request without a label gets the network's prediction.
+    (``one_piece``) and without the network's size biases (``size_bias``); without structures in doubt, as it is. A
+    request without a label gets the network's prediction.
 
     Args:
         path: folder of the bundle.
@@ -102,7 +104,9 @@ class LabelCleanserTask(BundleInferTask):
             prediction = condensed(probabilities)
             strays = find_strays(given, prediction.predicted, data.get("one_piece", ()))
             prediction = without_strays(prediction, strays)
-            label, _ = cleanse_label(given, prediction.predicted, prediction.confidence, data.get("suspected", ()))
+            biases = {int(k): float(bias) for k, bias in data.get("size_bias", {}).items()}
+            drawing = drawn_without_size_bias(prediction.predicted, prediction.confidence, biases)
+            label, _ = cleanse_label(given, *drawing, data.get("suspected", ()))
         data[self.output_label_key] = label.astype(np.uint8)
         return super().writer(data, extension, dtype)
 
@@ -246,7 +250,7 @@ class SelfCleanseApp(MonaiBundleApp, MONAILabelApp):
         image, task = request.get("image"), self._infers.get(request.get("model"))
         if isinstance(task, (LabelCleanserTask, GivenLabelTask)):
             # Ours replace what a request may say: one that names a file must not be answered with what that holds.
-            request = {**request, "label": None, "label_info": [], "suspected": [], "one_piece": []}
+            request = {**request, "label": None, "label_info": [], "suspected": [], "one_piece": [], "size_bias": {}}
             if isinstance(image, str):
                 store = datastore or self.datastore()
                 label = store.get_label_by_image_id(image, TAG)
@@ -255,5 +259,5 @@ class SelfCleanseApp(MonaiBundleApp, MONAILabelApp):
                     request["label"] = store.get_label_uri(label, TAG)
                     request["label_info"] = store.get_label_info(label, TAG).get("label_info", [])
                 request["suspected"] = [doubt.structure for doubt in queue.waiting.get(image, ())]
-                request["one_piece"] = list(queue.one_piece)
+                request["one_piece"], request["size_bias"] = list(queue.one_piece), dict(queue.size_bias)
         return super().infer(request, datastore)

@@ -16,7 +16,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -185,6 +185,8 @@ class ReviewQueue:
         n_reviewed: number of labels, with or without evidence, that have been reviewed.
         unjudged: image ids of the labels that are neither judged nor reviewed.
         one_piece: the structures of which strays do not count (:mod:`monai_selfcleanse.core.strays`).
+        size_bias: the structures that the network draws too small or too large as a rule, and by how much
+            (:mod:`monai_selfcleanse.core.size_bias`).
     """
 
     waiting: Mapping[str, Sequence[Doubt]]
@@ -193,6 +195,7 @@ class ReviewQueue:
     n_reviewed: int
     unjudged: Sequence[str]
     one_piece: Sequence[int] = ()
+    size_bias: Mapping[int, float] = field(default_factory=dict)
 
     def summary(self) -> str:
         """One line for the log."""
@@ -231,6 +234,7 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     doubts: dict[str, list[Doubt]] = {}
     verdicts: dict[str, Verdict] = {}
     one_piece: list[int] = []
+    size_bias: dict[int, float] = {}
     for k, name in structures.items():
         cases = [(image, r["structures"][str(k)]) for image, r in records.items() if str(k) in r["structures"]]
         if is_in_one_piece(np.array([e[LARGEST_SHARE] for _, e in cases], float)):
@@ -238,6 +242,8 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
             cases = [(image, e["without_strays"]) for image, e in cases]
         decision, scores = _decide(tuple(tuple(e[name] for name in _DECIDE_BY) for _, e in cases))
         verdicts[name] = decision.verdict
+        if decision.size_bias:
+            size_bias[k] = decision.size_bias
         for i, (image, e) in enumerate(cases):
             if image not in reviewed and (decision.suspected[i] or decision.verdict == "too few"):
                 doubt = Doubt(k, name, e["reason"], float(decision.clean_probability[i]), float(scores[i]))
@@ -245,7 +251,8 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
     for found in doubts.values():
         found.sort(key=_suspicion)
     order = sorted(doubts, key=lambda image: (*_suspicion(doubts[image][0]), image))
-    return ReviewQueue({i: doubts[i] for i in order}, verdicts, len(records), len(reviewed), unjudged, one_piece)
+    waiting = {image: doubts[image] for image in order}
+    return ReviewQueue(waiting, verdicts, len(records), len(reviewed), unjudged, one_piece, size_bias)
 
 
 @lru_cache(maxsize=32)

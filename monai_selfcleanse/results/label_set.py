@@ -90,7 +90,8 @@ class JudgedLabels:
         cls, judgement: Judgement, data: Sequence[Mapping[str, Any]], store: StoreLike, source: Mapping[str, Any]
     ) -> JudgedLabels:
         """Those of a judgement on what the last look in a store saw."""
-        read_seen = partial(CaseStore.at(store).read_seen, one_piece=judgement.one_piece)
+        seen = CaseStore.at(store).read_seen
+        read_seen = partial(seen, one_piece=judgement.one_piece, size_bias=judgement.size_bias)
         return cls(judgement, data, read_seen, source)
 
     @property

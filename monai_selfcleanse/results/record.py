@@ -74,7 +74,7 @@ class JudgedRun:
                 "on: another run has been at work in the folder and has not ended; let it end, or start it again"
             )
         try:
-            return self.store.read_seen(case, self.judgement.one_piece)
+            return self.store.read_seen(case, self.judgement.one_piece, self.judgement.size_bias)
         except Exception as error:  # a damaged archive raises much
             raise ValueError(
                 f"{self.store.directory}: what was seen of case {case!r} is damaged ({type(error).__name__}: {error}): "

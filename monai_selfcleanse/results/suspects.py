@@ -70,7 +70,8 @@ def illustrate_suspects(
     for case, rows in rows_by_case(suspects).items():
         if case not in by_case:
             raise KeyError(f"case {case!r} of the report is not in the data list")
-        view = view_case(by_case[case], store.read_seen(case, judgement.one_piece), redrawn.get(case, ()))
+        seen = store.read_seen(case, judgement.one_piece, judgement.size_bias)
+        view = view_case(by_case[case], seen, redrawn.get(case, ()))
         file = label_file_of(by_case[case])
         image, note = _read_image(view) if any((case, row["structure"]) in pictured for row in rows) else (None, "")
         for row in rows:

@@ -77,7 +77,8 @@ def _size_bias(decision: FilterDecision) -> str:
         return ""
     off = round(100 * abs(math.expm1(-decision.size_bias)))
     how = "smaller" if decision.size_bias > 0 else "larger"
-    return f" The network draws this structure {off} % {how} than labels that look clean. The scores allow for that."
+    words = f" The network draws this structure {off} % {how} than labels that look clean."
+    return f"{words} Scores and redrawn labels allow for that."
 
 
 def listing_in_words(n_suspects: int, n_pictured: int) -> str:

@@ -249,3 +249,20 @@ def test_what_was_seen_is_cleansed_by_the_stores_own_confidence(tmp_path: Path) 
         assert (seen.cleansed([1])[0] == predicted).all() == (least < 0.6)
         assert seen.untrusted([1]).any() == (least > 0.6)
     assert seen != store.read_seen("a")  # arrays have no one equality
+
+
+def test_suspects_are_redrawn_without_the_size_bias(store: CaseStore) -> None:
+    """But not by a drawing that heeded the given label."""
+    sees = np.zeros((12, 12), bool)
+    sees[3:9, 3:9] = True
+    p = np.where(sees, 0.9, 0.1)
+    p[2, 3:9] = 0.3  # a further row, less sure to be none of it than all others
+    store.write_seen("a", np.zeros(sees.shape, int), np.stack([1 - p, p]), np.eye(4))
+    seen = store.read_seen("a", (), {1: np.log(42 / 36)})
+    np.testing.assert_array_equal(seen.predicted == 1, sees)
+    assert seen.drawing.min_confidence == store.min_confidence
+    np.testing.assert_array_equal(seen.drawing.index == 1, p > 0.2)
+    assert store.read_seen("a", (), {}).redrawn_by is None
+    drawn = Drawing(np.ones(sees.shape, int), np.ones(sees.shape))
+    store.write_drawn("a", drawn)
+    np.testing.assert_array_equal(store.read_seen("a", (), {1: 0.2}).drawing.index, drawn.index)

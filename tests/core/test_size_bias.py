@@ -8,7 +8,12 @@ import pytest
 from monai_selfcleanse.core.evidence import disagreement_score, structure_evidence
 from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.core.mixture import filter_labels
-from monai_selfcleanse.core.size_bias import filter_without_size_bias, score_without_size_bias, size_bias
+from monai_selfcleanse.core.size_bias import (
+    drawn_without_size_bias,
+    filter_without_size_bias,
+    score_without_size_bias,
+    size_bias,
+)
 
 EXPECTED = 0.85
 
@@ -150,3 +155,71 @@ def test_no_score_leaves_its_range():
         score = score_without_size_bias(evidence, bias)
         assert score.min() >= 0
         assert score.max() <= 50
+
+
+def ball(shape=(40, 40, 40)):
+    return np.sqrt(sum((axis - 19.5) ** 2 for axis in np.indices(shape)))
+
+
+@pytest.mark.parametrize("bias", [0.3, 0.15, -0.2, -0.4])
+def test_a_drawing_gets_the_size_that_labels_have(bias):
+    """Of a probability that falls with the distance, the shifted drawing is the ball of that volume."""
+    distance = ball()
+    probability = 1 / (1 + np.exp(distance - 12))
+    predicted, confidence = (probability > 0.5).astype(np.uint8), np.maximum(probability, 1 - probability)
+    index, sure = drawn_without_size_bias(predicted, confidence, {1: bias})
+    assert index.sum() == pytest.approx(predicted.sum() * np.exp(bias), rel=0.001)
+    assert distance[index == 1].max() <= distance[index == 0].min() + 1e-9
+    radius = 12 * np.exp(bias / 3)
+    wanted = 1 / (1 + np.exp(distance - radius))
+    near = (abs(distance - radius) < 1.5) & ((index == 1) | (predicted == 1))
+    np.testing.assert_allclose(np.where(index == 1, sure, 1 - sure)[near], wanted[near], atol=0.06)
+
+
+def test_neighbours_keep_their_voxels():
+    predicted = np.zeros((20, 20), np.uint8)
+    predicted[4:16, 2:10], predicted[4:16, 10:18] = 1, 2
+    confidence = np.full(predicted.shape, 0.6, np.float32)
+    larger, _ = drawn_without_size_bias(predicted, confidence, {1: 0.3})
+    np.testing.assert_array_equal(larger == 2, predicted == 2)
+    assert np.count_nonzero(larger == 1) == round(96 * np.exp(0.3))
+    assert ((larger == 1) >= (predicted == 1)).all()
+    smaller, _ = drawn_without_size_bias(predicted, confidence, {1: -0.3})
+    np.testing.assert_array_equal(smaller == 2, predicted == 2)
+    assert np.count_nonzero(smaller == 1) == round(96 * np.exp(-0.3))
+
+
+def test_two_structures_grow_side_by_side():
+    predicted = np.zeros((20, 20), np.uint8)
+    predicted[8:12, 6:9], predicted[8:12, 11:14] = 1, 2
+    confidence = np.random.default_rng(0).uniform(0.5, 1, predicted.shape).astype(np.float32)
+    both, _ = drawn_without_size_bias(predicted, confidence, {1: 0.5, 2: 0.5})
+    for k in (1, 2):
+        assert ((both == k) >= (predicted == k)).all()
+        assert 12 < np.count_nonzero(both == k) <= round(12 * np.exp(0.5))
+
+
+def test_a_drawing_without_a_bias_or_a_structure_stays():
+    predicted = np.zeros((6, 6), np.uint8)
+    predicted[2:4, 2:4] = 1
+    confidence = np.full((6, 6), 0.7, np.float32)
+    for biases in ({}, {2: 0.5}, {1: 0.0}):
+        index, sure = drawn_without_size_bias(predicted, confidence, biases)
+        np.testing.assert_array_equal(index, predicted)
+        np.testing.assert_array_equal(sure, confidence)
+    full = np.ones((6, 6), np.uint8)
+    index, sure = drawn_without_size_bias(full, confidence, {1: 0.5})  # there is no room
+    np.testing.assert_array_equal(index, full)
+    np.testing.assert_array_equal(sure, confidence)
+
+
+def test_what_was_given_is_not_written_to():
+    predicted, confidence = np.pad(np.ones((3, 3), np.uint8), 3), np.full((9, 9), 0.8, np.float32)
+    before = predicted.copy(), confidence.copy()
+    index, sure = drawn_without_size_bias(predicted, confidence, {1: 0.4})
+    assert (index != predicted).any()
+    assert (index.dtype, sure.dtype) == (predicted.dtype, confidence.dtype)
+    assert sure.min() >= 0.5
+    assert sure.max() <= 1
+    np.testing.assert_array_equal(predicted, before[0])
+    np.testing.assert_array_equal(confidence, before[1])
