@@ -55,7 +55,8 @@ def _row(given: np.ndarray, predicted: np.ndarray, p: np.ndarray, k: int, spacin
         return ABSENT
     whole = given.ndim == 3
     judged = ~_debatable(has, sees) if whole else np.full(given.shape[-1], True)
-    size = has[..., judged].sum() + sees[..., judged].sum()
+    judged_has, judged_sees = has[..., judged].sum(), sees[..., judged].sum()
+    size = judged_has + judged_sees
     dice = 2 * (has & sees)[..., judged].sum() / size if size else 1.0
     p64 = np.where(p >= p.dtype.type(0.05), p, 0).astype(np.float64)
     if sees.any():
@@ -72,6 +73,7 @@ def _row(given: np.ndarray, predicted: np.ndarray, p: np.ndarray, k: int, spacin
         "score": (1 - dice) / (1 - expected + 0.02),
         "dice": dice,
         "expected_dice": expected,
+        "size_ratio": judged_has / judged_sees if judged_has and judged_sees else np.nan,
         "given_ml": n_has * spacing.prod() / 1000,
         "predicted_ml": n_sees * spacing.prod() / 1000,
         "outside": 1 - n_both / n_has if n_has else 0.0,

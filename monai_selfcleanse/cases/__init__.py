@@ -5,14 +5,14 @@ from .grid import turn_onto
 from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, read_label, save_index_map
 from .look import score_case
-from .seen import Drawing, SeenCase
+from .seen import Redrawing, SeenCase
 from .store import CaseStore, StoreLike
 from .view import CaseView, view_case
 
 __all__ = [
     "CaseStore",
     "CaseView",
-    "Drawing",
+    "Redrawing",
     "GivenLabel",
     "ImageFile",
     "SeenCase",

@@ -10,14 +10,14 @@ import numpy as np
 from ..core.cleansing import MIN_CONFIDENCE, cleanse_label, untrusted_voxels
 from ..core.masks import Box
 
-__all__ = ["Drawing", "SeenCase"]
+__all__ = ["Redrawing", "SeenCase"]
 
 _LEAST_CONFIDENCE = 0.5 / 255
 """Between a confidence of 0 and the least that a most probable class can have."""
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
+class Redrawing:
     """A most probable class in each voxel, by which suspects are redrawn.
 
     Attributes:
@@ -31,9 +31,9 @@ class Drawing:
     confidence: np.ndarray
     min_confidence: float = _LEAST_CONFIDENCE
 
-    def part(self, box: Box) -> Drawing:
+    def part(self, box: Box) -> Redrawing:
         """The drawing within a box alone; it is not copied."""
-        return Drawing(self.index[box], self.confidence[box], self.min_confidence)
+        return Redrawing(self.index[box], self.confidence[box], self.min_confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +56,12 @@ class SeenCase:
     confidence: np.ndarray
     affine: np.ndarray
     min_confidence: float = MIN_CONFIDENCE
-    redrawn_by: Drawing | None = None
+    redrawn_by: Redrawing | None = None
 
     @property
-    def drawing(self) -> Drawing:
+    def redrawing(self) -> Redrawing:
         """What suspects are redrawn by."""
-        return self.redrawn_by or Drawing(self.predicted, self.confidence, self.min_confidence)
+        return self.redrawn_by or Redrawing(self.predicted, self.confidence, self.min_confidence)
 
     def cleansed(self, structures: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """The label with some structures redrawn, and how much its voxels may count in a training.
@@ -70,8 +70,8 @@ class SeenCase:
         way, so that they show one and the same label. Outside of what was drawn, where its confidence is 0, the given
         label stands.
         """
-        drawing = self.drawing
-        return cleanse_label(self.given, drawing.index, drawing.confidence, structures, drawing.min_confidence)
+        redrawing = self.redrawing
+        return cleanse_label(self.given, redrawing.index, redrawing.confidence, structures, redrawing.min_confidence)
 
     def part(self, box: Box) -> SeenCase:
         """Label and prediction within a box alone; they are not copied, and the affine stays the whole volume's."""
@@ -83,5 +83,5 @@ class SeenCase:
 
         See :func:`monai_selfcleanse.core.cleansing.untrusted_voxels`.
         """
-        drawing = self.drawing
-        return untrusted_voxels(self.given, drawing.index, drawing.confidence, structures, self.min_confidence)
+        redrawing = self.redrawing
+        return untrusted_voxels(self.given, redrawing.index, redrawing.confidence, structures, self.min_confidence)

@@ -31,7 +31,7 @@ from ..core.cleansing import MIN_CONFIDENCE
 from ..core.prediction import Predicted, condensed
 from ..core.size_bias import drawn_without_size_bias
 from ..files import atomic_path
-from .seen import Drawing, SeenCase
+from .seen import Redrawing, SeenCase
 
 __all__ = ["CaseStore", "StoreLike"]
 
@@ -116,7 +116,7 @@ class CaseStore:
         with atomic_path(self._file("seen", case, ".npz")) as part:
             _save_fast(part, kept)
 
-    def write_drawn(self, case: str, drawing: Drawing) -> None:
+    def write_drawn(self, case: str, drawing: Redrawing) -> None:
         """Add to what the last look saw of a case by what its suspects are redrawn, in place of the prediction.
 
         Args:
@@ -175,12 +175,12 @@ class CaseStore:
         """
         with np.load(self._file("seen", case, ".npz")) as file:
             predicted, confidence = file["predicted"], _from_bytes(file["confidence"])
-            by = Drawing(file["drawn"], _from_bytes(file["drawn_confidence"])) if "drawn" in file else None
+            by = Redrawing(file["drawn"], _from_bytes(file["drawn_confidence"])) if "drawn" in file else None
             if one_piece:
                 strays = file["strays"][np.isin(predicted.flat[file["strays"]], list(one_piece))]
                 predicted.flat[strays], confidence.flat[strays] = 0, 0
             if by is None and size_bias:
-                by = Drawing(*drawn_without_size_bias(predicted, confidence, size_bias), self.min_confidence)
+                by = Redrawing(*drawn_without_size_bias(predicted, confidence, size_bias), self.min_confidence)
             return SeenCase(file["given"], predicted, confidence, file["affine"], self.min_confidence, by)
 
     def stamp(self, case: str) -> str:

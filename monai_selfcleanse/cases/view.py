@@ -21,7 +21,7 @@ from ..core.masks import Box, box_around, structure_boxes
 from .grid import same_grid, turn_onto
 from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, label_of
-from .seen import Drawing, SeenCase
+from .seen import Redrawing, SeenCase
 
 __all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "read_channel", "view_case"]
 
@@ -174,12 +174,12 @@ def _on_grid(seen: SeenCase, given: np.ndarray, affine: np.ndarray) -> SeenCase:
     is_there = seen.given.shape == whole and same_grid(seen.affine, affine, whole)
     mover = None if is_there else _Mover(seen.affine, affine, whole)
 
-    def moved(drawing: Drawing) -> Drawing:
+    def moved(drawing: Redrawing) -> Redrawing:
         index = drawing.index if mover is None else mover.classes(drawing.index)
         confidence = drawing.confidence if mover is None else mover(drawing.confidence)
         return replace(drawing, index=index.reshape(given.shape), confidence=confidence.reshape(given.shape))
 
-    prediction = moved(Drawing(seen.predicted, seen.confidence))
+    prediction = moved(Redrawing(seen.predicted, seen.confidence))
     redrawn_by = None if seen.redrawn_by is None else moved(seen.redrawn_by)
     return SeenCase(given, prediction.index, prediction.confidence, affine, seen.min_confidence, redrawn_by)
 

@@ -1,7 +1,8 @@
 """Evidence: what one prediction says about one given label, structure by structure.
 
 Knows arrays only. A *structure* is one foreground class of one case; annotators err a structure at a time, so that is
-what is scored. :func:`structure_evidence`'s ``score`` is what the filter goes by; the other views become the reason
+what is scored. :func:`structure_evidence`'s ``score`` is what the filter goes by, once it has allowed for the network's
+size bias (:mod:`.size_bias`); the other views become the reason
 shown to the user (:func:`reason_for`).
 """
 
@@ -33,6 +34,7 @@ EVIDENCE = (
     "score",
     "dice",
     "expected_dice",
+    "size_ratio",
     "given_ml",
     "predicted_ml",
     "outside",
@@ -54,7 +56,13 @@ LARGEST_SHARE = "largest_share"
 WITHOUT_STRAYS = "_without_strays"
 """What is added to a name of the evidence where strays are not counted (:mod:`monai_selfcleanse.core.strays`)."""
 
-ABSENT = dict.fromkeys(EVIDENCE, 0.0) | {"score": np.nan, "dice": 1.0, "expected_dice": 1.0, "shift_mm": np.nan}
+ABSENT = dict.fromkeys(EVIDENCE, 0.0) | {
+    "score": np.nan,
+    "dice": 1.0,
+    "expected_dice": 1.0,
+    "size_ratio": np.nan,
+    "shift_mm": np.nan,
+}
 """Evidence about a structure that neither label nor prediction has: there is nothing to judge."""
 
 _LEAST_DOUBT = 0.02
@@ -77,7 +85,7 @@ def structure_evidence(
         spacing: voxel size in mm, one number a spatial axis. Slices are counted along the last axis.
 
     Returns:
-        Arrays of shape ``(K,)`` by name. The first three leave out slices that are :func:`debatable_slices` for the
+        Arrays of shape ``(K,)`` by name. The first four leave out slices that are :func:`debatable_slices` for the
         structure, since they say little of who is right:
 
         * ``score``: how many times as much label and prediction disagree as the network expects,
@@ -91,6 +99,7 @@ def structure_evidence(
           (soft Dice confidence, Borges et al., arXiv 2402.10665), those under 0.05 taken as 0; where it sees no
           structure, how sure it is of that, :math:`1 - \max p`. A label whose ``dice`` is below it is worse than the
           network's own doubts explain.
+        * ``size_ratio``: volume of the given label over that of the prediction; NaN where either is empty.
         * ``given_ml``, ``predicted_ml``: volumes (in 2-D: areas in cm^2 / 10).
         * ``outside``: share of the given label that lies outside the prediction, 0.0 for an empty label.
         * ``inside``: share of the prediction that lies outside the given label, 0.0 for an empty prediction.
@@ -164,7 +173,7 @@ class _Masks:
 
 
 def _disagreement(masks: _Masks, confidence: np.ndarray, mass: float, peak: float) -> dict[str, float]:
-    """``score``, ``dice`` and ``expected_dice`` of a structure that the label has, the prediction, or both.
+    """Score, both Dice and the ratio of sizes, of a structure that the label has, the prediction, or both.
 
     Args:
         masks: its voxels.
@@ -182,7 +191,8 @@ def _disagreement(masks: _Masks, confidence: np.ndarray, mass: float, peak: floa
         expected = 1.0 - peak
     expected = min(max(float(expected), 0.0), 1.0)
     score = float(disagreement_score(agreement, expected))
-    return {"score": score, "dice": agreement, "expected_dice": expected}
+    ratio = n_has / n_sees if n_has and n_sees else np.nan
+    return {"score": score, "dice": agreement, "expected_dice": expected, "size_ratio": ratio}
 
 
 def _seen_mass(confidence: np.ndarray, sees: np.ndarray) -> np.ndarray:

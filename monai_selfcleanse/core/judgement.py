@@ -61,7 +61,8 @@ class Judgement:
         cases: ids of the cases, in the data set's order.
         structures: the structures judged, as class indices.
         names: a name for each structure.
-        evidence: arrays ``(n, K)`` by name; see :func:`monai_selfcleanse.core.evidence.structure_evidence`.
+        evidence: arrays ``(n, K)`` by name; see :func:`monai_selfcleanse.core.evidence.structure_evidence`. ``score``
+            allows for the network's size bias, the others do not.
         clean_probability: ``(n, K)`` in [0, 1], 1 = clean.
         suspected: ``(n, K)`` bool.
         decisions: one :class:`monai_selfcleanse.core.mixture.FilterDecision` a structure.

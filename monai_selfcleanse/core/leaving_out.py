@@ -14,7 +14,7 @@ __all__ = ["LEAVE_OUT_SEPARATION", "cases_to_leave_out"]
 
 LEAVE_OUT_SEPARATION = 0.25
 """Separation of a structure's two groups (``FilterDecision.separation``, in Dice) from which on its suspects may cost a
-training their cases."""
+training their cases; half of it is enough where they are clear-cut."""
 
 _LEAVE_OUT_FROM, _LEAVE_OUT_UP_TO = 1 / 3, 0.8
 """Share of its structures from which on a case is left out, and share of the cases that may be."""

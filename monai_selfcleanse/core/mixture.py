@@ -113,8 +113,8 @@ class FilterDecision:
         verdict: ``"suspects"``; ``"clean"``: the labels look clean; ``"too few"`` cases to tell; ``"not ready"``: the
             network agrees with too few labels to judge the others.
         mixture: the fitted mixture; None where there was nothing to fit.
-        separation: mean surprise of the labels below the threshold minus that of the others, in Dice; 0.0 where either
-            group is empty.
+        separation: mean surprise of the labels below the threshold minus that of the others, in Dice, both without the
+            size bias; 0.0 where either group is empty.
         threshold: clean probability of the fitted mixture under which a label is suspected.
         size_bias: by how much the network draws the structure smaller than the labels that look clean, as the log of a
             ratio of volumes; negative where it draws it larger. The scores allow for it
@@ -177,17 +177,20 @@ def needed_separation(min_separation: float, mixture: ScoreMixture | None, n_sus
     of the labels must be suspected, six at least. Hard cases among clean labels are a tail of the others, or very few.
 
     Args:
-        min_separation: what is asked for, in Dice.
+        min_separation: what is asked for, in Dice; below 0, nothing less is needed.
         mixture: of the structure's scores; None for none.
         n_suspected: number of the labels below the threshold.
         n: number of the labels that have a score.
+
+    Returns:
+        In Dice.
     """
     is_clear_cut = (
         mixture is not None
         and mixture.distance >= _CLEAR_CUT_DISTANCE
         and n_suspected >= max(_CLEAR_CUT_CASES, _CLEAR_CUT_SHARE * n)
     )
-    return min_separation * (_CLEAR_CUT_NEEDS if is_clear_cut else 1.0)
+    return min(min_separation, _CLEAR_CUT_NEEDS * min_separation) if is_clear_cut else min_separation
 
 
 def filter_labels(
@@ -215,7 +218,8 @@ def filter_labels(
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
         min_separation: the mean surprise of the labels below the threshold must exceed the others' by this much (in
-            Dice), or by half of it (:func:`needed_separation`); -4 and less for no such condition.
+            Dice). Half of it is enough where the groups are clear-cut (:func:`needed_separation`) and their own mean
+            surprise is that high. -2 and less for no such condition.
         max_share: where more than this share of the labels, in (0, 1], is below the threshold, the network is not ready
             either.
         min_cases: below this many scores, at least 1, nothing is suspected.
@@ -241,6 +245,8 @@ def filter_labels(
     suspected = known & (probability < threshold)
     rest, likely_clean = known & ~suspected, known & (probability >= 0.5)
     separation = float(surprise[suspected].mean() - surprise[rest].mean()) if suspected.any() and rest.any() else 0.0
+    own_surprise = float(surprise[suspected].mean()) if suspected.any() else 0.0
+    needed = needed_separation(min_separation, mixture, int(suspected.sum()), int(known.sum()))
     verdict: Verdict = "suspects"
     if known.sum() < min_cases:
         verdict = "too few"
@@ -248,7 +254,7 @@ def filter_labels(
         likely_clean.any() and surprise[likely_clean].mean() >= MAX_CLEAN_SURPRISE
     ):
         verdict = "not ready"
-    elif mixture is None or not separation >= needed_separation(min_separation, mixture, suspected.sum(), known.sum()):
+    elif mixture is None or not (separation >= min_separation or min(separation, own_surprise) >= needed):
         verdict = "clean"
     if verdict == "suspects":
         return FilterDecision(probability, suspected, verdict, mixture, separation, threshold)

@@ -11,8 +11,9 @@ Kappa*, Int. J. Remote Sensing 32, 2011):
 .. math::
     1 - d = \frac{|G - P|}{G + P} + \frac{2 \min(FP, FN)}{G + P}
 
-With :math:`v = \log(G / P)` the part of size is :math:`\tanh(|v| / 2)`. If the network drew by :math:`e^b` larger, it
-would be :math:`\tanh(|v - b| / 2)`; the part of place is taken to stay.
+With :math:`v = \log(G / P)`, both counted in the slices that the Dice counts, the part of size is
+:math:`\tanh(|v| / 2)`. If the network drew by :math:`e^b` larger, it would be :math:`\tanh(|v - b| / 2)`; the part of
+place is taken to stay.
 
 Knows numbers only.
 """
@@ -42,7 +43,10 @@ SIZE_TOLERANCE = 0.12
 """Log ratio of volumes up to which a network has no size bias: it is off by nearly as much where all labels are
 clean."""
 
-_MOST_OF_DISAGREEMENT = 0.5
+_SIZE_LIMIT = float(np.log(2))
+"""Log ratio from which on a network does not know how large the structure is, and nothing is allowed for."""
+
+_MOST_FORGIVEN = 0.5
 """Share of a label's disagreement that the network's size bias can explain, at most."""
 
 
@@ -51,17 +55,16 @@ def filter_without_size_bias(evidence: Mapping[str, np.ndarray], **options: Any)
 
     Args:
         evidence: arrays ``(n,)`` by name, see :func:`monai_selfcleanse.core.evidence.structure_evidence`: ``score``,
-            ``dice``, ``expected_dice``, ``given_ml``, ``predicted_ml``.
+            ``dice``, ``expected_dice``, ``size_ratio``.
         options: of :func:`monai_selfcleanse.core.mixture.filter_labels`.
 
     Returns:
         Its decision on the scores of :func:`score_without_size_bias`, with the bias in
-        :attr:`monai_selfcleanse.core.mixture.FilterDecision.size_bias`. Where there are too few cases to tell, no bias
-        is looked for.
+        :attr:`monai_selfcleanse.core.mixture.FilterDecision.size_bias`. Where there are too few cases to tell, or the
+        network is not ready to judge, no bias is looked for.
     """
     decision = filter_labels(evidence["score"], surprise(evidence), **options)
-    bias = 0.0 if decision.verdict == "too few" else size_bias(evidence, decision.mixture)
-    if not bias:
+    if decision.verdict in ("too few", "not ready") or not (bias := size_bias(evidence, decision.mixture)):
         return decision
     score, surprised = _allowed_for(evidence, bias)
     return replace(filter_labels(score, surprised, **options), size_bias=bias)
@@ -75,24 +78,24 @@ def size_bias(evidence: Mapping[str, np.ndarray], mixture: ScoreMixture | None) 
         mixture: of the scores, which tells which labels these are; None: all.
 
     Returns:
-        The median of log(given volume / predicted volume) over the labels that have both, and a clean probability of
-        0.5 or more; 0.0 where that is within :data:`SIZE_TOLERANCE`, or where there is no such label.
+        The median of log(``size_ratio``) over the labels that have one, and a clean probability of 0.5 or more; 0.0
+        where that is within :data:`SIZE_TOLERANCE` or over log 2, or where there is no such label.
     """
-    score, ratio = evidence["score"], _log_ratio(evidence)
+    score, ratio = evidence["score"], np.log(evidence["size_ratio"])
     likely_clean = ~np.isnan(score) & ~np.isnan(ratio)
     if mixture is not None:
         likely_clean[likely_clean] = mixture.clean_probability(score[likely_clean]) >= 0.5
     if not likely_clean.any():
         return 0.0
     bias = float(np.median(ratio[likely_clean]))
-    return bias if abs(bias) > SIZE_TOLERANCE else 0.0
+    return bias if SIZE_TOLERANCE < abs(bias) < _SIZE_LIMIT else 0.0
 
 
 def score_without_size_bias(evidence: Mapping[str, np.ndarray], bias: float) -> np.ndarray:
     """The scores, had the network no size bias.
 
-    The bias explains half of a label's disagreement at most, and nothing of a
-    label or a prediction without the structure.
+    Half of a label's disagreement is forgiven at most. What is added is at most the part of size once more, so that a
+    label of the network's own size loses nothing. Nothing changes for a label or a prediction without the structure.
 
     Args:
         evidence: see :func:`filter_without_size_bias`.
@@ -172,15 +175,10 @@ def _allowed_for(evidence: Mapping[str, np.ndarray], bias: float) -> tuple[np.nd
     """Scores and surprises, had the network no size bias."""
     if not bias:
         return evidence["score"], surprise(evidence)
-    ratio, disagreement = _log_ratio(evidence), 1 - evidence["dice"]
-    more = np.nan_to_num(np.tanh(abs(ratio - bias) / 2) - np.tanh(abs(ratio) / 2))
-    more = np.maximum(more, -_MOST_OF_DISAGREEMENT * disagreement)
-    score = disagreement_score(np.maximum(evidence["dice"] - more, 0.0), evidence["expected_dice"])
-    return np.where(np.isnan(evidence["score"]), np.nan, score), surprise(evidence) + more
-
-
-def _log_ratio(evidence: Mapping[str, np.ndarray]) -> np.ndarray:
-    """log(given volume / predicted volume), NaN where either is empty."""
-    given, predicted = evidence["given_ml"], evidence["predicted_ml"]
-    both = (given > 0) & (predicted > 0)
-    return np.log(np.where(both, given, np.nan) / np.where(both, predicted, np.nan))
+    ratio, expected = np.log(evidence["size_ratio"]), evidence["expected_dice"]
+    size = np.nan_to_num(np.tanh(abs(ratio) / 2))
+    more = np.nan_to_num(np.tanh(abs(ratio - bias) / 2)) - size
+    more = np.clip(more, -_MOST_FORGIVEN * (1 - evidence["dice"]), size)
+    dice = np.clip(evidence["dice"] - more, 0.0, 1.0)
+    score = np.where(np.isnan(evidence["score"]), np.nan, disagreement_score(dice, expected))
+    return score, expected - dice

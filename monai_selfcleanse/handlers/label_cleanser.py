@@ -70,7 +70,7 @@ class LabelCleanser:
         redraw_epoch: from the first look at or after this epoch on, suspects beyond doubt are redrawn rather than left
             out where the network draws well enough; 0 for all looks, None for none.
         leave_out_separation: how far apart a structure's two groups must be, in Dice, for its suspects' cases to be
-            left out.
+            left out; half of it is enough where they are clear-cut.
 
     Raises:
         ValueError: ``redraw_epoch`` is negative, or ``leave_out_separation`` is no number.

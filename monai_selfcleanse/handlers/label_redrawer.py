@@ -21,7 +21,7 @@ from monai.utils import CommonKeys
 from torch import nn
 
 from ..cases.look import await_seen
-from ..cases.seen import Drawing
+from ..cases.seen import Redrawing
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
 from ..core.evidence import merge_unannotated
@@ -251,7 +251,7 @@ class LabelRedrawer:
         probabilities /= 2
         prediction = merge_unannotated(given, probabilities) if result.partial_labels else condensed(probabilities)
         prediction = without_strays(prediction, find_strays(given, prediction.predicted, result.one_piece))
-        self.store.write_drawn(case, Drawing(prediction.predicted, prediction.confidence))
+        self.store.write_drawn(case, Redrawing(prediction.predicted, prediction.confidence))
 
     def _probabilities(self, network: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor) -> np.ndarray:
         """Class probabilities ``(C, *spatial)``."""

@@ -43,7 +43,7 @@ Predict = Callable[[str, str], tuple[np.ndarray, np.ndarray, Sequence[float]]]
 """From the paths of an image and its label to the label's index map ``spatial``, the network's class probabilities
 ``(C, *spatial)``, and the voxel size in mm."""
 
-_DECIDE_BY = ("score", "dice", "expected_dice", "given_ml", "predicted_ml")
+_DECIDE_BY = ("score", "dice", "expected_dice", "size_ratio")
 """Evidence that a decision takes."""
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,8 @@ def _kept(
 ) -> dict[str, Any]:
     """What is kept of the evidence about the ``i``-th structure, of that whose names have an ending."""
     own = {name: float(evidence[f"{name}{ending}"][i]) for name in EVIDENCE}
-    return {name: own[name] for name in _DECIDE_BY} | {"reason": reason_for(own, structures)}
+    kept = {name: None if np.isnan(own[name]) else own[name] for name in _DECIDE_BY}  # JSON knows no NaN
+    return kept | {"reason": reason_for(own, structures)}
 
 
 def _say_numbers(image: str, numbers: SegmentNumbers, given: np.ndarray) -> None:
@@ -256,7 +257,7 @@ def review_queue(datastore: Datastore, structures: Mapping[int, str]) -> ReviewQ
 
 
 @lru_cache(maxsize=32)
-def _decide(evidence: tuple[tuple[float, ...], ...]) -> tuple[FilterDecision, np.ndarray]:
+def _decide(evidence: tuple[tuple[float | None, ...], ...]) -> tuple[FilterDecision, np.ndarray]:
     """The filter's decision on a structure, and the scores that it rests on.
 
     Every proposal asks for them, and only new evidence changes them.

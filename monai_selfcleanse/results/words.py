@@ -51,7 +51,7 @@ def headline(decisions: Iterable[FilterDecision]) -> str:
 
 
 def verdict_in_words(decision: FilterDecision) -> str:
-    """What the filter says of one structure (:func:`monai_selfcleanse.core.mixture.filter_labels`), and why."""
+    """What the filter says of one structure (:class:`monai_selfcleanse.core.mixture.FilterDecision`), and why."""
     return f"{_verdict(decision)}{_size_bias(decision)}"
 
 
@@ -78,7 +78,7 @@ def _size_bias(decision: FilterDecision) -> str:
     off = round(100 * abs(math.expm1(-decision.size_bias)))
     how = "smaller" if decision.size_bias > 0 else "larger"
     words = f" The network draws this structure {off} % {how} than labels that look clean."
-    return f"{words} Scores and redrawn labels allow for that."
+    return f"{words} Scores, the difference above and redrawn labels allow for that."
 
 
 def listing_in_words(n_suspects: int, n_pictured: int) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from monai_selfcleanse.cases.seen import Drawing
+from monai_selfcleanse.cases.seen import Redrawing
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.cleansing import cleanse_label, untrusted_voxels
 
@@ -75,7 +75,7 @@ def test_a_drawing_with_the_label_at_hand_redraws_in_place_of_the_prediction(sto
     given_label, p, q = rng.integers(0, 4, (3, 4, 2)), probabilities(0), probabilities(1)
     store.write_seen("a", given_label, p, np.eye(4), evidence={"score": np.ones(3)}, fingerprint="f")
     alone, stamp = store.read_seen("a"), store.stamp("a")
-    store.write_drawn("a", Drawing(q.argmax(0), q.max(0)))
+    store.write_drawn("a", Redrawing(q.argmax(0), q.max(0)))
     seen = store.read_seen("a")
     assert store.stamp("a") != stamp
     assert store.read_evidence("a", "f") is not None
@@ -87,8 +87,8 @@ def test_a_drawing_with_the_label_at_hand_redraws_in_place_of_the_prediction(sto
     untrusted = untrusted_voxels(given_label, q.argmax(0), confidence.astype(np.float32), [1, 2, 3])
     np.testing.assert_array_equal(seen.untrusted([1, 2, 3]), untrusted)
     box = (slice(1, 3), slice(0, 2))
-    np.testing.assert_array_equal(seen.part(box).drawing.index, q.argmax(0)[box])
-    np.testing.assert_allclose(seen.part(box).drawing.confidence, confidence[box], atol=1e-6)
+    np.testing.assert_array_equal(seen.part(box).redrawing.index, q.argmax(0)[box])
+    np.testing.assert_allclose(seen.part(box).redrawing.confidence, confidence[box], atol=1e-6)
     store.write_seen("a", given_label, p, np.eye(4), fingerprint="f")
     assert store.read_seen("a").redrawn_by is None
     assert store.stamp("a") == stamp
@@ -100,17 +100,17 @@ def test_where_nothing_was_drawn_the_given_label_stands(store: CaseStore) -> Non
     p = np.stack([given_label, 1 - given_label]).astype(float)
     store.write_seen("a", given_label, p, np.eye(4))
     drawn, confidence = np.array([[0, 0, 1], [1, 1, 1]]), np.array([[0.0, 0.51, 0.6], [0.6, 0.6, 0.6]])
-    store.write_drawn("a", Drawing(drawn, confidence))
+    store.write_drawn("a", Redrawing(drawn, confidence))
     np.testing.assert_array_equal(store.read_seen("a").cleansed([1])[0], [[1, 0, 1], [1, 1, 1]])
     assert store.has_drawn("a")
     assert not store.has_drawn("b")
     with pytest.raises(ValueError, match=r"case 'a': the drawing has the shape \(2, 2\), the prediction \(2, 3\)"):
-        store.write_drawn("a", Drawing(drawn[:, :2], confidence[:, :2]))
+        store.write_drawn("a", Redrawing(drawn[:, :2], confidence[:, :2]))
 
 
 def test_a_drawing_of_a_case_that_was_not_seen_is_refused(store: CaseStore) -> None:
     with pytest.raises(FileNotFoundError):
-        store.write_drawn("a", Drawing(np.zeros((2, 2)), np.ones((2, 2))))
+        store.write_drawn("a", Redrawing(np.zeros((2, 2)), np.ones((2, 2))))
 
 
 @pytest.mark.parametrize("value", [-1, 256])
@@ -260,9 +260,9 @@ def test_suspects_are_redrawn_without_the_size_bias(store: CaseStore) -> None:
     store.write_seen("a", np.zeros(sees.shape, int), np.stack([1 - p, p]), np.eye(4))
     seen = store.read_seen("a", (), {1: np.log(42 / 36)})
     np.testing.assert_array_equal(seen.predicted == 1, sees)
-    assert seen.drawing.min_confidence == store.min_confidence
-    np.testing.assert_array_equal(seen.drawing.index == 1, p > 0.2)
+    assert seen.redrawing.min_confidence == store.min_confidence
+    np.testing.assert_array_equal(seen.redrawing.index == 1, p > 0.2)
     assert store.read_seen("a", (), {}).redrawn_by is None
-    drawn = Drawing(np.ones(sees.shape, int), np.ones(sees.shape))
+    drawn = Redrawing(np.ones(sees.shape, int), np.ones(sees.shape))
     store.write_drawn("a", drawn)
-    np.testing.assert_array_equal(store.read_seen("a", (), {1: 0.2}).drawing.index, drawn.index)
+    np.testing.assert_array_equal(store.read_seen("a", (), {1: 0.2}).redrawing.index, drawn.index)

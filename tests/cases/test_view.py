@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from monai_selfcleanse.cases.seen import Drawing, SeenCase
+from monai_selfcleanse.cases.seen import Redrawing, SeenCase
 from monai_selfcleanse.cases.view import CaseView, ScreenTurn, grey_levels, view_case
 from monai_selfcleanse.core.cleansing import cleanse_label
 
@@ -42,7 +42,7 @@ def test_on_one_grid_prediction_and_confidence_are_as_they_were_seen(tmp_path: P
 def test_a_drawing_comes_to_the_labels_grid_as_the_prediction_does(tmp_path: Path) -> None:
     predicted, drawn = tiny_label(3), tiny_label(5)
     confidence = np.random.default_rng(1).random(drawn.shape, dtype=np.float32)
-    here = replace(seen(predicted), redrawn_by=Drawing(drawn, confidence))
+    here = replace(seen(predicted), redrawn_by=Redrawing(drawn, confidence))
     view = view_case(write_case(tmp_path), here, [1, 2])
     np.testing.assert_array_equal(view.predicted, predicted)
     expected, _ = cleanse_label(tiny_label(), drawn, confidence, [1, 2], 0)
@@ -51,15 +51,15 @@ def test_a_drawing_comes_to_the_labels_grid_as_the_prediction_does(tmp_path: Pat
     moved[0, 3] += 2 * AFFINE[0, 0]  # two voxels further on
     elsewhere = replace(here, affine=moved, predicted=drawn, confidence=confidence)
     view = view_case(write_case(tmp_path), elsewhere, [1])
-    np.testing.assert_array_equal(view.seen.drawing.index, view.predicted)
-    np.testing.assert_array_equal(view.seen.drawing.confidence, view.confidence)
+    np.testing.assert_array_equal(view.seen.redrawing.index, view.predicted)
+    np.testing.assert_array_equal(view.seen.redrawing.confidence, view.confidence)
     assert not np.array_equal(view.predicted, drawn)
 
 
 def test_a_drawing_larger_than_label_and_prediction_is_not_cut_off(tmp_path: Path) -> None:
     small = np.where(tiny_label() == 1, 1, 0).astype(np.uint8)
     large = np.ones_like(small)
-    here = replace(seen(small), given=small, redrawn_by=Drawing(large, np.ones(large.shape, np.float32)))
+    here = replace(seen(small), given=small, redrawn_by=Redrawing(large, np.ones(large.shape, np.float32)))
     write_nifti(tmp_path / "small.nii.gz", small)
     view = view_case(write_case(tmp_path) | {"label": str(tmp_path / "small.nii.gz")}, here, [1])
     expected, _ = cleanse_label(small, large, np.ones(large.shape, np.float32), [1], 0)

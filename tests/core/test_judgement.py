@@ -199,6 +199,7 @@ def look(bad: Sequence[int], doubtful: Sequence[int] = (), n: int = 40) -> dict[
         "dice": dice[:, None],
         "expected_dice": np.full((n, 1), 0.9),
         "predicted_ml": np.ones((n, 1)),
+        "size_ratio": np.ones((n, 1)),
     }
 
 

@@ -251,6 +251,17 @@ def test_clear_cut_groups_need_half_the_separation(
     mixture = ScoreMixture((0.5, 0.5), means, 0.25)
     assert needed_separation(0.2, mixture, n_suspected, n) == pytest.approx(needed)
     assert needed_separation(0.2, None, n_suspected, n) == 0.2
+    assert needed_separation(-0.2, mixture, n_suspected, n) == -0.2
+
+
+def test_labels_edited_after_the_network_has_drawn_them_look_clean() -> None:
+    """Half are the network's own drawings: their scores are 0, so that all others lie far off."""
+    rng = np.random.default_rng(0)
+    dice = np.where(np.arange(60) < 30, 1.0, rng.normal(0.86, 0.03, 60))
+    decision = filter_labels((1 - dice) / 0.07, 0.95 - dice)
+    assert decision.mixture is not None
+    assert decision.mixture.distance > 4
+    assert decision.verdict == "clean"
 
 
 def test_groups_that_surprise_the_network_alike_look_clean() -> None:

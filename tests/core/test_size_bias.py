@@ -27,8 +27,7 @@ def labels(log_ratio, place, expected=EXPECTED):
         "score": disagreement_score(dice, expected),
         "dice": dice,
         "expected_dice": expected,
-        "given_ml": 10 * np.exp(ratio),
-        "predicted_ml": np.full(ratio.shape, 10.0),
+        "size_ratio": np.exp(ratio),
     }
 
 
@@ -74,7 +73,10 @@ def test_what_a_bias_hides_is_found(seed):
 def test_a_judgement_ranks_by_the_scores_that_decided():
     evidence, wrong = half_too_small(small=-0.4)
     rows = {name: values[:, None] for name, values in evidence.items()}
-    rows |= {n: np.zeros((60, 1)) for n in ("outside", "inside", "missing_slices", "extra_slices", "shift_mm")}
+    rows |= {
+        n: np.zeros((60, 1))
+        for n in ("given_ml", "predicted_ml", "outside", "inside", "missing_slices", "extra_slices", "shift_mm")
+    }
     rows |= {"swapped_with": np.zeros((60, 1)), "swapped": np.zeros((60, 1))}
     judgement = LabelJudge([1]).judge([f"case{i}" for i in range(60)], rows)
     score = judgement.evidence["score"][:, 0]
@@ -107,17 +109,15 @@ def test_clean_labels_of_a_network_that_draws_too_small_stay_clean():
 
 def test_too_small_and_too_large_are_judged_alike():
     evidence, _ = half_too_small()
-    mirrored = evidence | {"given_ml": evidence["predicted_ml"], "predicted_ml": evidence["given_ml"]}
+    mirrored = evidence | {"size_ratio": 1 / evidence["size_ratio"]}
     one, other = filter_without_size_bias(evidence), filter_without_size_bias(mirrored)
     assert other.size_bias == pytest.approx(-one.size_bias)
     np.testing.assert_allclose(other.clean_probability, one.clean_probability, atol=1e-9)
 
 
-def test_neither_units_nor_order_count():
+def test_order_does_not_count():
     evidence, _ = half_too_small()
     decision = filter_without_size_bias(evidence)
-    litres = evidence | {name: evidence[name] / 1e3 for name in ("given_ml", "predicted_ml")}
-    np.testing.assert_allclose(filter_without_size_bias(litres).clean_probability, decision.clean_probability)
     order = np.random.default_rng(0).permutation(60)
     shuffled = filter_without_size_bias({name: values[order] for name, values in evidence.items()})
     np.testing.assert_allclose(shuffled.clean_probability, decision.clean_probability[order], atol=1e-9)
@@ -132,14 +132,18 @@ def test_no_more_than_half_of_a_disagreement_is_explained():
 
 def test_what_has_no_volumes_keeps_its_score():
     evidence = labels([0.3] * 4, 0.05)
-    evidence["given_ml"][0] = evidence["predicted_ml"][1] = 0.0
-    evidence["given_ml"][2] = evidence["predicted_ml"][2] = 0.0
+    evidence["size_ratio"][:3] = np.nan
     evidence["score"][2] = np.nan
     score = score_without_size_bias(evidence, 0.3)
     np.testing.assert_array_equal(score[:2], evidence["score"][:2])
     assert np.isnan(score[2])
     assert score[3] < evidence["score"][3]
-    assert size_bias(evidence | {"given_ml": np.zeros(4)}, None) == 0.0
+    assert size_bias(evidence | {"size_ratio": np.full(4, np.nan)}, None) == 0.0
+
+
+@pytest.mark.parametrize(("ratio", "bias"), [(1.9, 0.64), (2.1, 0.0), (1 / 1.9, -0.64), (1 / 2.1, 0.0), (1.1, 0.0)])
+def test_a_network_off_by_a_factor_of_two_has_no_bias_that_could_be_allowed_for(ratio, bias):
+    assert size_bias(labels(np.full(20, np.log(ratio)), 0.0), None) == pytest.approx(bias, abs=0.01)
 
 
 def test_too_few_cases_have_no_bias():
@@ -149,12 +153,55 @@ def test_too_few_cases_have_no_bias():
 
 
 def test_no_score_leaves_its_range():
-    rng = np.random.default_rng(0)
-    evidence = labels(rng.normal(0, 2, 200), 0.0, expected=1.0)
+    """Of a label that shares next to nothing with the prediction, the size may explain more than there is."""
+    evidence = labels([-1.0, -1.0, 0.2], [0.5, 0.0, 0.1], expected=1.0)
     for bias in (-3.0, -0.5, 0.5, 3.0):
         score = score_without_size_bias(evidence, bias)
         assert score.min() >= 0
         assert score.max() <= 50
+    assert score_without_size_bias(evidence, 3.0)[0] == 50
+
+
+def test_a_label_of_the_networks_own_size_loses_nothing():
+    """It may be clean though most others are larger."""
+    evidence, wrong = half_too_small()
+    evidence["size_ratio"][0], evidence["dice"][0] = 1.0, EXPECTED
+    evidence["score"][0] = disagreement_score(EXPECTED, EXPECTED)
+    assert score_without_size_bias(evidence, 0.25)[0] == evidence["score"][0]
+    decision = filter_without_size_bias(evidence)
+    np.testing.assert_array_equal(decision.suspected, wrong)
+
+
+def test_one_odd_label_makes_no_bias():
+    evidence, _ = half_too_small(network=0.05)
+    evidence["size_ratio"][0] = 1e6
+    assert filter_without_size_bias(evidence).size_bias == 0.0
+
+
+@pytest.mark.parametrize("bias", [1.5, -1.5])
+def test_a_network_that_is_far_off_is_not_ready(bias):
+    rng = np.random.default_rng(0)
+    evidence = labels(bias + rng.normal(0, 0.1, 60), 0.02)
+    decision = filter_without_size_bias(evidence)
+    assert (decision.verdict, decision.size_bias) == ("not ready", 0.0)
+
+
+def test_slices_that_are_a_matter_of_opinion_make_no_bias():
+    """The network stops a slice early; seven of ten labels go on, the others stop with it."""
+    rng, rows = np.random.default_rng(0), []
+    judge = LabelJudge([1])
+    for i in range(40):
+        sees = np.zeros((24, 24, 8), bool)
+        sees[5:18, 5:18, 1:6] = True
+        given = sees.copy()
+        given[..., 6] = given[..., 5] & (i % 10 < 7)
+        given[5, rng.integers(5, 18, 4), 3] = False
+        p = np.where(sees, 0.95, 0.04)
+        rows.append(judge.evidence(given.astype(int), np.stack([1 - p, p]), (1, 1, 8)))
+    evidence = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    judgement = judge.judge([f"case{i}" for i in range(40)], evidence)
+    assert judgement.size_bias == {}
+    assert not judgement.suspected.any()
 
 
 def ball(shape=(40, 40, 40)):

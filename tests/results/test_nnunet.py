@@ -24,7 +24,7 @@ from helpers import (
     write_nifti,
 )
 
-from monai_selfcleanse.cases.seen import Drawing
+from monai_selfcleanse.cases.seen import Redrawing
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.judgement import Judgement
 from monai_selfcleanse.data import check_cases, find_cases
@@ -88,7 +88,7 @@ def test_where_a_drawing_is_unsure_nobody_is_trusted_though_it_decides(tmp_path:
     drawn = tiny_label(0)
     confidence = np.full(drawn.shape, 0.97)
     confidence[2] = 0.5
-    judged.store.write_drawn("a", Drawing(drawn, confidence))
+    judged.store.write_drawn("a", Redrawing(drawn, confidence))
     plain, marked = tmp_path / "Dataset501_Plain", tmp_path / "Dataset502_Ignore"
     export(judged, plain)
     export(judged, marked, ignore=True)
@@ -112,7 +112,7 @@ def test_what_is_redrawn_within_a_suspect_that_is_not_is_kept(is_drawn: bool, tm
     store = CaseStore(tmp_path / "store")
     store.write_seen("a", given, np.moveaxis(np.eye(3)[predicted], -1, 0), AFFINE)
     if is_drawn:  # of structure 1 as it was given
-        store.write_drawn("a", Drawing(np.where(predicted == 2, 2, given), np.full(given.shape, 0.9)))
+        store.write_drawn("a", Redrawing(np.where(predicted == 2, 2, given), np.full(given.shape, 0.9)))
     names = {1: "liver", 2: "tumour"}
     seen = np.array([[0.0, 1.0]])  # only of structure 2, so that it alone is redrawn
     judgement = judgement_of(["a"], names, np.zeros((1, 2)), np.ones((1, 2), bool), predicted_ml=seen)
