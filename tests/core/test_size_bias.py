@@ -270,3 +270,23 @@ def test_what_was_given_is_not_written_to():
     assert sure.max() <= 1
     np.testing.assert_array_equal(predicted, before[0])
     np.testing.assert_array_equal(confidence, before[1])
+
+
+def test_a_structure_within_another_does_not_leap_over_it():
+    """A ventricle within a myocardium that it touches all around; beyond, the network has its doubts."""
+    predicted = np.zeros((30, 30), np.uint8)
+    predicted[6:24, 6:24], predicted[10:20, 10:20] = 2, 3
+    confidence = np.where(predicted > 0, 0.9, 0.6).astype(np.float32)
+    index, _ = drawn_without_size_bias(predicted, confidence, {3: 0.4})
+    np.testing.assert_array_equal(index, predicted)
+
+
+def test_voxels_of_which_the_network_is_sure_do_not_change_side():
+    predicted = np.pad(np.ones((6, 6), np.uint8), 6)
+    confidence = np.full(predicted.shape, 0.99, np.float32)
+    confidence[5, 6:12] = 0.6  # a row beside it
+    index, _ = drawn_without_size_bias(predicted, confidence, {1: 0.5})
+    assert np.count_nonzero(index) == 42
+    assert index[5, 6:12].all()
+    index, _ = drawn_without_size_bias(predicted, confidence, {1: -0.5})
+    np.testing.assert_array_equal(index, predicted)
