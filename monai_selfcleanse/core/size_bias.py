@@ -20,6 +20,7 @@ Knows numbers only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -135,7 +136,9 @@ def drawn_without_size_bias(
         # The structure's probability, near it; and the voxels that may change side.
         own = np.where(has, confidence[wide], 1 - confidence[wide])
         doubtful = (own >= MIN_PROBABILITY) & (own <= 1 - MIN_PROBABILITY)
-        rings = _rings(has, is_free & doubtful, 2 * more) if more > 0 else _rings(~has, has & doubtful, -2 * more)
+        reach = 1 + math.ceil(ndimage.distance_transform_cdt(has).max() * abs(math.expm1(biases[k])))
+        outside, inside = is_free & doubtful, has & doubtful
+        rings = _rings(has, outside, 2 * more, reach) if more > 0 else _rings(~has, inside, -2 * more, reach)
         places = np.flatnonzero(rings)
         if not more or not len(places):
             continue
@@ -153,26 +156,26 @@ def drawn_without_size_bias(
 
 def _widened(box: Box, shape: Sequence[int]) -> Box:
     """A box with room for a structure of up to twice the volume."""
-    room = 2 + max(part.stop - part.start for part in box) // 3
+    room = 2 + max(part.stop - part.start for part in box) // 2
     return tuple(
         slice(max(0, part.start - room), min(size, part.stop + room)) for part, size in zip(box, shape, strict=True)
     )
 
 
-def _rings(mask: np.ndarray, into: np.ndarray, n: int) -> np.ndarray:
-    """Rings of voxels around a mask, from 1 on, until they hold ``n`` voxels or nothing is left; 0 elsewhere.
+def _rings(mask: np.ndarray, into: np.ndarray, n: int, reach: int) -> np.ndarray:
+    """Rings of voxels around a mask, from 1 to ``reach`` at most, until they hold ``n`` voxels; 0 elsewhere.
 
     Args:
         mask: boolean.
         into: the voxels that a ring may have, boolean, of the same shape.
         n: number of voxels.
+        reach: number of rings. Without a limit, a doubtful edge elsewhere would be followed far out.
     """
     rings = np.zeros(mask.shape, np.uint16)
-    while np.count_nonzero(rings) < n:
-        ring = ndimage.binary_dilation(mask | (rings > 0)) & into & (rings == 0) & ~mask
-        if not ring.any():
+    for number in range(1, reach + 1):
+        if np.count_nonzero(rings) >= n:
             break
-        rings[ring] = rings.max() + 1
+        rings[ndimage.binary_dilation(mask | (rings > 0)) & into & (rings == 0) & ~mask] = number
     return rings
 
 

@@ -290,3 +290,14 @@ def test_voxels_of_which_the_network_is_sure_do_not_change_side():
     assert index[5, 6:12].all()
     index, _ = drawn_without_size_bias(predicted, confidence, {1: -0.5})
     np.testing.assert_array_equal(index, predicted)
+
+
+def test_a_doubtful_edge_is_not_followed_far_out():
+    predicted = np.zeros((40, 40), np.uint8)
+    predicted[16:24, 16:24] = 1
+    confidence = np.full(predicted.shape, 0.97, np.float32)
+    confidence[24:, 20] = 0.55  # a line that begins at the structure
+    confidence[15:25, 15:25] = 0.8
+    index, _ = drawn_without_size_bias(predicted, confidence, {1: 0.3})
+    assert np.count_nonzero(index) > 70
+    assert not index[27:].any()
