@@ -116,8 +116,8 @@ class FilterDecision:
         separation: mean surprise of the labels below the threshold minus that of the others, in Dice, both without the
             size bias; 0.0 where either group is empty.
         threshold: clean probability of the fitted mixture under which a label is suspected.
-        size_bias: by how much the network draws the structure smaller than the labels that look clean, as the log of a
-            ratio of volumes; negative where it draws it larger. The scores allow for it
+        size_bias: by how much the network draws the structure smaller than the likely clean labels have it, as the log
+            of a ratio of volumes; negative where it draws it larger. The scores allow for it
             (:mod:`monai_selfcleanse.core.size_bias`). 0.0 where there is none.
     """
 

@@ -77,8 +77,9 @@ def _size_bias(decision: FilterDecision) -> str:
         return ""
     off = round(100 * abs(math.expm1(-decision.size_bias)))
     how = "smaller" if decision.size_bias > 0 else "larger"
-    words = f" The network draws this structure {off} % {how} than labels that look clean."
-    return f"{words} Scores, the difference above and redrawn labels allow for that."
+    return (
+        f" The network draws this structure {off} % {how} than likely clean labels have it. The scores allow for that."
+    )
 
 
 def listing_in_words(n_suspects: int, n_pictured: int) -> str:
