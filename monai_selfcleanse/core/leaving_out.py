@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .judgement import Judgement
-from .mixture import needed_separation
+from .mixture import CLEAR_CUT_NEEDS
 
 __all__ = ["LEAVE_OUT_SEPARATION", "cases_to_leave_out"]
 
@@ -28,7 +28,7 @@ def cases_to_leave_out(
     What is left out is not learned, stays hard for the network, and so suspected: on right labels a few hard cases that
     the filter takes for suspects would grow to many. So only suspects beyond doubt count
     (:attr:`Judgement.beyond_doubt`), and only of structures whose two groups are ``min_separation`` apart, or half of
-    it where they hardly overlap (:func:`monai_selfcleanse.core.mixture.needed_separation`).
+    it where they are clear-cut (:attr:`monai_selfcleanse.core.mixture.FilterDecision.clear_cut`).
 
     A case stays that has a trusted label of a structure of which no other case would have one. None is left out where
     that would be more than four fifths of the cases.
@@ -43,8 +43,8 @@ def cases_to_leave_out(
         Their ids, in the judgement's order; of a cohort in which nothing was judged or suspected, none.
     """
     judged = ~np.isnan(judgement.evidence["score"])
-    decisions = zip(judgement.decisions, judgement.suspected.sum(0), judged.sum(0), strict=True)
-    clear = [d.separation >= needed_separation(min_separation, d.mixture, k, n) for d, k, n in decisions]
+    needed = [min_separation * (CLEAR_CUT_NEEDS if one.clear_cut else 1.0) for one in judgement.decisions]
+    clear = np.array([one.separation for one in judgement.decisions]) >= np.array(needed)
     redrawn = np.zeros_like(judged) if trained_redrawn is None else trained_redrawn
     trusted = judged & (~judgement.suspected | redrawn)
     suspects = (judgement.beyond_doubt & ~redrawn & clear).sum(1)

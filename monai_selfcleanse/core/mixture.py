@@ -29,6 +29,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 __all__ = [
+    "CLEAR_CUT_NEEDS",
     "SCORE_CEILING",
     "SCORE_FLOOR",
     "FilterDecision",
@@ -36,7 +37,6 @@ __all__ = [
     "Verdict",
     "filter_labels",
     "fit_score_mixture",
-    "needed_separation",
 ]
 
 SCORE_FLOOR = 0.1
@@ -49,8 +49,11 @@ MAX_CLEAN_SURPRISE = 0.3
 """Mean surprise of the clean group, in Dice, from which on the network is not ready to judge: it knows nothing of the
 structure, or is sure of everything. On real data it stays below 0.1 from the first look on."""
 
-_CLEAR_CUT_DISTANCE, _CLEAR_CUT_SHARE, _CLEAR_CUT_CASES, _CLEAR_CUT_NEEDS = 4.0, 0.1, 6, 0.5
-"""See :func:`needed_separation`."""
+CLEAR_CUT_NEEDS = 0.5
+"""Share of a separation that is enough for clear-cut groups."""
+
+_CLEAR_CUT_DISTANCE, _CLEAR_CUT_SHARE, _CLEAR_CUT_CASES = 4.0, 0.1, 6
+"""See :attr:`FilterDecision.clear_cut`."""
 
 Verdict = Literal["suspects", "clean", "too few", "not ready"]
 """What the filter says of a structure's labels, see :class:`FilterDecision`."""
@@ -119,6 +122,10 @@ class FilterDecision:
         size_bias: by how much the network draws the structure smaller than the likely clean labels have it, as the log
             of a ratio of volumes; negative where it draws it larger. The scores allow for it
             (:mod:`monai_selfcleanse.core.size_bias`). 0.0 where there is none.
+        clear_cut: whether the two groups hardly overlap, for which half of a separation is enough
+            (:data:`CLEAR_CUT_NEEDS`): the means of the mixture lie four standard deviations apart, a tenth of the
+            labels are below the threshold, six at least, and these surprise by half of ``min_separation``. Hard cases
+            among clean labels are a tail of the others, or very few.
     """
 
     clean_probability: np.ndarray
@@ -128,6 +135,7 @@ class FilterDecision:
     separation: float
     threshold: float
     size_bias: float = 0.0
+    clear_cut: bool = False
 
 
 def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixture | None:
@@ -170,29 +178,6 @@ def fit_score_mixture(scores: np.ndarray, *, random_state: int = 0) -> ScoreMixt
     )
 
 
-def needed_separation(min_separation: float, mixture: ScoreMixture | None, n_suspected: int, n: int) -> float:
-    """How large a structure's separation must be: half of what is asked for where the groups are clear-cut.
-
-    The means of the mixture must lie four standard deviations apart, so that its Gaussians hardly overlap, and a tenth
-    of the labels must be suspected, six at least. Hard cases among clean labels are a tail of the others, or very few.
-
-    Args:
-        min_separation: what is asked for, in Dice; below 0, nothing less is needed.
-        mixture: of the structure's scores; None for none.
-        n_suspected: number of the labels below the threshold.
-        n: number of the labels that have a score.
-
-    Returns:
-        In Dice.
-    """
-    is_clear_cut = (
-        mixture is not None
-        and mixture.distance >= _CLEAR_CUT_DISTANCE
-        and n_suspected >= max(_CLEAR_CUT_CASES, _CLEAR_CUT_SHARE * n)
-    )
-    return min(min_separation, _CLEAR_CUT_NEEDS * min_separation) if is_clear_cut else min_separation
-
-
 def filter_labels(
     scores: np.ndarray,
     surprise: np.ndarray,
@@ -218,8 +203,8 @@ def filter_labels(
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
         min_separation: the mean surprise of the labels below the threshold must exceed the others' by this much (in
-            Dice). Half of it is enough where the groups are clear-cut (:func:`needed_separation`) and their own mean
-            surprise is that high. -2 and less for no such condition.
+            Dice), or by half of it where the groups are clear-cut (:attr:`FilterDecision.clear_cut`); -2 and less for
+            no such condition.
         max_share: where more than this share of the labels, in (0, 1], is below the threshold, the network is not ready
             either.
         min_cases: below this many scores, at least 1, nothing is suspected.
@@ -245,8 +230,13 @@ def filter_labels(
     suspected = known & (probability < threshold)
     rest, likely_clean = known & ~suspected, known & (probability >= 0.5)
     separation = float(surprise[suspected].mean() - surprise[rest].mean()) if suspected.any() and rest.any() else 0.0
-    own_surprise = float(surprise[suspected].mean()) if suspected.any() else 0.0
-    needed = needed_separation(min_separation, mixture, int(suspected.sum()), int(known.sum()))
+    clear_cut = (
+        mixture is not None
+        and mixture.distance >= _CLEAR_CUT_DISTANCE
+        and suspected.sum() >= max(_CLEAR_CUT_CASES, _CLEAR_CUT_SHARE * known.sum())
+        and bool(surprise[suspected].mean() >= CLEAR_CUT_NEEDS * min_separation)
+    )
+    needed = min(min_separation, CLEAR_CUT_NEEDS * min_separation) if clear_cut else min_separation
     verdict: Verdict = "suspects"
     if known.sum() < min_cases:
         verdict = "too few"
@@ -254,9 +244,10 @@ def filter_labels(
         likely_clean.any() and surprise[likely_clean].mean() >= MAX_CLEAN_SURPRISE
     ):
         verdict = "not ready"
-    elif mixture is None or not (separation >= min_separation or min(separation, own_surprise) >= needed):
+    elif mixture is None or not separation >= needed:
         verdict = "clean"
     if verdict == "suspects":
-        return FilterDecision(probability, suspected, verdict, mixture, separation, threshold)
+        return FilterDecision(probability, suspected, verdict, mixture, separation, threshold, clear_cut=clear_cut)
     probability[known] = threshold + (1 - threshold) * probability[known]
-    return FilterDecision(probability, np.zeros_like(known), verdict, mixture, separation, threshold)
+    nobody = np.zeros_like(known)
+    return FilterDecision(probability, nobody, verdict, mixture, separation, threshold, clear_cut=clear_cut)

@@ -114,13 +114,14 @@ def drawn_without_size_bias(
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""A drawing, had the network no size bias: what it draws too small by a factor, as a rule, grows by that factor.
 
-    The logit of a structure's probability is shifted until the structure is as large. A voxel's probability is known
-    only as that of its most probable class, so next to a structure the rest counts as its own. It grows into the
-    background alone, and what it loses becomes background: neighbours keep their voxels. Voxels of which the network is
-    sure (by 95 %) do not change side, so a drawing may change less than asked.
+    The logit of a structure's probability is shifted, near its border with the background, until the structure is as
+    large in the slices that it has; in other slices the same shift holds. A voxel's probability is known only as that
+    of its most probable class, so next to a structure the rest counts as its own. It grows into the background alone,
+    and what it loses becomes background: neighbours and their borders stay. Voxels of which the network is sure (by
+    95 %) stay, too, so a drawing may change less than asked. Of structures that want the same voxel, the first gets it.
 
     Args:
-        predicted: index map, of any shape.
+        predicted: index map of two or three axes; slices of three are counted along the last one.
         confidence: its probability in [0, 1], same shape.
         biases: structures and their :func:`size_bias`. One that the network does not see stays so.
 
@@ -129,34 +130,53 @@ def drawn_without_size_bias(
     """
     index, sure = predicted.copy(), confidence.copy()
     for k, box in structure_boxes(predicted, list(biases)).items():
-        wide = _widened(box, predicted.shape)
-        has, is_free = predicted[wide] == k, (index[wide] == 0) & (predicted[wide] == 0)
-        n = np.count_nonzero(has)
-        more = round(n * np.exp(biases[k])) - n
-        # The structure's probability, near it; and the voxels that may change side.
-        own = np.where(has, confidence[wide], 1 - confidence[wide])
+        depth = ndimage.distance_transform_cdt(predicted[_widened(box, 1, predicted.shape)] == k).max()
+        reach = 1 + math.ceil(max(depth, 1) * abs(math.expm1(biases[k])))
+        wide = _widened(box, reach + 1, predicted.shape)
+        has, is_background = predicted[wide] == k, (predicted[wide] == 0) & (index[wide] == 0)
+        more = round(np.count_nonzero(has) * math.exp(biases[k])) - np.count_nonzero(has)
+        most = np.maximum(confidence[wide], 1 - confidence[wide])  # no other class can have more than the rest
+        own = np.where(has, most, 1 - most)
         doubtful = (own >= MIN_PROBABILITY) & (own <= 1 - MIN_PROBABILITY)
-        reach = 1 + math.ceil(ndimage.distance_transform_cdt(has).max() * abs(math.expm1(biases[k])))
-        outside, inside = is_free & doubtful, has & doubtful
-        rings = _rings(has, outside, 2 * more, reach) if more > 0 else _rings(~has, inside, -2 * more, reach)
-        places = np.flatnonzero(rings)
-        if not more or not len(places):
+        inner = _rings(predicted[wide] == 0, has & doubtful, abs(more) * 2, reach)
+        outer = _rings(has, is_background & doubtful, more * 2, reach)
+        changing, shift = _to_change(own, has, outer if more > 0 else inner, more)
+        if not changing.any():
             continue
-        # The most probable ones outside change side, or the least probable ones inside; of equal ones, the nearest.
-        likely = own.flat[places]
-        changing = places[np.lexsort((rings.flat[places], -likely if more > 0 else likely))[: abs(more)]]
-        shift = -_logit(own.flat[changing[-1]])
-        own = 1 / (1 + np.exp(-_logit(own) - (max(shift, 0.0) if more > 0 else min(shift, 0.0))))
-        drawn, near = has.copy(), has | (rings > 0)
-        drawn.flat[changing] = more > 0
+        own = 1 / (1 + np.exp(-_logit(own) - shift))
+        drawn, near = has ^ changing, (inner > 0) | (outer > 0)
         index[wide][near] = np.where(drawn, k, 0)[near]
         sure[wide][near] = np.maximum(np.where(drawn, own, 1 - own), 0.5)[near]
     return index, sure
 
 
-def _widened(box: Box, shape: Sequence[int]) -> Box:
-    """A box with room for a structure of up to twice the volume."""
-    room = 2 + max(part.stop - part.start for part in box) // 2
+def _to_change(own: np.ndarray, has: np.ndarray, rings: np.ndarray, more: int) -> tuple[np.ndarray, float]:
+    """Voxels that change side, and by how much the logit shifts for that.
+
+    They are the most probable ones outside, or the least probable ones inside; of equal ones, the nearest.
+
+    Args:
+        own: the structure's probability.
+        has: its voxels.
+        rings: those that may change side, see :func:`_rings`.
+        more: number of voxels that it gains, or loses if negative, in the slices that it has.
+    """
+    sign = 1 if more > 0 else -1
+    in_slices = has.any((0, 1), keepdims=True) if has.ndim == 3 else np.array(True)
+    places = np.flatnonzero((rings > 0) & in_slices)
+    changing = np.zeros(has.shape, bool)
+    if not more or not len(places):
+        return changing, 0.0
+    likely = own.flat[places]
+    chosen = places[np.lexsort((rings.flat[places], -sign * likely))[: abs(more)]]
+    changing.flat[chosen] = True
+    last = own.flat[chosen[-1]]
+    changing |= (rings > 0) & ~in_slices & (sign * own > sign * last)
+    return changing, -float(_logit(last))
+
+
+def _widened(box: Box, room: int, shape: Sequence[int]) -> Box:
+    """A box with some room around it, within the volume."""
     return tuple(
         slice(max(0, part.start - room), min(size, part.stop + room)) for part, size in zip(box, shape, strict=True)
     )
@@ -171,11 +191,14 @@ def _rings(mask: np.ndarray, into: np.ndarray, n: int, reach: int) -> np.ndarray
         n: number of voxels.
         reach: number of rings. Without a limit, a doubtful edge elsewhere would be followed far out.
     """
-    rings = np.zeros(mask.shape, np.uint16)
+    rings, found = np.zeros(mask.shape, np.uint16), 0
     for number in range(1, reach + 1):
-        if np.count_nonzero(rings) >= n:
+        if found >= n:
             break
-        rings[ndimage.binary_dilation(mask | (rings > 0)) & into & (rings == 0) & ~mask] = number
+        ring = ndimage.binary_dilation(mask | (rings > 0)) & into & (rings == 0) & ~mask
+        if not ring.any():
+            break
+        rings[ring], found = number, found + np.count_nonzero(ring)
     return rings
 
 

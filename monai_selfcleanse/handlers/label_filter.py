@@ -18,7 +18,7 @@ from ..cases.case import decollated
 from ..cases.look import await_seen, score_case
 from ..cases.store import CaseStore, StoreLike
 from ..core.case_id import case_of
-from ..core.evidence import stack_evidence
+from ..core.evidence import EVIDENCE, stack_evidence
 from ..core.index_map import index_map
 from ..core.judge import LabelJudge
 from ..core.judgement import Judgement
@@ -176,7 +176,17 @@ class LabelFilter:
         return {"epochs": list(self.epochs), "cases": list(self.cases), "history": history}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take up the evidence of an interrupted run."""
+        """Take up the evidence of an interrupted run.
+
+        Raises:
+            ValueError: it is that of another version of the package.
+        """
+        lacking = [name for looked in state_dict["history"] for name in EVIDENCE if name not in looked]
+        if lacking:
+            raise ValueError(
+                f"the checkpoint's evidence lacks {lacking[0]!r}: it is of another version of monai-selfcleanse; start "
+                "afresh in an empty output_dir"
+            )
         self.epochs = list(state_dict["epochs"])
         self.cases = tuple(state_dict["cases"])
         self.history = [{name: values.numpy() for name, values in r.items()} for r in state_dict["history"]]

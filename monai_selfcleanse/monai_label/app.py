@@ -104,9 +104,11 @@ class LabelCleanserTask(BundleInferTask):
             prediction = condensed(probabilities)
             strays = find_strays(given, prediction.predicted, data.get("one_piece", ()))
             prediction = without_strays(prediction, strays)
-            biases = {int(k): float(bias) for k, bias in data.get("size_bias", {}).items()}
-            drawing = drawn_without_size_bias(prediction.predicted, prediction.confidence, biases)
-            label, _ = cleanse_label(given, *drawing, data.get("suspected", ()))
+            label = given
+            if suspected := data.get("suspected", ()):
+                biases = {int(k): float(bias) for k, bias in data.get("size_bias", {}).items()}
+                drawing = drawn_without_size_bias(prediction.predicted, prediction.confidence, biases)
+                label, _ = cleanse_label(given, *drawing, suspected)
         data[self.output_label_key] = label.astype(np.uint8)
         return super().writer(data, extension, dtype)
 

@@ -121,6 +121,7 @@ def write_record(
                 "separation": decision.separation,
                 "threshold": decision.threshold,
                 "size_bias": decision.size_bias,
+                "clear_cut": decision.clear_cut,
                 "mixture": None if decision.mixture is None else asdict(decision.mixture),
             }
             for decision in judgement.decisions
@@ -176,6 +177,7 @@ def _as_run(
             separation=one["separation"],
             threshold=one["threshold"],
             size_bias=one["size_bias"],
+            clear_cut=one["clear_cut"],
         )
         for k, one in enumerate(about["decisions"])
     )

@@ -16,7 +16,6 @@ from monai_selfcleanse.core.mixture import (
     ScoreMixture,
     filter_labels,
     fit_score_mixture,
-    needed_separation,
 )
 
 MIXTURES = st.builds(
@@ -242,16 +241,16 @@ def test_a_tail_and_a_few_hard_cases_look_clean(n_noisy: int, apart: float, seed
 
 
 @pytest.mark.parametrize(
-    ("means", "n_suspected", "n", "needed"),
-    [((0.0, 2.0), 6, 60, 0.1), ((0.0, 1.9), 6, 60, 0.2), ((0.0, 2.0), 5, 20, 0.2), ((0.0, 2.0), 6, 61, 0.2)],
+    ("n_noisy", "apart", "n", "clear_cut"), [(6, 9, 60, True), (5, 9, 50, False), (6, 9, 64, False), (20, 2, 60, False)]
 )
-def test_clear_cut_groups_need_half_the_separation(
-    means: tuple[float, float], n_suspected: int, n: int, needed: float
+def test_groups_are_clear_cut_that_hardly_overlap_and_are_not_few(
+    n_noisy: int, apart: float, n: int, clear_cut: bool
 ) -> None:
-    mixture = ScoreMixture((0.5, 0.5), means, 0.25)
-    assert needed_separation(0.2, mixture, n_suspected, n) == pytest.approx(needed)
-    assert needed_separation(0.2, None, n_suspected, n) == 0.2
-    assert needed_separation(-0.2, mixture, n_suspected, n) == -0.2
+    scores, surprise, noisy = mild_groups(n_noisy, apart, 0, n)
+    decision = filter_labels(scores, surprise)
+    assert decision.clear_cut == clear_cut
+    if clear_cut:
+        np.testing.assert_array_equal(decision.suspected, noisy)
 
 
 def test_labels_edited_after_the_network_has_drawn_them_look_clean() -> None:
@@ -261,6 +260,7 @@ def test_labels_edited_after_the_network_has_drawn_them_look_clean() -> None:
     decision = filter_labels((1 - dice) / 0.07, 0.95 - dice)
     assert decision.mixture is not None
     assert decision.mixture.distance > 4
+    assert not decision.clear_cut
     assert decision.verdict == "clean"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from monai_selfcleanse.core.cleansing import cleanse_label
 from monai_selfcleanse.core.evidence import disagreement_score, structure_evidence
 from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.core.mixture import filter_labels
@@ -215,11 +216,11 @@ def test_a_drawing_gets_the_size_that_labels_have(bias):
     probability = 1 / (1 + np.exp(distance - 12))
     predicted, confidence = (probability > 0.5).astype(np.uint8), np.maximum(probability, 1 - probability)
     index, sure = drawn_without_size_bias(predicted, confidence, {1: bias})
-    assert index.sum() == pytest.approx(predicted.sum() * np.exp(bias), rel=0.001)
+    assert index.sum() == pytest.approx(predicted.sum() * np.exp(bias), rel=0.02)  # and what grows in further slices
     assert distance[index == 1].max() <= distance[index == 0].min() + 1e-9
     radius = 12 * np.exp(bias / 3)
     wanted = 1 / (1 + np.exp(distance - radius))
-    near = (abs(distance - radius) < 1.5) & ((index == 1) | (predicted == 1))
+    near = index != predicted
     np.testing.assert_allclose(np.where(index == 1, sure, 1 - sure)[near], wanted[near], atol=0.06)
 
 
@@ -301,3 +302,49 @@ def test_a_doubtful_edge_is_not_followed_far_out():
     index, _ = drawn_without_size_bias(predicted, confidence, {1: 0.3})
     assert np.count_nonzero(index) > 70
     assert not index[27:].any()
+
+
+def discs(sharpness=0.6):
+    """A cavity (2) within a muscle (1), as a softmax sees them."""
+    away = np.sqrt(sum((axis - 29.5) ** 2 for axis in np.indices((60, 60))))
+    logits = sharpness * np.stack([away - 22, np.minimum(away - 12, 22 - away), 12 - away])
+    p = np.exp(logits) / np.exp(logits).sum(0)
+    return p.argmax(0).astype(np.uint8), p.max(0).astype(np.float32), away
+
+
+@pytest.mark.parametrize("bias", [-0.2, -0.4])
+def test_no_background_comes_between_neighbours(bias):
+    predicted, confidence, away = discs()
+    index, sure = drawn_without_size_bias(predicted, confidence, {1: bias})
+    assert np.count_nonzero(index == 1) < np.count_nonzero(predicted == 1)
+    cleansed, _ = cleanse_label(predicted, index, sure, [1])
+    for label in (index, cleansed):
+        assert label[away < 15].all()
+
+
+@pytest.mark.parametrize("bias", [0.2, -0.2])
+def test_the_border_between_neighbours_stays_as_sure_as_it_was(bias):
+    predicted, confidence, away = discs()
+    _, sure = drawn_without_size_bias(predicted, confidence, {1: bias})
+    np.testing.assert_array_equal(sure[away < 14], confidence[away < 14])
+
+
+def test_a_slice_beyond_the_end_does_not_take_what_the_others_lack():
+    predicted = np.zeros((20, 20, 9), np.uint8)
+    predicted[6:14, 6:14, 2:7] = 1
+    confidence = np.full(predicted.shape, 0.97, np.float32)
+    confidence[5:15, 5:15] = 0.8  # doubt around it
+    confidence[6:14, 6:14, 7] = 0.55  # and more of it in the next slice
+    index, _ = drawn_without_size_bias(predicted, confidence, {1: 0.15})
+    assert np.count_nonzero(index[..., 2:7]) == round(320 * np.exp(0.15))
+
+
+def test_of_many_classes_no_more_than_the_most_probable_one_is_counted():
+    """Background with 0.3 is no structure with 0.7."""
+    predicted = np.zeros((14, 14), np.uint8)
+    predicted[4:10, 4:10] = 1
+    confidence = np.full(predicted.shape, 0.9, np.float32)
+    confidence[3, 4:10] = 0.3
+    index, sure = drawn_without_size_bias(predicted, confidence, {1: np.log(42 / 36)})
+    assert index[3, 4:10].all()
+    assert sure[3, 4:10].max() < 0.65

@@ -191,6 +191,19 @@ def test_state_survives_saving_with_weights_only(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got.suspected, expected.suspected)
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    cases = make_cases(16, 2)
+    trainer, look = make_trainer(cases, CaseStore(tmp_path), 1, [])
+    label_filter = LabelFilter(look, tmp_path, [1, 2], warmup_epochs=1)
+    label_filter.attach(trainer)
+    trainer.run()
+    state = label_filter.state_dict()
+    for looked in state["history"]:
+        del looked["size_ratio"]
+    with pytest.raises(ValueError, match=r"evidence lacks 'size_ratio'.*start afresh in an empty output_dir"):
+        label_filter.load_state_dict(state)
+
+
 def test_other_cases_than_before_are_refused(tmp_path: Path) -> None:
     _, label_filter = filtered(make_cases(4, 2), tmp_path / "a")
     trainer, look = make_trainer(make_cases(5, 2), None, 1, [])

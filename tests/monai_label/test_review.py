@@ -142,6 +142,7 @@ def test_a_network_that_draws_in_between_does_not_hide_labels_that_are_too_small
     store = cohort(tmp_path, 24, {i: small if i % 2 else large for i in range(24)})
     score_labels(store, Network(between), {1: "liver"}, model=1.0)
     assert sorted(waiting(store)) == [f"case{i:02d}" for i in range(1, 24, 2)]
+    assert review_queue(store, {1: "liver"}).size_bias == {1: pytest.approx(np.log(100 / 72))}
 
 
 def test_only_new_evidence_is_fitted_again(tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
