@@ -17,6 +17,7 @@ from ..core.leaving_out import LEAVE_OUT_SEPARATION, cases_to_leave_out
 from ..distributed import gathered, lagging_ranks, merge_shares, on_rank_zero
 from .events import SelfCleanseEvents, register_self_cleanse_events
 from .label_filter import LabelFilterResult
+from .state import CannotResumeError
 
 __all__ = ["LabelCleanser", "LabelCleanserResult"]
 
@@ -144,7 +145,7 @@ class LabelCleanser:
         lost = [case for case in self.cases if not self.store.has_target(self.version, case)]
         lost += sorted(set(self.left_out) ^ self.store.read_left_out(self.version))
         if lost:
-            raise RuntimeError(
+            raise CannotResumeError(
                 f"cannot resume: {self.store.directory} does not hold cleansing {self.version} of the checkpoint "
                 f"({lost[0]!r} and {len(lost) - 1} other cases differ): resume with the output_dir of the interrupted "
                 "run, or start afresh"

@@ -13,6 +13,7 @@ from monai.engines import Evaluator
 from ..bad_input import exit_code_of, on_command_line, printable, shortage
 from ..distributed import RankZeroError
 from .finite_loss import LossNotFiniteError
+from .state import CannotResumeError
 
 __all__ = ["PlainEnd"]
 
@@ -21,8 +22,8 @@ class PlainEnd:
     """Have a training on the command line end with one line and without a traceback where no program is to blame.
 
     That is an interruption (Ctrl-C, SIGTERM), a file that cannot be read or written, as on a full disk, memory that is
-    full, and a loss that is not finite. The line says after which epoch the training can be resumed. Every other error,
-    and every error in a program of one's own, is raised as it is.
+    full, a loss that is not finite, and a checkpoint that does not fit. The line says after which epoch the training
+    can be resumed. Every other error, and every error in a program of one's own, is raised as it is.
 
     Attach it before all other handlers, for Ignite asks the first alone what to do with an error; attach one to an
     evaluator that the training runs, too. It relies on :class:`TrainingCheckpoint` for the epoch.
@@ -54,7 +55,7 @@ class PlainEnd:
 
 def _is_known(error: Any) -> bool:
     """Whether it is the user, the machine or the data that ends a training, and not a program."""
-    known = (KeyboardInterrupt, OSError, LossNotFiniteError, RankZeroError)
+    known = (KeyboardInterrupt, OSError, LossNotFiniteError, RankZeroError, CannotResumeError)
     return isinstance(error, known) or (isinstance(error, BaseException) and shortage(error) is not None)
 
 

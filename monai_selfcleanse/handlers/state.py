@@ -12,7 +12,11 @@ from ignite.handlers import EMAHandler
 
 from ..files import atomic_path
 
-__all__ = ["check_states", "load_state", "state_of", "write_state"]
+__all__ = ["CannotResumeError", "check_states", "load_state", "state_of", "write_state"]
+
+
+class CannotResumeError(RuntimeError):
+    """What an interrupted training has left does not fit the one that is to take it up."""
 
 
 def check_states(objects: Mapping[str, Any]) -> None:

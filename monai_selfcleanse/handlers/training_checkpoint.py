@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from ..distributed import on_rank_zero
-from .state import check_states, load_state, state_of, write_state
+from .state import CannotResumeError, check_states, load_state, state_of, write_state
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -64,7 +64,7 @@ class TrainingCheckpoint:
         """Take up the file's state if asked to and there is one; not where an engine that has trained goes on.
 
         Raises:
-            RuntimeError: the file is of another training (other objects, or states that do not fit).
+            CannotResumeError: the file is of another training (other objects, or states that do not fit).
         """
         if not self.resume or engine.state.epoch > 0:
             return
@@ -73,7 +73,7 @@ class TrainingCheckpoint:
             return
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         if set(state) != {*self.objects, "trainer"}:
-            raise RuntimeError(
+            raise CannotResumeError(
                 f"{self.path} holds {sorted(state)}, this training needs {sorted([*self.objects, 'trainer'])}: resume "
                 "with the options of the run that wrote it, or start afresh without resume"
             )
@@ -81,7 +81,9 @@ class TrainingCheckpoint:
             for name, value in self.objects.items():
                 load_state(value, state[name])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise RuntimeError(f"{self.path}: the state of {name!r} does not fit this training: {error}") from error
+            raise CannotResumeError(
+                f"{self.path}: the state of {name!r} does not fit this training: {error}"
+            ) from error
         scaler = getattr(engine, "scaler", None)
         if scaler is not None and state["trainer"].get("scaler"):  # there is none where the run went on on a CPU
             scaler.load_state_dict(state["trainer"]["scaler"])

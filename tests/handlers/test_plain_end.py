@@ -18,7 +18,7 @@ from monai.handlers import StatsHandler
 
 from monai_selfcleanse.bad_input import Terminated
 from monai_selfcleanse.handlers import LossNotFiniteError, PlainEnd, TrainingCheckpoint
-from monai_selfcleanse.handlers.state import write_state
+from monai_selfcleanse.handlers.state import CannotResumeError, write_state
 
 
 def run_as(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +71,7 @@ def broken_off(folder: Path, error: BaseException, epoch: int) -> Engine:
             "",
         ),
         (LossNotFiniteError("the loss is not finite"), 2, "error: the loss is not finite", ""),
+        (CannotResumeError("last.pt: does not fit"), 2, "error: last.pt: does not fit", ""),
     ],
 )
 def test_a_known_end_is_one_line(
