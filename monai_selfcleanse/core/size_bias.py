@@ -83,7 +83,7 @@ def size_bias(evidence: Mapping[str, np.ndarray], mixture: ScoreMixture | None) 
         The median of log(``size_ratio``) over the labels that have one, and a clean probability of 0.5 or more; 0.0
         where that is within :data:`SIZE_TOLERANCE` or over log 2, or where there is no such label.
     """
-    score, ratio = evidence["score"], np.log(evidence["size_ratio"])
+    score, ratio = evidence["score"], _log_ratio(evidence)
     likely_clean = ~np.isnan(score) & ~np.isnan(ratio)
     if mixture is not None:
         likely_clean[likely_clean] = mixture.clean_probability(score[likely_clean]) >= 0.5
@@ -202,6 +202,12 @@ def _rings(mask: np.ndarray, into: np.ndarray, n: int, reach: int) -> np.ndarray
     return rings
 
 
+def _log_ratio(evidence: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The logarithm of the ratio of sizes, NaN where there is none."""
+    ratio = evidence["size_ratio"]
+    return np.log(np.where(ratio > 0, ratio, np.nan))
+
+
 def _logit(probability: np.ndarray) -> np.ndarray:
     """The logit, of probabilities kept in steps of 1/255."""
     inside = np.clip(probability, 0.5 / 255, 1 - 0.5 / 255)
@@ -212,7 +218,7 @@ def _allowed_for(evidence: Mapping[str, np.ndarray], bias: float) -> tuple[np.nd
     """Scores and surprises, had the network no size bias."""
     if not bias:
         return evidence["score"], surprise(evidence)
-    ratio, expected = np.log(evidence["size_ratio"]), evidence["expected_dice"]
+    ratio, expected = _log_ratio(evidence), evidence["expected_dice"]
     size = np.nan_to_num(np.tanh(abs(ratio) / 2))
     more = np.nan_to_num(np.tanh(abs(ratio - bias) / 2)) - size
     more = np.clip(more, -_MOST_FORGIVEN * (1 - evidence["dice"]), size)
