@@ -12,9 +12,9 @@ from .view import CaseView, view_case
 __all__ = [
     "CaseStore",
     "CaseView",
-    "Redrawing",
     "GivenLabel",
     "ImageFile",
+    "Redrawing",
     "SeenCase",
     "StoreLike",
     "check_unique_cases",

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from nibabel.affines import voxel_sizes
 
-from .masks import Box, box_around, structure_boxes
+from .masks import Box, box_around, structure_boxes, widened_box
 from .prediction import Prediction, mass_by_slice
 
 __all__ = ["BORDER_SCALE", "BorderProbabilities", "stand_in"]
@@ -113,10 +113,7 @@ class BorderProbabilities:
     def _widened(self, box: Box) -> Box:
         """The box and what lies within reach of it."""
         reach = np.ceil(_REACH / self._sampling).astype(int)
-        return tuple(
-            slice(max(0, part.start - n), min(side, part.stop + n))
-            for part, n, side in zip(box, reach, self.shape[1:], strict=True)
-        )
+        return widened_box(box, reach.tolist(), self.shape[1:])
 
 
 def _logistic(mask: np.ndarray, sampling: np.ndarray) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 Knows arrays only. A *structure* is one foreground class of one case; annotators err a structure at a time, so that is
 what is scored. :func:`structure_evidence`'s ``score`` is what the filter goes by, once it has allowed for the network's
-size bias (:mod:`.size_bias`); the other views become the reason
-shown to the user (:func:`reason_for`).
+size bias (:mod:`.size_bias`); the other views become the reason shown to the user (:func:`reason_for`).
 """
 
 from __future__ import annotations

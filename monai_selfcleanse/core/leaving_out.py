@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .judgement import Judgement
-from .mixture import CLEAR_CUT_NEEDS
+from .mixture import needed_separation
 
 __all__ = ["LEAVE_OUT_SEPARATION", "cases_to_leave_out"]
 
@@ -43,8 +43,7 @@ def cases_to_leave_out(
         Their ids, in the judgement's order; of a cohort in which nothing was judged or suspected, none.
     """
     judged = ~np.isnan(judgement.evidence["score"])
-    needed = [min_separation * (CLEAR_CUT_NEEDS if one.clear_cut else 1.0) for one in judgement.decisions]
-    clear = np.array([one.separation for one in judgement.decisions]) >= np.array(needed)
+    clear = [one.separation >= needed_separation(min_separation, one.clear_cut) for one in judgement.decisions]
     redrawn = np.zeros_like(judged) if trained_redrawn is None else trained_redrawn
     trusted = judged & (~judgement.suspected | redrawn)
     suspects = (judgement.beyond_doubt & ~redrawn & clear).sum(1)

@@ -24,6 +24,7 @@ __all__ = [
     "hausdorff95",
     "inscribed_radius",
     "structure_boxes",
+    "widened_box",
 ]
 
 Box = tuple[slice, ...]
@@ -122,6 +123,19 @@ def box_around(a: Box | None, b: Box | None) -> Box | None:
     if a is None or b is None:
         return a or b
     return tuple(slice(min(i.start, j.start), max(i.stop, j.stop)) for i, j in zip(a, b, strict=True))
+
+
+def widened_box(box: Box, room: Sequence[int], shape: Sequence[int]) -> Box:
+    """A box with some room around it, as far as the volume goes.
+
+    Args:
+        box: within the volume.
+        room: number of voxels on each side, an axis.
+        shape: the volume's.
+    """
+    return tuple(
+        slice(max(0, part.start - n), min(side, part.stop + n)) for part, n, side in zip(box, room, shape, strict=True)
+    )
 
 
 def debatable_slices(given: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -29,7 +29,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 __all__ = [
-    "CLEAR_CUT_NEEDS",
     "SCORE_CEILING",
     "SCORE_FLOOR",
     "FilterDecision",
@@ -37,6 +36,7 @@ __all__ = [
     "Verdict",
     "filter_labels",
     "fit_score_mixture",
+    "needed_separation",
 ]
 
 SCORE_FLOOR = 0.1
@@ -48,9 +48,6 @@ SCORE_CEILING = 3.5
 MAX_CLEAN_SURPRISE = 0.3
 """Mean surprise of the clean group, in Dice, from which on the network is not ready to judge: it knows nothing of the
 structure, or is sure of everything. On real data it stays below 0.1 from the first look on."""
-
-CLEAR_CUT_NEEDS = 0.5
-"""Share of a separation that is enough for clear-cut groups."""
 
 _CLEAR_CUT_DISTANCE, _CLEAR_CUT_SHARE, _CLEAR_CUT_CASES = 4.0, 0.1, 6
 """See :attr:`FilterDecision.clear_cut`."""
@@ -123,7 +120,7 @@ class FilterDecision:
             of a ratio of volumes; negative where it draws it larger. The scores allow for it
             (:mod:`monai_selfcleanse.core.size_bias`). 0.0 where there is none.
         clear_cut: whether the two groups hardly overlap, for which half of a separation is enough
-            (:data:`CLEAR_CUT_NEEDS`): the means of the mixture lie four standard deviations apart, a tenth of the
+            (:func:`needed_separation`): the means of the mixture lie four standard deviations apart, a tenth of the
             labels are below the threshold, six at least, and these surprise by half of ``min_separation``. Hard cases
             among clean labels are a tail of the others, or very few.
     """
@@ -213,6 +210,44 @@ def filter_labels(
     Raises:
         ValueError: shapes differ, or a score is negative or infinite.
     """
+    scores, surprise, known = _checked(scores, surprise)
+    probability = np.full(scores.shape, np.nan)
+    mixture = fit_score_mixture(scores[known], random_state=random_state)
+    probability[known] = 1.0 if mixture is None else mixture.clean_probability(scores[known])
+    suspected = known & (probability < threshold)
+    rest, likely_clean = known & ~suspected, known & (probability >= 0.5)
+    separation = float(surprise[suspected].mean() - surprise[rest].mean()) if suspected.any() and rest.any() else 0.0
+    clear_cut = (
+        mixture is not None
+        and mixture.distance >= _CLEAR_CUT_DISTANCE
+        and suspected.sum() >= max(_CLEAR_CUT_CASES, _CLEAR_CUT_SHARE * known.sum())
+        and bool(surprise[suspected].mean() >= needed_separation(min_separation, clear_cut=True))
+    )
+    verdict: Verdict = "suspects"
+    if known.sum() < min_cases:
+        verdict = "too few"
+    elif suspected.sum() > max_share * known.sum() or (
+        likely_clean.any() and surprise[likely_clean].mean() >= MAX_CLEAN_SURPRISE
+    ):
+        verdict = "not ready"
+    elif mixture is None or not separation >= needed_separation(min_separation, clear_cut):
+        verdict = "clean"
+    if verdict != "suspects":
+        probability[known] = threshold + (1 - threshold) * probability[known]
+        suspected = np.zeros_like(known)
+    return FilterDecision(probability, suspected, verdict, mixture, separation, threshold, clear_cut=clear_cut)
+
+
+def needed_separation(min_separation: float, clear_cut: bool) -> float:
+    """Separation, in Dice, that a structure's groups need: half of what is asked for if they are clear-cut.
+
+    Of a negative ``min_separation``, which asks for nothing, all of it.
+    """
+    return min(min_separation, min_separation / 2) if clear_cut else min_separation
+
+
+def _checked(scores: np.ndarray, surprise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores and surprise as float64, and which labels have a score; see :func:`filter_labels`."""
     scores = np.asarray(scores, dtype=np.float64)
     surprise = np.asarray(surprise, dtype=np.float64)
     if scores.ndim != 1 or scores.shape != surprise.shape:
@@ -224,30 +259,4 @@ def filter_labels(
     if not np.isfinite(surprise[known]).all():
         bad = int(np.flatnonzero(known & ~np.isfinite(surprise))[0])
         raise ValueError(f"surprise must be finite wherever there is a score, got {surprise[bad]} at index {bad}")
-    probability = np.full(scores.shape, np.nan)
-    mixture = fit_score_mixture(scores[known], random_state=random_state)
-    probability[known] = 1.0 if mixture is None else mixture.clean_probability(scores[known])
-    suspected = known & (probability < threshold)
-    rest, likely_clean = known & ~suspected, known & (probability >= 0.5)
-    separation = float(surprise[suspected].mean() - surprise[rest].mean()) if suspected.any() and rest.any() else 0.0
-    clear_cut = (
-        mixture is not None
-        and mixture.distance >= _CLEAR_CUT_DISTANCE
-        and suspected.sum() >= max(_CLEAR_CUT_CASES, _CLEAR_CUT_SHARE * known.sum())
-        and bool(surprise[suspected].mean() >= CLEAR_CUT_NEEDS * min_separation)
-    )
-    needed = min(min_separation, CLEAR_CUT_NEEDS * min_separation) if clear_cut else min_separation
-    verdict: Verdict = "suspects"
-    if known.sum() < min_cases:
-        verdict = "too few"
-    elif suspected.sum() > max_share * known.sum() or (
-        likely_clean.any() and surprise[likely_clean].mean() >= MAX_CLEAN_SURPRISE
-    ):
-        verdict = "not ready"
-    elif mixture is None or not separation >= needed:
-        verdict = "clean"
-    if verdict == "suspects":
-        return FilterDecision(probability, suspected, verdict, mixture, separation, threshold, clear_cut=clear_cut)
-    probability[known] = threshold + (1 - threshold) * probability[known]
-    nobody = np.zeros_like(known)
-    return FilterDecision(probability, nobody, verdict, mixture, separation, threshold, clear_cut=clear_cut)
+    return scores, surprise, known

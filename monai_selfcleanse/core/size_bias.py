@@ -1,8 +1,9 @@
-r"""The size bias: how much smaller or larger a network draws a structure than the labels that look clean.
+r"""The size bias: how much smaller or larger a network draws a structure than the likely clean labels have it.
 
 A network that learns from labels of which many are drawn too small draws in between. Clean labels then look too large
 to it, and noisy ones less wrong than they are: the two groups of scores close up. What the network draws too small or
-too large *as a rule* is no evidence against a label. So the scores allow for it.
+too large *as a rule* is no evidence against a label. So the scores allow for it (:func:`filter_without_size_bias`), and
+suspects are redrawn without it (:func:`drawn_without_size_bias`).
 
 The disagreement of a label :math:`G` and a prediction :math:`P`, with :math:`FP` and :math:`FN` voxels in but one of
 them, has a part of size and a part of place (quantity and allocation disagreement; Pontius and Millones, *Death to
@@ -15,21 +16,22 @@ With :math:`v = \log(G / P)`, both counted in the slices that the Dice counts, t
 :math:`\tanh(|v| / 2)`. If the network drew by :math:`e^b` larger, it would be :math:`\tanh(|v - b| / 2)`; the part of
 place is taken to stay.
 
-Knows numbers only.
+Knows arrays only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import expit, logit
 
 from .evidence import disagreement_score, surprise
-from .masks import Box, structure_boxes
+from .masks import structure_boxes, widened_box
 from .mixture import FilterDecision, ScoreMixture, filter_labels
 from .prediction import MIN_PROBABILITY
 
@@ -112,7 +114,7 @@ def score_without_size_bias(evidence: Mapping[str, np.ndarray], bias: float) -> 
 def drawn_without_size_bias(
     predicted: np.ndarray, confidence: np.ndarray, biases: Mapping[int, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""A drawing, had the network no size bias: what it draws too small by a factor, as a rule, grows by that factor.
+    """A drawing, had the network no size bias: what it draws too small by a factor, as a rule, grows by that factor.
 
     The logit of a structure's probability is shifted, near its border with the background, until the structure is as
     large in the slices that it has; in other slices the same shift holds. A voxel's probability is known only as that
@@ -130,9 +132,11 @@ def drawn_without_size_bias(
     """
     index, sure = predicted.copy(), confidence.copy()
     for k, box in structure_boxes(predicted, list(biases)).items():
-        depth = ndimage.distance_transform_cdt(predicted[_widened(box, 1, predicted.shape)] == k).max()
+        depth = ndimage.distance_transform_cdt(
+            predicted[widened_box(box, (1,) * predicted.ndim, predicted.shape)] == k
+        ).max()
         reach = 1 + math.ceil(max(depth, 1) * abs(math.expm1(biases[k])))
-        wide = _widened(box, reach + 1, predicted.shape)
+        wide = widened_box(box, (reach + 1,) * predicted.ndim, predicted.shape)
         has, is_background = predicted[wide] == k, (predicted[wide] == 0) & (index[wide] == 0)
         more = round(np.count_nonzero(has) * math.exp(biases[k])) - np.count_nonzero(has)
         most = np.maximum(confidence[wide], 1 - confidence[wide])  # no other class can have more than the rest
@@ -143,7 +147,7 @@ def drawn_without_size_bias(
         changing, shift = _to_change(own, has, outer if more > 0 else inner, more)
         if not changing.any():
             continue
-        own = 1 / (1 + np.exp(-_logit(own) - shift))
+        own = expit(_logit(own) + shift)
         drawn, near = has ^ changing, (inner > 0) | (outer > 0)
         index[wide][near] = np.where(drawn, k, 0)[near]
         sure[wide][near] = np.maximum(np.where(drawn, own, 1 - own), 0.5)[near]
@@ -175,13 +179,6 @@ def _to_change(own: np.ndarray, has: np.ndarray, rings: np.ndarray, more: int) -
     return changing, -float(_logit(last))
 
 
-def _widened(box: Box, room: int, shape: Sequence[int]) -> Box:
-    """A box with some room around it, within the volume."""
-    return tuple(
-        slice(max(0, part.start - room), min(size, part.stop + room)) for part, size in zip(box, shape, strict=True)
-    )
-
-
 def _rings(mask: np.ndarray, into: np.ndarray, n: int, reach: int) -> np.ndarray:
     """Rings of voxels around a mask, from 1 to ``reach`` at most, until they hold ``n`` voxels; 0 elsewhere.
 
@@ -210,8 +207,7 @@ def _log_ratio(evidence: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _logit(probability: np.ndarray) -> np.ndarray:
     """The logit, of probabilities kept in steps of 1/255."""
-    inside = np.clip(probability, 0.5 / 255, 1 - 0.5 / 255)
-    return np.log(inside / (1 - inside))
+    return logit(np.clip(probability, 0.5 / 255, 1 - 0.5 / 255))
 
 
 def _allowed_for(evidence: Mapping[str, np.ndarray], bias: float) -> tuple[np.ndarray, np.ndarray]:

@@ -106,8 +106,9 @@ class LabelCleanserTask(BundleInferTask):
             prediction = without_strays(prediction, strays)
             label = given
             if suspected := data.get("suspected", ()):
-                biases = {int(k): float(bias) for k, bias in data.get("size_bias", {}).items()}
-                drawing = drawn_without_size_bias(prediction.predicted, prediction.confidence, biases)
+                drawing = drawn_without_size_bias(
+                    prediction.predicted, prediction.confidence, data.get("size_bias", {})
+                )
                 label, _ = cleanse_label(given, *drawing, suspected)
         data[self.output_label_key] = label.astype(np.uint8)
         return super().writer(data, extension, dtype)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.masks import Box
+from ..core.masks import Box, widened_box
 
 __all__ = ["Canvas", "irregularity", "smooth_field"]
 
@@ -35,9 +35,7 @@ class Canvas:
         cls, label: np.ndarray, tight: Box, structure: int, spacing: Sequence[float], margins: Sequence[int]
     ) -> Canvas:
         """A structure's bounding box ``tight``, widened by ``margins`` voxels an axis as far as the volume goes."""
-        box = tuple(
-            slice(max(0, t.start - m), min(n, t.stop + m)) for t, m, n in zip(tight, margins, label.shape, strict=True)
-        )
+        box = widened_box(tight, margins, label.shape)
         inner = tuple(slice(t.start - b.start, t.stop - b.start) for t, b in zip(tight, box, strict=True))
         part = label[box]
         mask = part == structure

@@ -14,7 +14,7 @@ from monai.utils import convert_to_dst_type
 
 from ..core.case_id import case_of
 from ..core.index_map import index_map
-from ..core.masks import bounding_box
+from ..core.masks import bounding_box, widened_box
 from .array import (
     ElasticLabel,
     ExtendLabel,
@@ -100,7 +100,7 @@ class RandLabelPromptd(Randomizable, MapTransform):
             spacing = (label.pixdim.tolist() if isinstance(label, MetaTensor) else [1.0] * 3)[: prompt.ndim]
             if (box := bounding_box(prompt > 0)) is not None and self._noise is not None:
                 margin = [math.ceil(_MARGIN_MM / size) for size in spacing]
-                near = tuple(slice(max(0, b.start - m), b.stop + m) for b, m in zip(box, margin, strict=True))
+                near = widened_box(box, margin, prompt.shape)
                 prompt[near] = self._with_faults(self._noise, prompt[near], case_of(d), spacing)
             prompt[np.isin(prompt, list(self._hidden))] = 0
             d[self.prompt_key] = convert_to_dst_type(prompt[None], label, dtype=label.dtype)[0]

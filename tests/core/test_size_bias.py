@@ -304,10 +304,10 @@ def test_a_doubtful_edge_is_not_followed_far_out():
     assert not index[27:].any()
 
 
-def discs(sharpness=0.6):
+def discs():
     """A cavity (2) within a muscle (1), as a softmax sees them."""
     away = np.sqrt(sum((axis - 29.5) ** 2 for axis in np.indices((60, 60))))
-    logits = sharpness * np.stack([away - 22, np.minimum(away - 12, 22 - away), 12 - away])
+    logits = 0.6 * np.stack([away - 22, np.minimum(away - 12, 22 - away), 12 - away])
     p = np.exp(logits) / np.exp(logits).sum(0)
     return p.argmax(0).astype(np.uint8), p.max(0).astype(np.float32), away
 
