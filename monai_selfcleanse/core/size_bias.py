@@ -132,9 +132,8 @@ def drawn_without_size_bias(
     """
     index, sure = predicted.copy(), confidence.copy()
     for k, box in structure_boxes(predicted, list(biases)).items():
-        depth = ndimage.distance_transform_cdt(
-            predicted[widened_box(box, (1,) * predicted.ndim, predicted.shape)] == k
-        ).max()
+        tight = widened_box(box, (1,) * predicted.ndim, predicted.shape)
+        depth = ndimage.distance_transform_cdt(predicted[tight] == k).max()
         reach = 1 + math.ceil(max(depth, 1) * abs(math.expm1(biases[k])))
         wide = widened_box(box, (reach + 1,) * predicted.ndim, predicted.shape)
         has, is_background = predicted[wide] == k, (predicted[wide] == 0) & (index[wide] == 0)
