@@ -1,7 +1,7 @@
 """Class probabilities as nnU-Net keeps them: ``NAME.npz``, with the axes of an image reversed.
 
-A whole-body segmentation has a hundred classes. So a file is read a class at a time, in its own data type, and what is
-not compressed is mapped into memory.
+A whole-body segmentation has a hundred classes. So a file is read in its own data type, and in blocks that fit the
+processor's cache; a class at a time where its slices do not come first.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import hashlib
 import math
 import zipfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -25,6 +27,9 @@ _ARRAYS = ("probabilities", "softmax")
 
 _OFF = 0.05
 """How far the sum of a voxel's probabilities may be off 1."""
+
+_SLAB = 16
+"""Slices that are copied together."""
 
 
 class _Head(NamedTuple):
@@ -94,7 +99,11 @@ class StoredProbabilities:
         lying = self._turn_back_shape(orientation)
         sweep = Sweep((self.shape[0], *np.moveaxis(np.empty(lying, bool), axis, 0).shape), slices_first=True, sums=True)
         try:
-            found = sweep.over_classes((np.moveaxis(k, axis, 0) for k in _classes(self.path)), unannotated)
+            with _opened(self.path) as (head, file):
+                if axis == 0 and not unannotated and not head.is_fortran:
+                    found = sweep.over_blocks(partial(_fill, file), head.dtype)
+                else:
+                    found = sweep.over_classes((np.moveaxis(k, axis, 0) for k in _classes(head, file)), unannotated)
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
         except Exception as error:
@@ -102,7 +111,7 @@ class StoredProbabilities:
         if not sweep.off_one <= _OFF:
             raise ValueError(f"{self.path}: its probabilities do not add up to 1 (a training by regions?)")
         predicted, confidence = (
-            np.ascontiguousarray(self._turn(np.moveaxis(volume, 0, axis).T, ndim))
+            _contiguous(self._turn(np.moveaxis(volume, 0, axis).T, ndim))
             for volume in (found.predicted, found.confidence)
         )
         # nnU-Net may have taken specks away from the segmentation; axes in another order are another matter.
@@ -116,6 +125,14 @@ class StoredProbabilities:
         """Shape of a class in the file."""
         ndim = self._predicted.ndim
         return tuple(self._predicted.shape[int(orientation[i, 0])] for i in range(ndim))[::-1]
+
+
+def _contiguous(volume: np.ndarray) -> np.ndarray:
+    """A volume in C's layout, copied some slices at a time: three times as fast where these lay one after another."""
+    out = np.empty(volume.shape, volume.dtype)
+    for start in range(0, volume.shape[-1], _SLAB):
+        out[..., start : start + _SLAB] = volume[..., start : start + _SLAB]
+    return out
 
 
 def _name_in(archive: zipfile.ZipFile) -> str:
@@ -132,32 +149,48 @@ def _read_head(file: IO[bytes]) -> _Head:
     return _Head(tuple(int(n) for n in shape), is_fortran, dtype)
 
 
-def _classes(path: Path) -> Iterator[np.ndarray]:
-    """The classes one after another, each as it lies in the file."""
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[_Head, IO[bytes]]]:
+    """An array's head, and the file where its values begin.
+
+    What is not compressed is read from the file itself: the archive would work out a checksum of every byte.
+    """
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(_name_in(archive))
         with archive.open(entry) as file:
             head = _read_head(file)
             begin = file.tell()
-            if head.is_fortran:  # which numpy writes of such arrays: classes are not one after another
-                flat = np.frombuffer(bytearray(file.read()), head.dtype)
-                yield from flat.reshape(head.shape, order="F")
+            if entry.file_size < begin + math.prod(head.shape) * head.dtype.itemsize:
+                raise EOFError("the array ends too early")
+            if entry.compress_type != zipfile.ZIP_STORED:
+                yield head, file
                 return
-            if entry.compress_type == zipfile.ZIP_STORED:
-                begin += _begin_of(path, entry)
-                step = math.prod(head.shape[1:]) * head.dtype.itemsize
-                for k in range(head.shape[0]):
-                    yield np.memmap(path, head.dtype, "c", begin + k * step, head.shape[1:])
-                return
-            for _ in range(head.shape[0]):
-                values = np.empty(head.shape[1:], head.dtype)
-                rest = memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
-                while rest:
-                    if not (part := file.read(min(len(rest), 1 << 20))):
-                        raise EOFError("the array ends too early")
-                    rest[: len(part)] = part
-                    rest = rest[len(part) :]
-                yield values
+            begin += _begin_of(path, entry)
+    with open(path, "rb", buffering=0) as stored:
+        stored.seek(begin)
+        yield head, stored
+
+
+def _fill(file: IO[bytes], values: np.ndarray) -> None:
+    """Read the values that come next into an array."""
+    rest = memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+    while rest:
+        if not (n := file.readinto(rest)):  # type: ignore[attr-defined]
+            raise EOFError("the array ends too early")
+        rest = rest[n:]
+
+
+def _classes(head: _Head, file: IO[bytes]) -> Iterator[np.ndarray]:
+    """The classes one after another, each as it lies in the file."""
+    if head.is_fortran:  # which numpy writes of such arrays: classes are not one after another
+        array = np.empty(head.shape[::-1], head.dtype)
+        _fill(file, array)
+        yield from array.T
+        return
+    for _ in range(head.shape[0]):
+        values = np.empty(head.shape[1:], head.dtype)
+        _fill(file, values)
+        yield values
 
 
 def _begin_of(path: Path, entry: zipfile.ZipInfo) -> int:

@@ -20,8 +20,8 @@ BORDER_SCALE = 0.5
 _REACH = 5
 """Voxels from a structure at which that doubt is nothing: under 1e-4."""
 
-_FARTHEST = 9.0
-"""Distance from a border, in sides of a voxel, at which nothing more changes: the doubt is under 2e-8."""
+_FARTHEST = 8.0
+"""Distance from a border, in sides of a voxel, at which nothing more changes: the doubt is under 4e-7."""
 
 _KEPT_VOLUMES = 1
 """Classes are kept once they are computed, as long as they fill no more than this many volumes."""

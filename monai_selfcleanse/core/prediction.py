@@ -9,7 +9,7 @@ neither be the most probable one nor counts as doubt costs no more than a look a
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
@@ -191,6 +191,21 @@ class Sweep:
             self._mass[k, part.start // self._width] += by_slice[0]
         else:
             self._mass[k] += by_slice
+
+    def over_blocks(self, read_into: Callable[[np.ndarray], object], dtype: DTypeLike) -> Prediction:
+        """Take the blocks of one class after another, from background on, and condense them.
+
+        Args:
+            read_into: fills an array with the values that come next.
+            dtype: theirs; any float type.
+        """
+        values = np.empty(max(block.stop - block.start for block in self.blocks), dtype)
+        for k in range(len(self._peak)):
+            for block, part in enumerate(self.blocks):
+                some = values[: part.stop - part.start]
+                read_into(some)
+                self.add(k, block, some)
+        return self.end()
 
     def over_classes(self, classes: Iterable[np.ndarray], unannotated: Collection[int] = ()) -> Prediction:
         """Take whole classes one after another, from background on, and condense them.
