@@ -5,11 +5,12 @@ Nothing here reads a file or knows an engine, and nothing imports another part o
 
 from .border import BorderProbabilities
 from .cleansing import cleanse_label, untrusted_voxels
-from .evidence import EVIDENCE, reason_for, structure_evidence, surprise
+from .evidence import EVIDENCE, structure_evidence, surprise
 from .judge import LabelJudge
 from .judgement import Judgement
 from .leaving_out import cases_to_leave_out
 from .mixture import FilterDecision, ScoreMixture, filter_labels, fit_score_mixture
+from .reason import reason_for
 from .rounds import epochs_of_rounds, total_epochs
 from .size_bias import drawn_without_size_bias, filter_without_size_bias
 

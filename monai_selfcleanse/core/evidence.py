@@ -2,7 +2,7 @@
 
 Knows arrays only. A *structure* is one foreground class of one case; annotators err a structure at a time, so that is
 what is scored. :func:`structure_evidence`'s ``score`` is what the filter goes by, once it has allowed for the network's
-size bias (:mod:`.size_bias`); the other views become the reason shown to the user (:func:`reason_for`).
+size bias (:mod:`.size_bias`); the other views become the reason shown to the user (:mod:`.reason`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ __all__ = [
     "WITHOUT_STRAYS",
     "disagreement_score",
     "merge_unannotated",
-    "reason_for",
     "stack_evidence",
     "structure_evidence",
     "surprise",
@@ -293,37 +292,3 @@ def merge_unannotated(given: np.ndarray, probabilities: Predicted) -> Prediction
 def _centroid(counts: Sequence[np.ndarray]) -> np.ndarray:
     """Middle of a mask, in voxels, by its counts along each axis."""
     return np.array([np.arange(len(n)) @ n / n.sum() for n in counts])
-
-
-def reason_for(evidence: Mapping[str, float], names: Mapping[int, str] | None = None) -> str:
-    """The most telling fault of a suspected structure, in words a reviewer understands.
-
-    Args:
-        evidence: one structure's values by name, as from :func:`structure_evidence`. Of a label in 2-D, whose area
-            stands in for its volume, ``"shifted"`` is said of smaller shifts than of one in 3-D.
-        names: names of the structures, for swaps; a number stands for a structure without one.
-
-    Returns:
-        ``"missing"``, ``"spurious"``, ``"swapped with ..."``, ``"missing in N slices"``, ``"extra in N slices"``,
-        ``"under-drawn"``, ``"over-drawn"``, ``"shifted"`` or ``"border differs"``.
-    """
-    e = evidence
-    if e["given_ml"] == 0:
-        return "missing"
-    if e["predicted_ml"] == 0:
-        return "spurious"
-    if e["swapped"] > 0.5:
-        other = int(e["swapped_with"])
-        return f"swapped with {(names or {}).get(other, other)}"
-    # What the prediction adds to the label against what it takes away, both as a share of the larger of the two.
-    larger = max(e["given_ml"], e["predicted_ml"])
-    lacks, exceeds = e["inside"] * e["predicted_ml"] / larger, e["outside"] * e["given_ml"] / larger
-    if lacks > 2 * exceeds:
-        return f"missing in {e['missing_slices']:.0f} slices" if e["missing_slices"] >= 2 else "under-drawn"
-    if exceeds > 2 * lacks:
-        return f"extra in {e['extra_slices']:.0f} slices" if e["extra_slices"] >= 2 else "over-drawn"
-    # A ball shifted by s loses a share of 3 s / 4 r of itself: ask whether the shift explains half of what is lost.
-    radius = (3e3 * larger / (4 * np.pi)) ** (1 / 3)
-    if 0.75 * e["shift_mm"] / radius > 0.5 * exceeds:
-        return "shifted"
-    return "border differs"

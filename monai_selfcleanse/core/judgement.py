@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .evidence import EVIDENCE, reason_for
+from .evidence import EVIDENCE
 from .mixture import FilterDecision
+from .reason import reason_for
 
 __all__ = [
     "BEYOND_DOUBT",

@@ -23,9 +23,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.evidence import EVIDENCE, EVIDENCE_VERSION, LARGEST_SHARE, WITHOUT_STRAYS, reason_for
+from ..core.evidence import EVIDENCE, EVIDENCE_VERSION, LARGEST_SHARE, WITHOUT_STRAYS
 from ..core.judge import LabelJudge
 from ..core.mixture import FilterDecision, Verdict
+from ..core.reason import reason_for
 from ..core.size_bias import filter_without_size_bias, score_without_size_bias
 from ..core.strays import is_in_one_piece
 from ..results.words import VERDICTS
@@ -163,7 +164,7 @@ class Doubt:
 
     Attributes:
         structure, name: which.
-        reason: what seems wrong, in words; see :func:`monai_selfcleanse.core.evidence.reason_for`.
+        reason: what seems wrong, in words; see :func:`monai_selfcleanse.core.reason.reason_for`.
         clean_probability: in [0, 1], 1 = clean.
         score: evidence against the label, at least 0.
     """

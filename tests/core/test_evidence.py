@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from monai.metrics import compute_dice
 
-from monai_selfcleanse.core.evidence import ABSENT, EVIDENCE, reason_for, stack_evidence, structure_evidence
+from monai_selfcleanse.core.evidence import ABSENT, EVIDENCE, stack_evidence, structure_evidence
 from monai_selfcleanse.core.masks import debatable_slices
+from monai_selfcleanse.core.reason import reason_for
 
 SPACING = (1.5, 1.5, 10.0)
 
