@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +87,17 @@ def test_slices_may_come_first_in_memory(case: tuple[np.ndarray, np.ndarray]) ->
     turned = p.transpose(0, *range(p.ndim - 1, 0, -1))
     found = Sweep(turned.shape, slices_first=True).over_classes(iter(turned))
     expect(Prediction(found.predicted.T, found.confidence.T, found.peak, found.mass), p)
+
+
+@given(case=cases(), dtype=st.sampled_from(["<f2", ">f2", "<f4"]))
+def test_blocks_of_a_file_come_to_the_same(case: tuple[np.ndarray, np.ndarray], dtype: str) -> None:
+    p = case[1].astype(dtype)
+    turned = p.transpose(0, *range(p.ndim - 1, 0, -1))
+    file = io.BytesIO(turned.tobytes())
+    sweep = Sweep(turned.shape, slices_first=True)
+    found = sweep.over_blocks(lambda values: file.readinto(values.view(np.uint8)), p.dtype)
+    assert not file.read()
+    expect(Prediction(found.predicted.T, found.confidence.T, found.peak, found.mass), p.astype(np.float32))
 
 
 @given(
