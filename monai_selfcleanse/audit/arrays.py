@@ -28,6 +28,7 @@ from ..cases.look import score_case
 from ..cases.nifti_file import plain_image
 from ..cases.store import CaseStore
 from ..core.border import stand_in
+from ..core.case_id import file_stem
 from ..core.evidence import stack_evidence
 from ..core.index_map import to_values
 from ..core.judge import LabelJudge
@@ -213,12 +214,12 @@ class _Keeper:
             found = score_case(judge, self.store, case.name, case.given, probabilities, case.affine, confidence)
         except ValueError as error:
             raise ValueError(f"case {case.name!r}: {error}") from error
-        stem = f"{len(self.data):06d}.nii.gz"
+        name = f"{file_stem(case.name)}.nii.gz"  # of the case, not its place: the next call may have others before it
         label = to_values(case.given, self.values) if self.values else case.given
         files = {"label": label.astype(np.min_scalar_type(int(label.max())))}
         if case.image is not None:
             files["image"] = case.image
-        paths = {key: self._save(voxels, case.affine, self.folder / f"{key}s" / stem) for key, voxels in files.items()}
+        paths = {key: self._save(voxels, case.affine, self.folder / f"{key}s" / name) for key, voxels in files.items()}
         own = {"values": tuple(self.values)} if self.values else {}
         self.data.append({"case": case.name, "file": f"{case.name}.nii.gz", **paths, **own})
         self.has_affines &= case.has_affine

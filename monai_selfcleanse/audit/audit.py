@@ -73,7 +73,7 @@ def audit_labels(
         ValueError: no case can be judged, ids are not unique, another run is at work in the folder, or a case lies in
             what the results replace.
     """
-    store, folder, cases = CaseStore.at(store), RunFolder(output_dir), with_values(cases, judge.values or judge.names)
+    store, folder, cases = CaseStore.at(store), RunFolder(output_dir), with_values(cases, judge.values)
     check_unique_cases(cases)
     check_apart(folder.replaced(), cases, remedy="another output_dir")
     if not cases:

@@ -23,10 +23,10 @@ import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, overload
-from urllib.parse import quote
 
 import numpy as np
 
+from ..core.case_id import file_stem
 from ..core.cleansing import MIN_CONFIDENCE
 from ..core.prediction import Predicted, condensed
 from ..core.size_bias import drawn_without_size_bias
@@ -259,12 +259,7 @@ class CaseStore:
                 shutil.rmtree(folder)
 
     def _file(self, folder: str, case: str, ending: str) -> Path:
-        name = quote(case, safe="")
-        if case != case.lower():  # some file systems hold A and a for one; no quoted id has a plus
-            name += "+" + hashlib.sha256(case.encode()).hexdigest()[:8]
-        if len(name) > 120:  # file systems end at 255 bytes
-            name = name[:80] + hashlib.sha256(case.encode()).hexdigest()[:32]
-        return self.directory / folder / (name + ending)
+        return self.directory / folder / (file_stem(case) + ending)
 
 
 StoreLike: TypeAlias = CaseStore | str | os.PathLike

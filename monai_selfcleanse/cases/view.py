@@ -17,13 +17,16 @@ from monai.data import MetaTensor
 from monai.transforms import SpatialResample
 
 from ..core.case_id import case_of, images_of
-from ..core.masks import Box, box_around, structure_boxes
+from ..core.masks import Box, box_around, dice, structure_boxes
 from .grid import same_grid, turn_onto
 from .image_file import ImageFile, open_image
 from .label_file import GivenLabel, label_of
 from .seen import Redrawing, SeenCase
 
 __all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "read_channel", "view_case"]
+
+_SAME_LABEL = 0.5
+"""Dice from which on a label that was moved to another grid and back is the same one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +136,7 @@ def view_case(data: Mapping[str, Any], seen: SeenCase, redrawn: Sequence[int] = 
     """
     label = label_of(data)
     affine = position_of(data, label)
-    here = _on_grid(seen, label.index, affine)
+    here = _on_grid(_at_its_place(seen, label, affine), label.index, affine)
     return CaseView(data, label, here, tuple(redrawn))
 
 
@@ -157,12 +160,38 @@ def lies_at(data: Mapping[str, Any], file: ImageFile, ndim: int) -> np.ndarray:
     """
     if file.has_position or "image" not in data:
         return file.affine
-    try:
-        image = open_image(images_of(data)[0])
-        turn_onto(image, file, ndim)
-    except ValueError:  # said where the image is wanted
-        return file.affine
-    return image.affine if image.has_position else file.affine
+    for path in images_of(data):
+        try:
+            image = open_image(path)
+            turn_onto(image, file, ndim)
+        except ValueError:  # said where the image is wanted
+            continue
+        if image.has_position:
+            return image.affine
+    return file.affine
+
+
+def _at_its_place(seen: SeenCase, label: GivenLabel, affine: np.ndarray) -> SeenCase:
+    """What was seen, with the affine by which its given label is that of the file.
+
+    A file that says no position gets one from whoever loads it: from the case's image by
+    :class:`monai_selfcleanse.transforms.LoadCased`, a made-up one by other transforms. The given label tells.
+
+    Raises:
+        ValueError: the label was seen elsewhere than its file lies; the message names the file.
+    """
+    whole = (*label.index.shape, 1)[: seen.given.ndim]
+    if label.file.has_position or not label.index.any() or same_grid(seen.affine, affine, whole):
+        return seen
+    found = _Mover(seen.affine, affine, whole).classes(seen.given).reshape(label.index.shape)
+    if dice(found > 0, label.index > 0) >= _SAME_LABEL:
+        return seen
+    if seen.given.shape == whole and np.array_equal(seen.given.reshape(label.index.shape), label.index):
+        return replace(seen, affine=affine)
+    raise ValueError(
+        f"{label.file.path}: says no position, and was loaded with another one than its image's; load cases with "
+        "monai_selfcleanse.transforms.LoadCased, or give the label its image's position"
+    )
 
 
 def _on_grid(seen: SeenCase, given: np.ndarray, affine: np.ndarray) -> SeenCase:

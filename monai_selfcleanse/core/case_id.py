@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 __all__ = [
     "ENDINGS",
@@ -15,6 +17,7 @@ __all__ = [
     "channel_name",
     "ending_as_written",
     "ending_of",
+    "file_stem",
     "images_of",
     "listed",
     "name_of",
@@ -42,6 +45,16 @@ def strip_ending(name: str) -> str:
     base = os.path.basename(name)
     ending = ending_of(base)
     return base[: -len(ending)] if ending else os.path.splitext(base)[0]
+
+
+def file_stem(case: str) -> str:
+    """Name of a file that is a case's own, on file systems that hold ``A`` and ``a`` for one, too."""
+    name = quote(case, safe="")
+    if case != case.lower():  # no quoted id has a plus
+        name += "+" + hashlib.sha256(case.encode()).hexdigest()[:8]
+    if len(name) > 120:  # file systems end at 255 bytes
+        name = name[:80] + hashlib.sha256(case.encode()).hexdigest()[:32]
+    return name
 
 
 def as_compared(text: str) -> str:

@@ -98,7 +98,7 @@ def structure_evidence(
           structure, how sure it is of that, :math:`1 - \max p`. A label whose ``dice`` is below it is worse than the
           network's own doubts explain.
         * ``size_ratio``: volume of the given label over that of the prediction; NaN where either is empty.
-        * ``given_ml``, ``predicted_ml``: volumes (in 2-D: areas in cm^2 / 10).
+        * ``given_ml``, ``predicted_ml``: volumes (in 2-D: areas in 1000 mm^2).
         * ``outside``: share of the given label that lies outside the prediction, 0.0 for an empty label.
         * ``inside``: share of the prediction that lies outside the given label, 0.0 for an empty prediction.
         * ``missing_slices``, ``extra_slices``: number of slices where only the prediction (only the given label) has

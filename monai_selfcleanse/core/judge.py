@@ -40,7 +40,7 @@ class LabelJudge:
         names: the structures and their names.
 
     Raises:
-        ValueError: a number is out of range, or there is no structure.
+        ValueError: a number is out of range, there is no structure, or two have one name.
     """
 
     def __init__(
@@ -68,6 +68,8 @@ class LabelJudge:
                 f"structures must be foreground classes, 1 or more of them and each over 0, got {structures}"
             )
         self.names = {int(k): str(name) for k, name in named.items()}
+        if len(set(self.names.values())) < len(self.names):
+            raise ValueError(f"each structure must have a name of its own, got {list(self.names.values())}")
         if values is not None and len(values) != len(self.names):
             raise ValueError(f"values must be a number for each of the {len(self.names)} structures, got {values}")
         self.values = tuple(int(value) for value in values or ())

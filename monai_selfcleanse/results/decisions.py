@@ -7,7 +7,8 @@ that a person writes needs the first three columns alone.
 column          meaning
 =============== =================================================================================================
 ``case``        the case's id
-``structure``   the structure's name or its value in label files; empty: every suspect of the case
+``structure``   the structure's name or its value in label files; empty: every suspect of the case. ``leave-out`` and
+                ``undecided`` then hold for the case, whether it has suspects or not
 ``decision``    ``keep`` the given label, ``redraw`` it, ``edit`` (it is in ``edited_labels/``), ``leave-out`` the
                 case, or ``undecided``, which takes an earlier decision back
 ``who``         the reviewer
@@ -111,7 +112,6 @@ def read_decisions(path: str | os.PathLike, judgement: Judgement) -> dict[tuple[
     path = Path(path)
     out: dict[tuple[str, int], Decision] = {}
     rows = _rows(path) if path.exists() else []
-    suspected = judgement.by_case(judgement.suspected)
     known = {as_compared(case.strip()): case for case in judgement.cases} | {case: case for case in judgement.cases}
     for line, row in enumerate(rows, 2):
         where = f"{path}, row {line}"
@@ -121,13 +121,31 @@ def read_decisions(path: str | os.PathLike, judgement: Judgement) -> dict[tuple[
             raise ValueError(f"{where}: no case {row['case']!r} was judged; label_report.csv lists the cases")
         if choice not in get_args(Choice):
             raise ValueError(f"{where}: {choice!r} is no decision; it may be {', '.join(get_args(Choice))}")
-        for k in suspected.get(case, []) if not structure else [_class_of(structure, judgement, where)]:
+        decided = [k for other, k in out if other == case]
+        for k in [_class_of(structure, judgement, where)] if structure else _meant(case, choice, judgement, decided):
             name = judgement.name_of[k]
             decision = Decision(case, name, choice, row["who"], row["when"], row["note"])  # type: ignore[arg-type]
             out.pop((case, k), None)
             if choice != "undecided":
                 out[case, k] = decision
     return out
+
+
+def _meant(case: str, choice: str, judgement: Judgement, decided: Sequence[int]) -> list[int]:
+    """The class indices that a row without a structure is about.
+
+    Args:
+        case: the case's id.
+        choice: what was decided.
+        judgement: the labels that decisions are about.
+        decided: class indices of the case about which there is a decision.
+    """
+    suspects = list(judgement.by_case(judgement.suspected).get(case, ()))
+    if choice == "undecided":
+        return sorted({*suspects, *decided})
+    if choice == "leave-out" and not suspects:  # a case goes as a whole: any of its labels may say so
+        return list(judgement.name_of)[:1]
+    return suspects
 
 
 def _class_of(structure: str, judgement: Judgement, where: str) -> int:

@@ -124,9 +124,9 @@ def _fault_in_words(row: Mapping[str, Any]) -> str:
     if reason == UNANNOTATED:
         return f"The label has no {name}, which is taken as not annotated here, and not judged."
     if reason == "missing":
-        return f"The label has no {name}; the network sees {row['predicted_ml']:.3g} ml of it."
+        return f"The label has no {name}; the network sees {_amount(row['predicted_ml'], row['missing_slices'])} of it."
     if reason == "spurious":
-        return f"The label has {row['given_ml']:.3g} ml of {name}; the network sees none."
+        return f"The label has {_amount(row['given_ml'], row['extra_slices'])} of {name}; the network sees none."
     if reason.startswith("swapped with"):
         other = reason.removeprefix("swapped with ")
         return f"In {row['swapped']:.0%} of the label's {name} the network sees {other}."
@@ -144,6 +144,11 @@ def _fault_in_words(row: Mapping[str, Any]) -> str:
         f"Borders differ both ways: {row['outside']:.0%} of the label's {name} lies outside of the prediction, and "
         f"{row['inside']:.0%} of the prediction outside of the label."
     )
+
+
+def _amount(ml: float, n_slices: float) -> str:
+    """A volume; of an image in 2-D, of which no slice is counted, an area."""
+    return f"{ml:.3g} ml" if n_slices else f"{1000 * ml:.3g} mm²"
 
 
 _START = r"(?<![\w.~-])(?:[A-Za-z]:)?[/\\]"

@@ -286,3 +286,11 @@ def test_bad_input_is_named(bad: list[Any], message: str) -> None:
 def test_an_unknown_case_has_no_cleansed_label() -> None:
     with pytest.raises(KeyError, match="no case 'x'"):
         judge_labels(cases(), NAMES).cleansed_label("x")
+
+
+def test_a_folder_that_is_used_again_keeps_every_earlier_case_its_own_label(tmp_path: Path) -> None:
+    judge_labels(cases()[1:], NAMES, directory=tmp_path / "kept").write_report(tmp_path / "out")
+    judge_labels(cases(), NAMES, directory=tmp_path / "kept")
+    for item in read_record(tmp_path / "out").data:
+        i = int(item["case"].removeprefix("case_"))
+        np.testing.assert_array_equal(read_nifti(item["label"]), given_of(i))

@@ -219,6 +219,19 @@ def judgement(dataset: Path, predictions: Path | FolderPredictions, output: Path
     return audit_labels(cases, source, LabelJudge(NAMES), str(output / "cases"), output, problems, num_workers)
 
 
+def test_classes_may_leave_out_a_number(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    shutil.copytree(segmentations, tmp_path / "predictions")
+    for path in [*(tmp_path / "data" / "labelsTr").iterdir(), *(tmp_path / "predictions").iterdir()]:
+        voxels = read_nifti(path)
+        write_nifti(path, np.where(voxels == 2, 0, voxels).astype(np.uint8), nib.load(path).affine)
+    names = {1: NAMES[1], 3: NAMES[3]}
+    source = FolderPredictions(tmp_path / "predictions", names)
+    cases, _ = find_cases(tmp_path / "data")
+    found = audit_labels(cases, source, LabelJudge(names), tmp_path / "seen", tmp_path / "out")
+    assert {(row["case"], row["structure"]) for row in found.suspects()} == {("case_07", 1)}
+
+
 @pytest.mark.parametrize("num_workers", [1, 2, 3, None])
 @pytest.mark.parametrize("kind", ["nnunet", "segmentations"])
 def test_the_number_of_workers_changes_nothing(

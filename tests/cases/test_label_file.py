@@ -127,3 +127,9 @@ def test_a_picture_of_two_tones_gets_more(tmp_path: Path) -> None:
     index = np.eye(4, dtype=np.uint8) * 2
     save_index_map(index, read_label(tmp_path / "a.png"), tmp_path / "b.png")
     np.testing.assert_array_equal(read_label(tmp_path / "b.png").index, index)
+
+
+def test_channels_in_2d_are_refused(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "label.nii.gz", one_hot(tiny_label())[:, :, 1])
+    with pytest.raises(ValueError, match=r"label\.nii\.gz: has several channels in 2-D"):
+        read_label(path, ndim=2)

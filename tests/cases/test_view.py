@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from hypothesis.extra import numpy as hnp
 from monai_selfcleanse.cases.seen import Redrawing, SeenCase
 from monai_selfcleanse.cases.view import CaseView, ScreenTurn, grey_levels, view_case
 from monai_selfcleanse.core.cleansing import cleanse_label
+from monai_selfcleanse.transforms import LoadCased
+
+FLIPPED = AFFINE @ np.array([[-1.0, 0, 0, 11], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+"""Of an array whose first axis, of 12 voxels, runs the other way."""
 
 
 def write_case(folder: Path) -> dict[str, str]:
@@ -139,3 +144,36 @@ def test_grey_levels_run_from_black_to_white_and_what_is_no_number_is_black() ->
     assert grey_levels(np.array([[0.0, 1.0, 2.0]])).tolist() == [[0, 128, 255]]
     assert grey_levels(np.array([[np.nan, 1.0, 2.0]])).tolist() == [[0, 0, 255]]
     assert not grey_levels(np.full((2, 2), 7.0)).any()
+
+
+@pytest.mark.parametrize("loaded_at", [np.eye(4), np.diag([-1.0, -1.0, 1.0, 1.0]), AFFINE, FLIPPED])
+def test_a_label_that_says_no_position_is_where_whoever_loaded_it_took_it_to_be(
+    tmp_path: Path, loaded_at: np.ndarray
+) -> None:
+    case = write_case(tmp_path)
+    write_nifti(Path(case["label"]), tiny_label(), np.eye(4))
+    predicted, given = tiny_label(3), tiny_label()
+    if loaded_at is FLIPPED:  # by an orientation of the pipeline's, after it had the image's position
+        predicted, given = predicted[::-1], given[::-1]
+    view = view_case(case, replace(seen(predicted), given=given, affine=loaded_at), [1])
+    np.testing.assert_array_equal(view.predicted, tiny_label(3))
+    np.testing.assert_allclose(view.affine, AFFINE)
+
+
+def test_a_label_that_was_seen_elsewhere_is_refused(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    write_nifti(Path(case["label"]), tiny_label(), np.eye(4))
+    elsewhere = replace(seen(tiny_label(3)), given=tiny_label(4), affine=np.diag([-1.0, -1.0, 1.0, 1.0]))
+    with pytest.raises(ValueError, match=r"label\.nii\.gz: says no position.*LoadCased"):
+        view_case(case, elsewhere)
+
+
+def test_the_first_channel_that_says_a_position_places_the_label(tmp_path: Path) -> None:
+    case: dict[str, Any] = write_case(tmp_path)
+    write_nifti(Path(case["label"]), tiny_label(), np.eye(4))
+    first, second = (
+        write_nifti(tmp_path / f"{i}.nii.gz", tiny_image(), at) for i, at in enumerate((np.eye(4), AFFINE))
+    )
+    case["image"] = [str(first), str(second)]
+    np.testing.assert_allclose(LoadCased()(dict(case))["label"].affine, AFFINE)
+    np.testing.assert_allclose(view_case(case, seen(tiny_label(3))).affine, AFFINE)

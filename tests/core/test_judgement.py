@@ -240,3 +240,8 @@ def test_each_structure_heeds_its_own_first_look() -> None:
     now = both(look(range(12)), look(range(12)))
     judgement = LabelJudge([1, 2]).judge(NAMES, now, first_look=both(look(range(11)), look(range(3))))
     assert judgement.redrawn.sum(0).tolist() == [11, 12]
+
+
+def test_two_structures_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"a name of its own, got \['kidney', 'kidney'\]"):
+        LabelJudge({1: "kidney", 2: "kidney"})

@@ -125,3 +125,14 @@ def test_nothing_is_added_to_what_is_not_as_expected(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     add_decisions(path, [Decision.now("a", "myocardium", "redraw", "Bo")], lambda: None)
     assert [row["who"] for row in read_rows(path)] == ["Ann", "Bo"]
+
+
+def test_a_case_without_suspects_can_be_left_out_as_a_whole_and_taken_back(
+    tmp_path: Path, judgement: Judgement
+) -> None:
+    path = tmp_path / "mine.csv"
+    case = next(case for case in judgement.cases if case not in judgement.by_case(judgement.suspected))
+    path.write_text(f"case,structure,decision\n{case},,leave-out\n")
+    assert [(c, one.decision) for (c, _), one in read_decisions(path, judgement).items()] == [(case, "leave-out")]
+    path.write_text(path.read_text() + f"{case},{judgement.numbers[2]},keep\n{case},,undecided\n")
+    assert read_decisions(path, judgement) == {}

@@ -45,6 +45,13 @@ def test_the_page_says_what_the_scores_allow_for(volumes: float, words: str) -> 
     assert "allow" not in verdict_in_words(decision("suspects", 2, 0.31))
 
 
+@pytest.mark.parametrize("reason", ["missing", "spurious"])
+def test_an_image_in_2d_has_an_area(reason: str) -> None:
+    row = {"reason": reason, "structure_name": "liver", "suspected": True, "redrawn": True, "missing_slices": 0.0}
+    row |= {"extra_slices": 0.0, "given_ml": 0.704, "predicted_ml": 0.704}
+    assert "704 mm² of" in reason_in_words(row)
+
+
 @pytest.mark.parametrize(
     ("reason", "part"),
     [
