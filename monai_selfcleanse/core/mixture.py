@@ -49,6 +49,10 @@ MAX_CLEAN_SURPRISE = 0.3
 """Mean surprise of the clean group, in Dice, from which on the network is not ready to judge: it knows nothing of the
 structure, or is sure of everything. On real data it stays below 0.1 from the first look on."""
 
+MIN_EXPECTED_DICE = 0.2
+"""Median Dice that the network expects of its own drawings, below which it is not ready to judge: it is surprised by
+nothing, for it expects nothing."""
+
 _CLEAR_CUT_DISTANCE, _CLEAR_CUT_SHARE, _CLEAR_CUT_CASES = 4.0, 0.1, 6
 """See :attr:`FilterDecision.clear_cut`."""
 
@@ -179,6 +183,7 @@ def filter_labels(
     scores: np.ndarray,
     surprise: np.ndarray,
     *,
+    expected_dice: np.ndarray | None = None,
     threshold: float = 0.5,
     min_separation: float = 0.2,
     max_share: float = 0.8,
@@ -191,12 +196,13 @@ def filter_labels(
     probability is below ``threshold`` are suspected. Otherwise the labels look clean. Every probability is then lifted
     to at least ``threshold``; their order stays, and with it the ranking. Where all labels score alike, there is one
     group and no mixture. The network is not ready where even the labels that are more likely clean surprise by 0.3 on
-    average.
+    average, or where it expects a Dice under 0.2 of its own drawings, on the median.
 
     Args:
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
         surprise: how much worse each label is than the network expects, in Dice
             (:func:`monai_selfcleanse.core.evidence.surprise`), shape ``(n,)``, in [-1, 1].
+        expected_dice: the Dice that the network expects of each drawing, shape ``(n,)``; None where that is not known.
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
         min_separation: the mean surprise of the labels below the threshold must exceed the others' by this much (in
@@ -211,6 +217,8 @@ def filter_labels(
         ValueError: shapes differ, or a score is negative or infinite.
     """
     scores, surprise, known = _checked(scores, surprise)
+    if expected_dice is not None and np.shape(expected_dice) != scores.shape:
+        raise ValueError(f"scores {scores.shape} and expected_dice {np.shape(expected_dice)} must be of one shape")
     probability = np.full(scores.shape, np.nan)
     mixture = fit_score_mixture(scores[known], random_state=random_state)
     probability[known] = 1.0 if mixture is None else mixture.clean_probability(scores[known])
@@ -226,8 +234,10 @@ def filter_labels(
     verdict: Verdict = "suspects"
     if known.sum() < min_cases:
         verdict = "too few"
-    elif suspected.sum() > max_share * known.sum() or (
-        likely_clean.any() and surprise[likely_clean].mean() >= MAX_CLEAN_SURPRISE
+    elif (
+        suspected.sum() > max_share * known.sum()
+        or (likely_clean.any() and surprise[likely_clean].mean() >= MAX_CLEAN_SURPRISE)
+        or (expected_dice is not None and np.median(np.asarray(expected_dice)[known]) < MIN_EXPECTED_DICE)
     ):
         verdict = "not ready"
     elif mixture is None or not separation >= needed_separation(min_separation, clear_cut):

@@ -60,13 +60,14 @@ def filter_without_size_bias(evidence: Mapping[str, np.ndarray], **options: Any)
     Args:
         evidence: arrays ``(n,)`` by name, see :func:`monai_selfcleanse.core.evidence.structure_evidence`: ``score``,
             ``dice``, ``expected_dice``, ``size_ratio``.
-        options: of :func:`monai_selfcleanse.core.mixture.filter_labels`.
+        options: further ones of :func:`monai_selfcleanse.core.mixture.filter_labels`.
 
     Returns:
         Its decision on the scores of :func:`score_without_size_bias`, with the bias in
         :attr:`monai_selfcleanse.core.mixture.FilterDecision.size_bias`. Where there are too few cases to tell, or the
         network is not ready to judge, no bias is looked for.
     """
+    options["expected_dice"] = evidence["expected_dice"]
     decision = filter_labels(evidence["score"], surprise(evidence), **options)
     if decision.verdict in ("too few", "not ready") or not (bias := size_bias(evidence, decision.mixture)):
         return decision

@@ -348,3 +348,14 @@ def test_of_many_classes_no_more_than_the_most_probable_one_is_counted():
     index, sure = drawn_without_size_bias(predicted, confidence, {1: np.log(42 / 36)})
     assert index[3, 4:10].all()
     assert sure[3, 4:10].max() < 0.65
+
+
+def test_a_network_that_expects_nothing_of_itself_is_not_ready() -> None:
+    rng = np.random.default_rng(0)
+    dice, expected = rng.uniform(0.02, 0.1, 30), rng.uniform(0.01, 0.05, 30)
+    evidence = {"score": (1 - dice) / (1.02 - expected), "dice": dice, "size_ratio": rng.uniform(5, 15, 30)}
+    assert filter_without_size_bias(evidence | {"expected_dice": expected}).verdict == "not ready"
+    expected[:16] = 0.9
+    assert filter_labels(np.ones(30), np.zeros(30), expected_dice=expected).verdict == "clean"
+    with pytest.raises(ValueError, match=r"expected_dice \(29,\)"):
+        filter_labels(np.ones(30), np.zeros(30), expected_dice=expected[1:])
