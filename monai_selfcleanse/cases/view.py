@@ -25,8 +25,9 @@ from .seen import Redrawing, SeenCase
 
 __all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "read_channel", "view_case"]
 
-_SAME_LABEL = 0.5
-"""Dice from which on a label that was moved to another grid and back is the same one."""
+_SAME_LABEL, _LARGE_ENOUGH = 0.1, 50
+"""Dice from which on a label that was moved to another grid and back is the same one, if it had so many voxels there; a
+speck may be lost on the way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,10 +185,10 @@ def _at_its_place(seen: SeenCase, label: GivenLabel, affine: np.ndarray) -> Seen
     if label.file.has_position or not label.index.any() or same_grid(seen.affine, affine, whole):
         return seen
     found = _Mover(seen.affine, affine, whole).classes(seen.given).reshape(label.index.shape)
-    if dice(found > 0, label.index > 0) >= _SAME_LABEL:
-        return seen
     if seen.given.shape == whole and np.array_equal(seen.given.reshape(label.index.shape), label.index):
-        return replace(seen, affine=affine)
+        return seen if np.array_equal(found, label.index) else replace(seen, affine=affine)
+    if np.count_nonzero(seen.given) < _LARGE_ENOUGH or dice(found > 0, label.index > 0) >= _SAME_LABEL:
+        return seen
     raise ValueError(
         f"{label.file.path}: says no position, and was loaded with another one than its image's; load cases with "
         "monai_selfcleanse.transforms.LoadCased, or give the label its image's position"
