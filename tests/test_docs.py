@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monai_selfcleanse.data import find_cases
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("docs", "examples")
 PAGES = sorted(
@@ -49,6 +51,20 @@ def test_python_in_the_documents_runs(page: Path, tmp_path: Path, monkeypatch: p
     for line, block in blocks_of(page, "python"):
         if not block.startswith(NOT_RUN):
             exec(compile("\n" * (line - 1) + block, str(page), "exec"), namespace)
+
+
+def test_the_script_for_a_bids_tree_writes_a_list_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("sub-01/anat/sub-01", "sub-02/ses-a/anat/sub-02_ses-a", "sub-02/ses-b/anat/sub-02_ses-b"):
+        for file in (f"{name}_T1w.nii.gz", f"derivatives/manual/{name}_label-hippocampus_dseg.nii.gz"):
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Path(file).touch()
+    ((_, block),) = blocks_of(ROOT / "docs" / "how-to" / "own-data.md", "python")
+    exec(block, {})
+    cases, problems = find_cases("cases.json")
+    assert problems == []
+    assert [case["patient"] for case in cases] == ["sub-01", "sub-02", "sub-02"]
+    assert cases[1]["file"] == "derivatives/manual/sub-02/ses-a/anat/sub-02_ses-a_label-hippocampus_dseg.nii.gz"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

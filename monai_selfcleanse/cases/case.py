@@ -28,7 +28,7 @@ from typing import Any
 
 from monai.data import decollate_batch
 
-from ..core.case_id import as_compared, case_of, ending_as_written
+from ..core.case_id import as_compared, case_of, ending_as_written, listed
 from ..core.structures import values_unless_classes
 
 __all__ = ["check_unique_cases", "decollated", "files_of", "label_file_of", "with_values"]
@@ -74,17 +74,17 @@ def check_unique_cases(cases: Iterable[Mapping[Any, Any]]) -> list[str]:
     ]
     labels = [path for case in cases for path in _paths(case.get("label"))]
     files = [label_file_of(case) for case in cases if _paths(case.get("label"))]
-    _refuse(_twice(images), "images are those of more than one case", "leave one of the entries out")
-    _refuse(_twice(ids), "case ids occur more than once", "give each datalist entry a unique 'case' key")
+    _refuse(_twice(images), "several cases have the same image", "leave one of the entries out")
+    _refuse(_twice(ids), "several cases have the same id", "give each datalist entry a unique 'case' key")
     own_file = "give each datalist entry a 'file' key of its own"
-    _refuse(_twice(files, as_files=True), "files would hold the cleansed labels of more than one case", own_file)
-    _refuse(_twice(labels), "files are the label of more than one case", "give each case a label of its own")
+    _refuse(_twice(files, as_files=True), "cleansed labels of several cases would be one file", own_file)
+    _refuse(_twice(labels), "several cases have the same label", "give each case a label of its own")
     imaged = {os.path.realpath(path) for case in cases for path in _paths(case.get("image"))}
     both = [path for path in labels if os.path.realpath(path) in imaged]
-    _refuse(both, "files are image and label at once", "give each case the label that was drawn on its image")
+    _refuse(both, "one file is image and label at once", "give each case the label that was drawn on its image")
     within = {str(above) for file in files for above in Path(_as_file(file)).parents}
     blocked = [file for file in files if _as_file(file) in within]
-    _refuse(blocked, "files of cleansed labels would be folders of others", own_file)
+    _refuse(blocked, "cleansed labels would lie within files of others", own_file)
     return ids
 
 
@@ -114,7 +114,7 @@ def _twice(values: Iterable[str], as_files: bool = False) -> list[str]:
 
 def _refuse(found: Sequence[str], what: str, remedy: str) -> None:
     if found:
-        raise ValueError(f"{len(found)} {what} ({', '.join(found[:5])}): {remedy}")
+        raise ValueError(f"{what} ({listed(found, 5)}): {remedy}")
 
 
 def decollated(data: Any) -> list[Mapping]:

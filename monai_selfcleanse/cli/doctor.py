@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..bad_input import printable
-from ..cases.case import with_values
+from ..cases.case import check_unique_cases, with_values
 from ..cases.grid import NOTE_KINDS
-from ..core.case_id import case_of, patient_of
+from ..core.case_id import case_of, images_of, listed, patient_of
 from ..core.structures import class_names, label_values
 from ..data.case_check import CaseCheck
 from ..data.checks import look_into
 from ..data.layouts import find_cases, layout_of, structures_named
+from ..data.problems import alike, in_one_line
 from ..distributed import in_workers, worker_count
 from ..progress import progress
 from .option_table import OPTIONS
@@ -29,6 +31,9 @@ Lines = list[tuple[str, str]]
 
 _ANY = range(1, 256)
 """Structures where nobody names them: whatever values the labels have."""
+
+_MOST_NAMED = 50
+"""So many of the files are named of which the same is said."""
 
 
 def examine(dataset: str | os.PathLike, structures: Mapping[Any, str] | None = None) -> int:
@@ -54,31 +59,47 @@ def examine(dataset: str | os.PathLike, structures: Mapping[Any, str] | None = N
     classes = _ANY if named is None else range(1, len(named) + 1)
     looks = in_workers(partial(look_into, structures=classes), cases, worker_count(len(cases), None))
     found = [one for _, one in zip(progress(cases, "cases"), looks, strict=True)]
-    broken = [("?", problem) for problem in problems]
+    broken = [("?", problem) for problem in [*problems, *_not_unique(cases)]]
     broken += [(case_of(c), problem) for c, one in zip(cases, found, strict=True) for problem in one.problems]
-    whole = [one for one in found if not one.problems]
+    readable = [(c, one) for c, one in zip(cases, found, strict=True) if not one.problems]
+    whole = [one for _, one in readable]
     lines: Lines = [
         ("taken for", layout_of(dataset)),
         ("cases", f"{len(cases)} of {len({patient_of(case) for case in cases})} patients"),
         ("structures", _structures(named, "" if structures is not None else f" (by {file.name})", whole)),
         *_figures(whole),
         *_tolerated(found),
+        *_empty_labels(readable),
+        *_twins([case for case, _ in readable]),
         ("broken", str(len(broken)) if broken else "none"),
     ]
     print(_table(lines))
     if broken:
-        print(_table(broken))
+        print(_table(_in_few_lines(broken, len(cases))))
     return 1 if broken else 0
+
+
+def _not_unique(cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a training or an audit would refuse: that two cases share what must be one's own."""
+    try:
+        check_unique_cases(cases)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _structures(named: Mapping[Any, str] | None, source: str, found: Sequence[CaseCheck]) -> str:
     """The structures by their values, and in how many labels each one is."""
     count = Counter(k for one in found for k in one.structures if k)
     if named is None:
-        listed = ", ".join(f"{k} (in {count[k]} labels)" for k in sorted(count)) or "none found"
-        return f"{listed}; nobody names them: give --structures"
+        seen = ", ".join(f"{k} ({_in_labels(count[k])})" for k in sorted(count)) or "none found"
+        return f"{seen}; nobody names them: give --structures"
     names = class_names(named)
-    return ", ".join(f"{v} {names[i]} (in {count[i]} labels)" for i, v in enumerate(label_values(named), 1)) + source
+    return ", ".join(f"{v} {names[i]} ({_in_labels(count[i])})" for i, v in enumerate(label_values(named), 1)) + source
+
+
+def _in_labels(n: int) -> str:
+    return f"in {n} label{'s' * (n != 1)}"
 
 
 def _figures(found: Sequence[CaseCheck]) -> Lines:
@@ -101,6 +122,67 @@ def _tolerated(found: Sequence[CaseCheck]) -> Lines:
     for kind, words in NOTE_KINDS.items():
         if notes := [one.notes[kind] for one in found if kind in one.notes]:
             lines.append(("tolerated", f"{len(notes)} of {len(found)} cases {words}, such as {notes[0]}"))
+    return lines
+
+
+def _empty_labels(found: Sequence[tuple[Mapping[str, Any], CaseCheck]]) -> Lines:
+    empty = [str(case["label"]) for case, one in found if not one.structures - {0}]
+    if not empty:
+        return []
+    many = "labels are" if len(empty) > 1 else "label is"
+    return [("odd", f"{len(empty)} {many} empty, such as {empty[0]}: right only if the image shows no structure")]
+
+
+def _twins(cases: Sequence[Mapping[str, Any]]) -> Lines:
+    """Cases whose images are copies, byte for byte: a training may validate on one and learn from the other."""
+    images = {tuple(map(os.path.abspath, images_of(case))): case_of(case) for case in cases}
+    # the voxels of MetaImage's .mhd lie in another file
+    groups = [[paths for paths in images if not any(path.lower().endswith(".mhd") for path in paths)]]
+    groups = [same for group in groups for same in _alike_in(os.path.getsize, group)]
+    groups = [same for group in groups for same in _alike_in(_content, group)]
+    if not groups:
+        return []
+    first, second = (images[paths] for paths in groups[0][:2])
+    return [
+        (
+            "odd",
+            f"{sum(map(len, groups))} cases have an image that another case has, byte for byte, such as {first} and "
+            f"{second}: leave all but one out, or a training may validate on what it has learned",
+        )
+    ]
+
+
+def _alike_in(what: Callable[[str], object], cases: Sequence[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
+    """Groups of two and more cases whose files are alike in something."""
+    groups: dict[tuple[object, ...], list[tuple[str, ...]]] = {}
+    for paths in cases:
+        groups.setdefault(tuple(map(what, paths)), []).append(paths)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _content(path: str) -> str:
+    """What stands for a file's bytes."""
+    out = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            out.update(block)
+    return out.hexdigest()
+
+
+def _in_few_lines(broken: Lines, n_cases: int) -> Lines:
+    """What is broken; what differs in the file alone in one line, and the others of which it holds in a second one.
+
+    There is no second line where it holds of every case.
+    """
+    lines: Lines = []
+    problems = [problem for _, problem in broken]
+    files = [problem.partition(": ")[0] for problem in problems]
+    for group in alike(problems):
+        lines.append((broken[group[0]][0], in_one_line(problems, group)))
+        if 1 < len(group) < n_cases:
+            folder = os.path.join(os.path.dirname(files[group[0]]), "")
+            others = listed([files[i].removeprefix(folder) for i in group[1:]], _MOST_NAMED)
+            lines.append(("", f"the others: {others}"))
     return lines
 
 

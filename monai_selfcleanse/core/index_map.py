@@ -75,7 +75,9 @@ def to_indices(labels: np.ndarray, values: Sequence[int], name: str = "label") -
     present = np.unique(labels)
     known = {0: 0} | {int(value): i for i, value in enumerate(values, 1)}
     if extra := [int(value) for value in present if int(value) not in known][:5]:
-        raise ValueError(f"{name}: holds the values {extra}, which are none of the known structures {sorted(known)}")
+        raise ValueError(
+            f"{name}: holds the values {extra}, which are none of the known structures {sorted(known)}; name them, too"
+        )
     dtype = np.min_scalar_type(len(values))
     if all(known[int(value)] == value for value in present):
         return labels.astype(dtype, copy=False) if labels.dtype.itemsize > dtype.itemsize else labels

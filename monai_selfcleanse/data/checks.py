@@ -18,6 +18,7 @@ from ..distributed import in_workers, worker_count
 from ..progress import progress
 from .case_check import CaseCheck
 from .checked import CheckedCases
+from .problems import in_few_lines
 from .resampling import Resampling
 
 __all__ = [
@@ -119,17 +120,20 @@ def check_values(given: GivenLabel, structures: Sequence[int]) -> list[str]:
     known = [0, *structures]
     if given.form == "soft label" and list(structures) != [1]:
         return [
-            f"{given.file.path}: is a soft label, fractions in [0, 1] of one structure, but there are {len(known) - 1} "
-            "structures; give indices, or the probability of each class along a fourth axis; if there is but one "
-            "structure, name it with --structures \"{'1': 'NAME'}\""
+            f"{given.file.path}: is a soft label, fractions in [0, 1], which are read only where there is one "
+            "structure; name it alone with --structures \"{'1': 'NAME'}\", or give indices, or the probability of each "
+            "class along a fourth axis"
         ]
     if extra := [int(v) for v in np.unique(given.index) if v not in known][:5]:
-        line = f"{given.file.path}: holds the values {extra}, which are none of the known structures {known}"
+        named = known if len(known) < 20 else f"0 to {known[-1]}"
+        line = (
+            f"{given.file.path}: holds the values {extra}, which are none of the known structures {named}; name them "
+            "in --structures"
+        )
         # nnU-Net wants its ignore label to be the highest, right after the structures.
         is_ignore = extra == [max(known) + 1]
-        return [
-            line + "; if it is nnU-Net's ignore label, give these voxels a class, or leave the case out" * is_ignore
-        ]
+        ignored = "; or, if it is nnU-Net's ignore label, give these voxels a class, or leave the case out"
+        return [line + ignored * is_ignore]
     return []
 
 
@@ -155,7 +159,8 @@ def _check_voxels(path: str, stack: np.ndarray) -> list[str]:
         finite = np.isfinite(stack) if stack.dtype.itemsize <= 4 else np.isfinite(stack.astype(np.float32))
     if not finite.all():
         n = int(np.count_nonzero(~finite))
-        return [f"{path}: has {n} voxels that are NaN, infinite, or too large for 32-bit floats: give them a value"]
+        voxels = f"{n} voxels that are" if n > 1 else "1 voxel that is"
+        return [f"{path}: has {voxels} NaN, infinite, or too large for 32-bit floats: give each a value"]
     constant = [i for i in range(stack.shape[-1]) if stack[..., i].min() == stack[..., i].max()]
     if constant:
         return [f"{path}: is constant" + (f" in channel {constant[0]}" if stack.shape[-1] > 1 else "")]
@@ -227,7 +232,7 @@ def check_cases(
         resampling: what becomes of the images in memory; None: they are not resampled.
 
     Raises:
-        DatasetError: something is wrong; up to 20 problems are named, and how many there are.
+        DatasetError: something is wrong; up to 20 lines say what (:func:`.problems.in_few_lines`), and how much it is.
     """
     if not problems:
         check_unique_cases(cases)
@@ -253,8 +258,10 @@ def check_cases(
         return
     if checked.path is not None and checked.path.parent.is_dir():
         checked.write()  # so that the next start, with these mended, reads these alone
-    shown = "\n  ".join(everything[:20]) + (f"\n  ... and {len(everything) - 20} more" if len(everything) > 20 else "")
+    few = in_few_lines(everything)
     count = "1 problem" if len(everything) == 1 else f"{len(everything)} problems"
+    more = " (selfcleanse doctor names more of them)" if len(few) < len(everything) else ""
     raise DatasetError(
-        f"{count} in the data set; mend these files or take them out of the folder, then start again:\n  {shown}"
+        f"{count} in the data set; mend these files or take them out of the folder, then start again{more}:"
+        + "".join(f"\n  {line}" for line in few)
     )

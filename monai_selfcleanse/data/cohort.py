@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from ..cases.apart import check_apart
+from ..cases.apart import check_apart, check_not_among
 from ..cases.case import with_values
 from ..core.case_id import patient_of
 from ..core.seeding import case_generator
@@ -157,6 +157,7 @@ class Cohort:
         _check_share(self.validation_share)
         check_writable(self.folder)
         cases, problems = self._find_files()
+        check_not_among(self.folder, cases, remedy="another output_dir")
         classes = range(1, len(self.structures) + 1)
         self._checked = CheckedCases(self.folder.checked, classes, ndim=3)
         check_cases(

@@ -9,13 +9,16 @@
 or the list alone. Paths are relative to the file's folder, and may lead out of it. ``image`` is one file or a list, one
 a channel. An image that is not there, while ``NAME_0000.nii.gz`` is, stands for the channels that nnU-Net has made of
 it. Optional keys of an entry are ``case``, ``patient`` and ``file`` of :mod:`monai_selfcleanse.cases.case`; all else,
-``"validation"`` and ``"test"`` as well, is passed over. ``null``, and a text without letters, say that something is not
-given.
+``"validation"`` and ``"test"`` as well, is passed over, with a warning where it looks like a misspelt key. ``null``,
+and a text without letters, say that something is not given.
 """
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +39,11 @@ from .listing import Locator
 from .nnunet import structures_of_json, wrong_number_of_channels
 
 __all__ = ["datalist_structures", "find_datalist_cases"]
+
+logger = logging.getLogger(__name__)
+
+_NEEDED, _OPTIONAL = ("image", "label"), ("case", "patient", "file")
+"""Keys of an entry."""
 
 
 class _Files(NamedTuple):
@@ -73,8 +81,10 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
     problems: list[str] = []
     locator = Locator()
     dataset = content if isinstance(content, dict) else {}
+    misspelt: Counter[tuple[str, str]] = Counter()
     for i, given in enumerate(_entries(path, content)):
         entry = {key: v for key, v in given.items() if not _is_nothing(v)} if isinstance(given, dict) else given
+        misspelt.update((key, meant) for meant in _OPTIONAL if (key := _stands_for(meant, entry)))
         try:
             if wrong := _wrong(entry):
                 raise ValueError(wrong)
@@ -85,6 +95,9 @@ def find_datalist_cases(path: str | os.PathLike) -> tuple[list[dict[str, Any]], 
             problems.append(f"{path}, entry {i}: {error}")
         else:
             found.append(files)
+    for (key, meant), n in misspelt.items():
+        entries = f"{n} entries have" if n > 1 else "1 entry has"
+        logger.warning(f"{path}: {entries} the key {key!r}, which is passed over; did you mean {meant!r}?")
     names = [files.name for files in found]
     if len(set(names)) < len(names):
         firsts = _relative([files.images[0] for files in found], folder)
@@ -107,8 +120,23 @@ def _entries(path: str | os.PathLike, content: Any) -> list[Any]:
             f"dataset_dir {str(path)!r} holds no list of cases: expected "
             '{"training": [{"image": "a.nii.gz", "label": "a_seg.nii.gz"}, ...]}, or the list alone'
             + (f"; or give the folder {str(Path(path).parent)!r} instead" if beside else "")
+            + _meant("training", content)
         )
     return entries
+
+
+def _stands_for(meant: str, entry: Any) -> str | None:
+    """The key that looks like a misspelt one, where there is none of that name."""
+    if not isinstance(entry, dict) or meant in entry:
+        return None
+    others = {key.lower(): key for key in entry if key not in (*_NEEDED, *_OPTIONAL)}
+    return next((others[key] for key in difflib.get_close_matches(meant, others, 1, 0.7)), None)
+
+
+def _meant(meant: str, entry: Any) -> str:
+    """That a key looks like a misspelt one, in words; empty if none does."""
+    key = _stands_for(meant, entry)
+    return f"; it has {key!r}: did you mean {meant!r}?" if key else ""
 
 
 def _is_nothing(value: Any) -> bool:
@@ -122,14 +150,16 @@ def _wrong(entry: Any) -> str:
         return f"expected {{'image': ..., 'label': ...}}, got {entry!r}"
     image, label = entry.get("image"), entry.get("label")
     if not (isinstance(image, str) or (isinstance(image, list) and image and all(isinstance(p, str) for p in image))):
-        return f"'image' must be a path, or a list of them, got {image!r}"
+        return f"'image' must be a path, or a list of them, got {image!r}{_meant('image', entry)}"
+    if label is None and (meant := _meant("label", entry)):
+        return f"{image!r} has no 'label'{meant}"
     if label is None:
         return f"{image!r} has no 'label'; a case without one cannot be judged: give it a label, or leave it out"
     if isinstance(label, list) and len(label) > 1:
         return f"'label' must be one file that holds all structures, got {label!r}: put these files into one"
     if not isinstance(_only(label), str):
         return f"'label' must be a path, got {label!r}"
-    for key in ("case", "patient", "file"):
+    for key in _OPTIONAL:
         value = entry.get(key, "")
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             return f"{key!r} must be a text or a number, got {value!r}"

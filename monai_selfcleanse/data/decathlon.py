@@ -5,7 +5,7 @@
     DIR/imagesTr/hippocampus_001.nii.gz       image; DIR/images is read as well
         labelsTr/hippocampus_001.nii.gz       its label; DIR/labels
         imagesTs/...                          (optional) ignored, as is all else
-        dataset.json                          (optional)
+        dataset.json                          (optional) its ``labels`` must be the structures that are configured
 
 (Antonelli et al., Nature Communications 13, 2022.) nnU-Net's raw data have the same folders; the number of the channel
 that ends its images' names, ``imagesTr/hippocampus_001_0000.nii.gz``, is no part of the case's, and several channels of

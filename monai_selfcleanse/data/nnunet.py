@@ -22,7 +22,14 @@ from ..core.case_id import ENDINGS, images_of
 from .decathlon import decathlon_folders, find_decathlon_cases
 from .json_file import read_json
 
-__all__ = ["find_nnunet_cases", "is_nnunet", "read_dataset_json", "structures_of_json", "wrong_number_of_channels"]
+__all__ = [
+    "are_same_structures",
+    "find_nnunet_cases",
+    "is_nnunet",
+    "read_dataset_json",
+    "structures_of_json",
+    "wrong_number_of_channels",
+]
 
 
 def is_nnunet(directory: str | os.PathLike) -> bool:
@@ -105,6 +112,19 @@ def structures_of_json(dataset: Mapping[str, Any], path: str | os.PathLike) -> d
                 )
             out[k] = name
     return dict(sorted(out.items()))
+
+
+def are_same_structures(one: Mapping[int, str], other: Mapping[int, str]) -> bool:
+    """Whether two sets of structures have the same values, and names for these that may mean the same.
+
+    Capitals and signs do not count. One name may say more than the other: ``anterior hippocampus`` is ``Anterior``.
+    """
+    return one.keys() == other.keys() and all(_may_mean_the_same(name, other[k]) for k, name in one.items())
+
+
+def _may_mean_the_same(one: str, other: str) -> bool:
+    a, b = ("".join(c if c.isalnum() else " " for c in name.lower()).split() for name in (one, other))
+    return "".join(a) == "".join(b) or (bool(a and b) and (set(a) <= set(b) or set(b) <= set(a)))
 
 
 def _names_and_values(labels: Any, path: str | os.PathLike) -> Iterable[tuple[str, Any]]:

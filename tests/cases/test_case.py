@@ -22,13 +22,13 @@ def case(name: str, **changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"file": "x/a.nii"}, r"1 files would hold the cleansed labels of more than one case \(x/a\.nii\): give each"),
-        ({"file": "./x//a.nii"}, r"1 files would hold the cleansed labels of more than one case \(x/a\.nii\)"),
-        ({"file": "x/a.nii/b.nii"}, r"1 files of cleansed labels would be folders of others \(x/a\.nii\)"),
-        ({"label": "./a.nii"}, r"1 files are the label of more than one case \(.*/a\.nii\): give each case a label"),
-        ({"image": "../{here}//a_i.nii"}, r"1 images are those of more than one case \(.*/a_i\.nii\): leave one"),
-        ({"image": ["a_i.nii"]}, r"1 images are those of more than one case"),
-        ({"case": "a"}, r"1 case ids occur more than once \(a\)"),
+        ({"file": "x/a.nii"}, r"cleansed labels of several cases would be one file \(x/a\.nii\): give each"),
+        ({"file": "./x//a.nii"}, r"cleansed labels of several cases would be one file \(x/a\.nii\)"),
+        ({"file": "x/a.nii/b.nii"}, r"cleansed labels would lie within files of others \(x/a\.nii\)"),
+        ({"label": "./a.nii"}, r"several cases have the same label \(.*/a\.nii\): give each case a label"),
+        ({"image": "../{here}//a_i.nii"}, r"several cases have the same image \(.*/a_i\.nii\): leave one"),
+        ({"image": ["a_i.nii"]}, "several cases have the same image"),
+        ({"case": "a"}, r"several cases have the same id \(a\)"),
     ],
 )
 def test_two_cases_share_nothing(change: dict[str, object], message: str) -> None:
@@ -42,7 +42,7 @@ def test_two_cases_share_nothing(change: dict[str, object], message: str) -> Non
 @pytest.mark.parametrize("key", ["case", "file", "label", "image"])
 def test_names_that_differ_in_the_form_of_unicode_are_one(key: str) -> None:
     one, other = (unicodedata.normalize(form, "Ärzte.nii") for form in ("NFC", "NFD"))
-    with pytest.raises(ValueError, match=f"1 .*{one}"):
+    with pytest.raises(ValueError, match=f"several cases .*{one}"):
         check_unique_cases([case("a", **{key: one}), case("b", **{key: other})])
 
 
@@ -54,7 +54,7 @@ def test_capitals_tell_files_apart_where_the_system_does(platform: str, monkeypa
         if platform == "linux":
             assert check_unique_cases(cases) == ["a", "b"]
         else:
-            with pytest.raises(ValueError, match=r"1 files .*x/a\.nii"):
+            with pytest.raises(ValueError, match=r"cleansed labels .*x/a\.nii"):
                 check_unique_cases(cases)
 
 
@@ -63,7 +63,7 @@ def test_an_image_is_no_label(tmp_path: Path) -> None:
     (tmp_path / "link.nii").symlink_to("label.nii")
     label = str(tmp_path / "label.nii")
     for image in (label, str(tmp_path / "link.nii"), ["other.nii", label]):
-        with pytest.raises(ValueError, match=r"1 files are image and label at once \(.*label\.nii\): give each case"):
+        with pytest.raises(ValueError, match=r"one file is image and label at once \(.*label\.nii\): give each case"):
             check_unique_cases([case("a", label=label, image=image), case("b")])
 
 
@@ -81,7 +81,7 @@ def test_what_is_loaded_already_has_no_path() -> None:
 
 def test_ids_are_told_in_order_and_must_be_unique() -> None:
     assert check_unique_cases([{"image": "a/x.nii"}, {"image": "a/y.nii"}]) == ["x", "y"]
-    with pytest.raises(ValueError, match=r"1 case ids occur more than once \(x\)"):
+    with pytest.raises(ValueError, match=r"several cases have the same id \(x\)"):
         check_unique_cases([{"image": "a/x.nii"}, {"image": "b/x.nii"}])
 
 

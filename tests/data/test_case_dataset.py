@@ -115,5 +115,5 @@ def test_transforms_that_work_in_place_do_not_reach_the_cached_cases() -> None:
 
 
 def test_cases_that_share_an_id_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"more than once \(a\)"):
+    with pytest.raises(ValueError, match=r"have the same id \(a\)"):
         CaseDataset([blank(), blank()], [], [])

@@ -154,6 +154,66 @@ def test_files_that_are_no_datalist_are_refused(text: str, message: str, tmp_pat
         find_cases(tmp_path / "list.json")
 
 
+MISSPELT = {
+    "pateint": "patient",
+    "Patient": "patient",
+    "patient_id": "patient",
+    "cases": "case",
+    "flie": "file",
+}
+
+
+@pytest.mark.parametrize(("key", "meant"), MISSPELT.items())
+def test_a_misspelt_key_is_warned_of_once(
+    key: str, meant: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = [write_pair(tmp_path, f"{i}.nii.gz", f"{i}_seg.nii.gz", i) | {key: f"x{i // 2}"} for i in range(4)]
+    path = write_list(tmp_path / "list.json", entries)
+    cases, problems = find_cases(path)
+    assert (len(cases), problems) == (4, [])
+    said = f"entries have the key {key!r}, which is passed over; did you mean {meant!r}?"
+    assert [record.message for record in caplog.records] == [f"{path}: 4 {said}"]
+    caplog.clear()
+    find_cases(write_list(path, [*entries[:2], *(entry | {meant: "x.nii.gz"} for entry in entries[2:])]))
+    assert [record.message for record in caplog.records] == [f"{path}: 2 {said}"]
+
+
+def test_keys_that_others_carry_along_are_passed_over_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = (
+        "fold",
+        "image_meta_dict",
+        "label_path",
+        "id",
+        "phase",
+        "class",
+        "site",
+        "age",
+        "rater",
+        "values",
+        "truth",
+    )
+    entry = write_pair(tmp_path, "a.nii.gz", "a_seg.nii.gz") | dict.fromkeys(others, 1)
+    cases, problems = find_cases(write_list(tmp_path / "list.json", [entry]))
+    assert (len(cases), problems, caplog.records) == (1, [], [])
+
+
+def test_a_misspelt_key_that_is_needed_is_named_in_the_error(tmp_path: Path) -> None:
+    good = write_pair(tmp_path, "a.nii.gz", "a_seg.nii.gz")
+    entries = [
+        {"image": good["image"], "lable": good["label"]},
+        {"img": good["image"], "label": good["label"]},
+    ]
+    path = write_list(tmp_path / "list.json", entries)
+    assert find_cases(path)[1] == [
+        f"{path}, entry 0: 'a.nii.gz' has no 'label'; it has 'lable': did you mean 'label'?",
+        f"{path}, entry 1: 'image' must be a path, or a list of them, got None; it has 'img': did you mean 'image'?",
+    ]
+    with pytest.raises(ValueError, match=r"holds no list of cases: .*; it has 'train': did you mean 'training'\?"):
+        find_cases(write_list(path, {"train": entries}))
+
+
 @pytest.mark.parametrize("nothing", ["null", "NaN", '""', '" "'])
 @pytest.mark.parametrize("key", ["patient", "case", "file", "fold"])
 def test_what_is_null_is_not_given(tmp_path: Path, key: str, nothing: str) -> None:
@@ -207,22 +267,20 @@ def test_two_entries_of_one_image_are_refused_however_it_is_written(tmp_path: Pa
     again = {"image": "./some//a.nii.gz", "label": "others/../others/a.nii.gz"}
     cases, problems = find_cases(write_list(tmp_path / "list.json", [entry, again | change]))
     assert problems == []
-    with pytest.raises(ValueError, match=r"1 images are those of more than one case \(.*some.a\.nii\.gz\)"):
+    with pytest.raises(ValueError, match=r"several cases have the same image \(.*some.a\.nii\.gz\)"):
         check_unique_cases(cases)
 
 
 def test_two_formats_of_one_image_are_refused(tmp_path: Path) -> None:
     entries = [write_pair(tmp_path, f"a{ending}", f"a_seg{ending}") for ending in (".nii", ".nii.gz")]
-    with pytest.raises(ValueError, match=r"1 case ids occur more than once \(a\)"):
+    with pytest.raises(ValueError, match=r"several cases have the same id \(a\)"):
         check_unique_cases(find_cases(write_list(tmp_path / "list.json", entries))[0])
 
 
 def test_the_same_label_twice_is_refused(tmp_path: Path) -> None:
     entry = write_pair(tmp_path, "a.nii.gz", "seg.nii.gz")
     entries = [entry, write_pair(tmp_path, "b.nii.gz", "seg.nii.gz")]
-    with pytest.raises(
-        ValueError, match=r"1 files would hold the cleansed labels of more than one case \(seg\.nii\.gz"
-    ):
+    with pytest.raises(ValueError, match=r"cleansed labels of several cases would be one file \(seg\.nii\.gz"):
         check_unique_cases(find_cases(write_list(tmp_path / "list.json", entries))[0])
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 from helpers import read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti, write_patients
 
-from monai_selfcleanse.data import Cohort, find_acdc_cases, find_cases, find_decathlon_cases
+from monai_selfcleanse.data import Cohort, check_structures, find_acdc_cases, find_cases, find_decathlon_cases
 
 LAYOUTS = [("imagesTr", "labelsTr"), ("images", "labels")]
 
@@ -113,11 +114,56 @@ def test_layout_is_found_by_the_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "foreign"])
-def test_folder_of_neither_layout_is_refused_with_both_named(tmp_path: Path, kind: str) -> None:
+def test_folder_of_no_layout_is_refused_with_two_named(tmp_path: Path, kind: str) -> None:
     if kind == "foreign":
         write_nifti(tmp_path / "data" / "images" / "a.nii.gz", tiny_image())
-    with pytest.raises(ValueError, match=r"data' (is not|holds no) .*patient001.*; or, .*imagesTr/.* and labelsTr/"):
+    with pytest.raises(ValueError, match=r"data'( is not a folder|.* imagesTr/.* and labelsTr/.*patient001)"):
         find_cases(tmp_path / "data")
+
+
+LABELS = {"0": "background", "1": "right ventricle", "2": "myocardium", "3": "left ventricle"}
+
+
+def write_json(data: Path, labels: dict[str, str]) -> Path:
+    """As the Decathlon's own archives have it."""
+    content = {"name": "Tiny", "modality": {"0": "MRI"}, "labels": labels, "numTraining": 3, "training": [], "test": []}
+    (data / "dataset.json").write_text(json.dumps(content))
+    return data
+
+
+def test_structures_of_its_dataset_json_must_be_the_configured_ones(tmp_path: Path) -> None:
+    """Or brains are judged as hearts."""
+    data = write_json(write_decathlon(tmp_path / "data", 3), {"0": "background", "1": "Anterior", "2": "Posterior"})
+    cohort = Cohort(str(data), str(tmp_path / "out"))
+    with pytest.raises(ValueError, match=r"data/dataset\.json names other structures than the configuration") as caught:
+        cohort.found  # noqa: B018
+    assert str(caught.value).endswith("give --structures \"{'1': 'Anterior', '2': 'Posterior'}\"")
+    others = {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"}
+    with pytest.raises(ValueError, match="names other structures than the configuration"):
+        Cohort(str(write_json(data, others)), str(tmp_path / "out")).train  # noqa: B018
+    assert not (tmp_path / "out").exists()
+
+
+def test_structures_that_agree_with_its_dataset_json_are_taken(tmp_path: Path) -> None:
+    data = write_decathlon(tmp_path / "data", 3)
+    found = find_cases(data)
+    for labels in (LABELS, LABELS | {"1": "RIGHT_Ventricle"}, LABELS | {"2": "the myocardium"}, {}):
+        cohort = Cohort(str(write_json(data, labels)), str(tmp_path / "out"))
+        assert cohort.found == found
+    check_structures(data, {1: "anything"})  # which names none
+    hippocampus = {1: "anterior hippocampus", 2: "posterior hippocampus"}  # the overlay's names for the archive's
+    check_structures(write_json(data, {"0": "background", "1": "Anterior", "2": "Posterior"}), hippocampus)
+    with pytest.raises(ValueError, match="names other structures"):
+        check_structures(data, {1: hippocampus[2], 2: hippocampus[1]})
+    (data / "dataset.json").unlink()
+    check_structures(data, {1: "anything"})
+
+
+def test_results_of_a_training_do_not_go_among_labels(tmp_path: Path) -> None:
+    data = write_decathlon(tmp_path / "data", 3)
+    with pytest.raises(ValueError, match=r"labelsTr' is the folder of .*case_0\.nii\.gz: .*; give another output_dir"):
+        Cohort(str(data), str(data / "labelsTr")).train  # noqa: B018
+    assert not [path for path in (data / "labelsTr").iterdir() if not path.name.startswith(".lock")][3:]
 
 
 def test_cohort_of_a_decathlon_folder(tmp_path: Path) -> None:

@@ -196,6 +196,73 @@ def test_a_data_set_of_such_formats_alone_is_refused_with_their_names(tmp_path: 
         find_cases(tmp_path)
 
 
+LIST = "write a JSON list of the cases (docs/how-to/own-data.md has a script for that)"
+
+
+def said_of(dataset: Path) -> str:
+    """The one line with which a data set is refused."""
+    with pytest.raises(ValueError, match="dataset_dir") as caught:
+        find_cases(dataset)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (["img/{}", "seg/{}"], "found 3 images in img/, 3 in seg/;"),
+        (["{0}/{0}_t1", "{0}/{0}_seg"], "found 2 images in a/, 2 in b/, 2 in c/;"),
+        (
+            ["sub-{}/anat/x", "derivatives/manual/sub-{}/anat/x"],
+            "found 1 image in derivatives/manual/sub-a/anat/, 1 in ",
+        ),
+        (["{}", "{}_seg"], "found 6 images in ./;"),
+        ([], "found no image;"),
+    ],
+)
+def test_a_folder_in_no_layout_is_told_what_it_holds(places: list[str], found: str, tmp_path: Path) -> None:
+    for place in places:
+        for name in "abc":
+            touch(tmp_path / (place.format(name) + ".nii.gz"))
+            touch(tmp_path / "__MACOSX" / f"{name}.nii.gz")
+    said = said_of(tmp_path)
+    assert said.startswith(f"dataset_dir '{tmp_path}' has none of the known layouts: {found}")
+    assert f"; {LIST}, or rename the files: imagesTr/NAME.nii.gz and labelsTr/NAME.nii.gz, or as in ACDC " in said
+    assert ("and 2 more;" in said) == ("sub-{}/anat/x" in places)
+
+
+@pytest.mark.parametrize("layout", ["decathlon", "images"])
+@pytest.mark.parametrize("image", ["", "_0000"])
+@pytest.mark.parametrize("suffix", ["_seg", "_mask", "-label", "_GT"])
+def test_labels_whose_names_have_more_than_the_images_are_one_line(
+    layout: str, image: str, suffix: str, tmp_path: Path
+) -> None:
+    for name in ("a1", "b1", "b12"):
+        touch(tmp_path / (place(layout, name, 0) + image + ".nii.gz"))
+        touch(tmp_path / (place(layout, name, 1) + suffix + ".nii.gz"))
+    ends = f"the labels' names end in {suffix!r}, the images' do not; rename the labels, or {LIST}"
+    assert said_of(tmp_path) == f"dataset_dir '{tmp_path}': {ends}"
+    touch(tmp_path / (place(layout, "a1", 1) + ".nii.gz"))
+    cases, problems = find_cases(tmp_path)  # one case is enough to name the others that are broken
+    assert (names_of(cases), len(problems)) == (["a1"], 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("list.csv", f" is CSV; {LIST}"),
+        ("list.XLSX", f" is a table of Excel; {LIST}"),
+        ("none.json", ": there is no such file"),
+        ("none.csv", ": there is no such file"),
+        ("none", " is not a folder, nor a file: there is nothing of that name"),
+    ],
+)
+def test_what_holds_no_cases_is_one_line(name: str, said: str, tmp_path: Path) -> None:
+    for file in ("list.csv", "list.XLSX"):
+        (tmp_path / file).write_text("image,label")
+    assert said_of(tmp_path / name) == f"dataset_dir '{tmp_path / name}'{said}"
+
+
 @every_layout
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("kind", ["nowhere", "loop"])
