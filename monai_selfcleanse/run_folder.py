@@ -164,14 +164,17 @@ class RunFolder:
         reviewed = self.record, self.decisions, self.edited_labels, self.corrected_labels
         return [Path(path) for _, path in self.results()] + [path for path in reviewed if path.exists()]
 
+    def of_labels(self) -> list[Path]:
+        """The folders here that hold labels."""
+        return [self.cleansed_labels, self.edited_labels, self.corrected_labels, self.noisy_labels]
+
     def replaced(self, makes_noise: bool = False) -> list[Path]:
         """The folders here that a run replaces or moves.
 
         Args:
             makes_noise: whether the run may also replace :attr:`noisy_labels`, as a training does.
         """
-        folders = [self.cleansed_labels, self.edited_labels, self.corrected_labels]
-        return folders + [self.noisy_labels] * makes_noise
+        return [folder for folder in self.of_labels() if makes_noise or folder != self.noisy_labels]
 
     def hold(self, ckpt_dir: str | os.PathLike | None = None) -> None:
         """Keep other processes out of this folder until :meth:`free`, or this one's end.

@@ -12,7 +12,7 @@ from typing import Any
 import ignite.distributed as idist
 import numpy as np
 
-from ..cases.apart import check_apart
+from ..cases.apart import check_apart, check_not_among
 from ..cases.case import check_unique_cases, with_values
 from ..cases.grid import Notes, log_notes
 from ..cases.image_file import open_image
@@ -23,6 +23,7 @@ from ..core.evidence import EVIDENCE_VERSION, stack_evidence
 from ..core.judge import LabelJudge
 from ..core.judgement import Judgement
 from ..data.checks import warn_of_other_slices
+from ..data.problems import alike, in_few_lines
 from ..distributed import check_shared, gathered, in_workers, on_rank_zero, worker_count
 from ..progress import progress
 from ..results.write import closing_table, replace_results, write_results
@@ -70,22 +71,17 @@ def audit_labels(
             many as it has processor cores, but none on systems that cannot fork.
 
     Raises:
-        ValueError: no case can be judged, ids are not unique, another run is at work in the folder, or a case lies in
-            what the results replace.
+        ValueError: no case can be judged, ids are not unique, another run is at work in the folder, or a case or a
+            prediction lies in what the results replace, or right in the folder.
     """
     store, folder, cases = CaseStore.at(store), RunFolder(output_dir), with_values(cases, judge.values)
     check_unique_cases(cases)
-    check_apart(folder.replaced(), cases, remedy="another output_dir")
     if not cases:
-        raise ValueError("there is no case to audit" + "".join(f"\n  {problem}" for problem in problems[:20]))
-    identity = digest(
-        [
-            __version__,
-            str(EVIDENCE_VERSION),
-            source.prepare(cases),
-            repr((tuple(judge.names), judge.values, judge.partial_labels)),
-        ]
-    )
+        raise ValueError("there is no case to audit" + "".join(f"\n  {line}" for line in in_few_lines(problems)))
+    how, what = source.prepare(cases), repr((tuple(judge.names), judge.values, judge.partial_labels))
+    check_apart(folder.replaced(), cases, source.files, remedy="another output_dir")
+    check_not_among(folder, cases, source.files, remedy="another output_dir")
+    identity = digest([__version__, str(EVIDENCE_VERSION), how, what])
     with _only_run(folder):
         if idist.get_rank() == 0:
             warn_of_other_slices(_spacings(cases))
@@ -182,6 +178,14 @@ def _spacings(cases: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, ...]
     return out
 
 
+def _warn_of_unreadable(unreadable: Sequence[tuple[str, str]]) -> None:
+    """Say which cases are not judged, and why; where reasons differ in the files alone, once."""
+    for group in alike([reason for _, reason in unreadable]):
+        case, reason = unreadable[group[0]]
+        which = f"case {case!r} is" if len(group) == 1 else f"{len(group)} cases, such as {case!r}, are"
+        logger.warning(f"{which} not judged: {reason}")
+
+
 def _warn_of_copies(judgement: Judgement) -> None:
     """Warn where predictions are nearly all equal to their labels: then somebody compares labels with themselves."""
     known = ~np.isnan(judgement.evidence["score"])
@@ -213,8 +217,7 @@ def _conclude(
     """Decide on all cases, write the results, and log the closing table."""
     evidence = {case_of(case): found[case_of(case)] for case in cases}
     unreadable = [(case, outcome) for case, outcome in evidence.items() if isinstance(outcome, str)]
-    for case, reason in unreadable:
-        logger.warning(f"case {case!r} is not judged: {reason}")
+    _warn_of_unreadable(unreadable)
     judged = {case: outcome for case, outcome in evidence.items() if not isinstance(outcome, str)}
     if not judged:
         raise ValueError(

@@ -27,6 +27,8 @@ from ..core.judge import LabelJudge
 from ..core.prediction import Prediction
 from ..data.checks import check_values
 from ..data.listing import is_passed_over
+from ..results.provenance import read_provenance
+from ..run_folder import RunFolder
 from .npz import StoredProbabilities, shape_of_probabilities
 from .source import LoadedCase
 
@@ -36,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 LABEL_COPIES = ("gt_niftis", "gt_segmentations")
 """Folders in which nnU-Net keeps copies of the labels, beside the predictions; never looked into."""
+
+OWN_LABELS = tuple(folder.name for folder in RunFolder("").of_labels())
+"""Folders in which this package keeps labels, where its output lies beside the predictions; never looked into."""
 
 PROCESSED = ("postprocess", "ensemble")
 """What a folder's name has in it whose predictions were worked on afterwards; raw ones go first."""
@@ -51,9 +56,9 @@ class FolderPredictions:
     image's, or of the name of one of them (without nnU-Net's number of a channel) or of the case's id. Of several of
     the name, those of :data:`TRAINED_ON_ALL` go last, raw ones go before those that were postprocessed, one with
     probabilities goes first, then the one nearest to the folder; where there are still two, the case is not judged.
-    nnU-Net's copies of the labels (:data:`LABEL_COPIES`) are passed over, and so is what is hidden. A prediction is an
-    index map in the label's numbers, on the label's grid; :mod:`monai_selfcleanse.cases.grid` says how it may be
-    turned.
+    nnU-Net's copies of the labels (:data:`LABEL_COPIES`) are passed over, and so are labels that this package has
+    written (:data:`OWN_LABELS`, and its exports), and what is hidden. A prediction is an index map in the label's
+    numbers, on the label's grid; :mod:`monai_selfcleanse.cases.grid` says how it may be turned.
 
     Where nnU-Net has written class probabilities beside *every* case's prediction (``NAME.npz`` with the array
     ``probabilities`` or, of version 1, ``softmax``: ``(C, z, y, x)``), these are judged by. Otherwise
@@ -72,6 +77,11 @@ class FolderPredictions:
         self.structures = [int(k) for k in structures]
         self.has_probabilities = False
         self._files: dict[str, list[Path]] = {}
+
+    @property
+    def files(self) -> list[Path]:
+        """The predictions found."""
+        return [path for paths in self._files.values() for path in paths]
 
     @property
     def about(self) -> dict[str, Any]:
@@ -102,7 +112,8 @@ class FolderPredictions:
             example = sorted(names[case_of(cases[0])])[0]
             raise ValueError(
                 f"predictions_dir {str(self.directory)!r} holds a prediction of none of the {len(cases)} cases: "
-                f"expected files such as {example}.nii.gz in it or in folders below"
+                f"expected files such as {example}.nii.gz in it or in folders below, but those with labels "
+                f"({', '.join((*LABEL_COPIES, *OWN_LABELS))})"
             )
         taken = [paths[0] for paths in self._files.values() if len(paths) == 1]
         if not taken:
@@ -206,14 +217,19 @@ class FolderPredictions:
 
 
 def _image_files(directory: Path) -> set[Path]:
-    """All image files below a folder, but hidden ones and copies of the labels; a link to a folder above ends there."""
+    """All image files below a folder, but hidden ones and labels; a link to a folder above ends there."""
     out = set()
     for folder, names, files in os.walk(directory, followlinks=True):
         above = {os.path.realpath(folder), *map(str, Path(os.path.realpath(folder)).parents)}
-        below = [n for n in names if not is_passed_over(n) and n not in LABEL_COPIES]
+        below = [n for n in names if not is_passed_over(n) and not _holds_labels(Path(folder) / n)]
         names[:] = [n for n in below if os.path.realpath(os.path.join(folder, n)) not in above]
         out |= {Path(folder) / n for n in files if ending_of(n) and not is_passed_over(n)}
     return out
+
+
+def _holds_labels(folder: Path) -> bool:
+    """Whether a folder is nnU-Net's or this package's for labels, which would be judged by themselves."""
+    return folder.name in (*LABEL_COPIES, *OWN_LABELS) or read_provenance(folder) is not None
 
 
 def _names(case: Mapping[str, Any]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class NetworkPredictions:
         label_key, image_key, pred_key: keys of the preprocessed case and of the evaluator's output.
     """
 
+    files: Sequence[Path] = ()
     has_probabilities = True
     in_workers = False
 

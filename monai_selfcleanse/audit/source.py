@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,6 +49,11 @@ class PredictionSource(Protocol):
     @property
     def in_workers(self) -> bool:
         """Whether :meth:`predict` may be called in worker processes, in which there is no GPU."""
+        ...
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Files, once prepared, that it reads beside the cases' own; results must not lie among them."""
         ...
 
     @property

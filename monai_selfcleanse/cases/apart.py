@@ -1,4 +1,4 @@
-"""What is read must not lie in what is replaced."""
+"""What is read must not lie in what is replaced, nor results right among what is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from .case import files_of
 
-__all__ = ["check_apart"]
+__all__ = ["check_apart", "check_not_among"]
 
 
 def check_apart(
@@ -41,3 +41,32 @@ def check_apart(
         around = {*here.parents, *here.resolve().parents, here.resolve()}
         if inside := [directory for target, directory in targets.items() if target in around]:
             raise ValueError(f"{path} lies in {inside[0]!r}, which would be replaced: give {remedy}")
+
+
+def check_not_among(
+    directory: str | os.PathLike,
+    data: Iterable[Mapping[str, Any]],
+    read: Iterable[str | os.PathLike] = (),
+    remedy: str = "another folder",
+) -> None:
+    """See that no file of a case lies right in the folder where results go. It may lie in one above, or in one below.
+
+    Links are followed, and their own places count, too.
+
+    Args:
+        directory: where results go.
+        data: the cases' dictionaries.
+        read: files that are read besides.
+        remedy: what to give instead, for the message.
+
+    Raises:
+        ValueError: one does; the message names the first.
+    """
+    here = Path(directory).resolve()
+    for path in [*read, *(path for item in data for path in files_of(item))]:
+        own = Path(os.path.abspath(path))
+        if here in (own.parent.resolve(), own.resolve().parent):
+            raise ValueError(
+                f"{os.fspath(directory)!r} is the folder of {path}: results would lie among files that are read; give "
+                f"{remedy}"
+            )

@@ -97,7 +97,14 @@ def export(
     if target == "nnunet":
         if isinstance(labels, AppliedLabels):
             labels.check_images()
-        write_nnunet_labels(directory, labels, channel_names=channel_names, ignore=ignore, show_progress=True)
+        write_nnunet_labels(
+            directory, labels, channel_names=channel_names, ignore=ignore, show_progress=True, num_workers=None
+        )
+        if not channel_names:
+            logger.warning(
+                "channels are named 'channel 0', ...: nnU-Net normalises a channel by its name, and one named CT in a "
+                "way of its own; give the names with --channel-names, such as CT, or T1 T2"
+            )
     elif target == "labels":
         _write_labels(Path(directory), labels)
     else:

@@ -12,6 +12,7 @@ import torch
 
 from ..core.rounds import total_epochs
 from ..files import check_writable
+from ..run_folder import RunFolder
 from .option_table import OPTIONS
 
 __all__ = ["AuditOptions", "TrainingOptions", "read_checkpoint", "share_of_epochs"]
@@ -149,6 +150,23 @@ class AuditOptions:
                 "predictions"
             )
         check_writable(o["output_dir"])
+        if o["predictions_dir"] is not None:
+            _check_no_labels(o["predictions_dir"], RunFolder(o["output_dir"]))
+
+
+def _check_no_labels(predictions_dir: str | os.PathLike, folder: RunFolder) -> None:
+    """See that predictions do not lie in a folder of labels in the output folder.
+
+    Raises:
+        ValueError: they do; the message names the folder.
+    """
+    here = Path(predictions_dir).resolve()
+    for labels in folder.of_labels():
+        if labels.resolve() in (here, *here.parents):
+            raise ValueError(
+                f"predictions_dir {str(predictions_dir)!r} lies in {labels}, where this package keeps labels: these "
+                "would be judged by themselves; give the folder of a network's predictions"
+            )
 
 
 def _check_kinds(options: Mapping[str, Any]) -> None:

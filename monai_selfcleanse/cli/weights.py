@@ -11,7 +11,7 @@ from ..cases.image_file import LFS_POINTER
 
 __all__ = ["check_weights", "load_weights"]
 
-_OTHERS = "give others with --ckpt_path"
+_OTHERS = "give others with --ckpt_path (of selfcleanse audit: --weights)"
 
 
 def check_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
@@ -35,6 +35,8 @@ def load_weights(path: str | os.PathLike, network: torch.nn.Module) -> None:
 
 def _read(path: str | os.PathLike, network: torch.nn.Module) -> Mapping[str, torch.Tensor]:
     """The weights of a network in a file, on the CPU."""
+    if not os.path.exists(path):
+        raise ValueError(f"ckpt_path {str(path)!r}: there is no such file; {_OTHERS}")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch says of a file that is none of ours

@@ -67,7 +67,8 @@ class Applied:
         undecided: number of suspects on which nobody has decided.
         undecided_redrawn: number of these that were redrawn all the same.
         left_out: the cases left out.
-        not_judged: cases that the judgement does not know, for they could not be read.
+        not_judged: cases that the judgement does not know, for they could not be read; for a file that belongs to none,
+            its path.
     """
 
     directory: Path
@@ -141,8 +142,14 @@ def apply_decisions(
         len(open_ones),
         sum(k in recipe.redrawn for recipe, k in open_ones),
         tuple(dict.fromkeys(row["case"] for row in left_out)),
-        tuple(row["case"] for row in read_rows(run.folder.unreadable)) if run.folder.unreadable.is_file() else (),
+        _not_judged(run.folder.unreadable),
     )
+
+
+def _not_judged(table: Path) -> tuple[str, ...]:
+    """The cases in ``unreadable.csv``; where a row has none, the file with which its reason begins."""
+    rows = read_rows(table) if table.is_file() else ()
+    return tuple(row["case"] or row["reason"].partition(": ")[0] for row in rows)
 
 
 def _recipes(judgement: Judgement, decisions: Decisions, undecided: Undecided) -> dict[str, Recipe]:

@@ -30,6 +30,7 @@ from ..cases.nifti_file import plain_image
 from ..cases.store import StoreLike
 from ..core.case_id import case_of, channel_name, ending_of, images_of, split_channel
 from ..core.judgement import Judgement
+from ..distributed import in_workers, worker_count
 from ..files import atomic_folder
 from ..progress import progress
 from .drawing import Drawing
@@ -76,6 +77,7 @@ def write_nnunet_labels(
     channel_names: Sequence[str] | None = None,
     ignore: bool = False,
     show_progress: bool = False,
+    num_workers: int | None = 0,
 ) -> None:
     """Write images and labels, wherever these come from, as nnU-Net takes them.
 
@@ -90,12 +92,14 @@ def write_nnunet_labels(
         ignore: give voxels that neither the annotator nor the network can be trusted on
             (:func:`monai_selfcleanse.core.cleansing.untrusted_voxels`) nnU-Net's ``ignore`` label, which is the
             highest.
-        show_progress: show a bar.
+        show_progress: show bars.
+        num_workers: number of worker processes that check the images; None: as many as there are cores.
 
     Raises:
         ValueError: the folder's name is against nnU-Net's rule, or it holds something that is not an earlier export,
-            or files of the cases; structures' names are not unique; a label has other values; a case has no image, or
-            one of another shape than its label; cases differ in their number of channels.
+            or files of the cases; structures' names are not unique; a label has other values; a case has no image;
+            images are damaged, hold NaN, or lie elsewhere than their labels, of which all are named; cases differ in
+            their number of channels.
     """
     directory, data, structures = Path(directory), labels.data, tuple(labels.structures)
     if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9_-]+", directory.name):
@@ -107,6 +111,7 @@ def write_nnunet_labels(
     numbers = _numbers(list(labels.structures.values()), ignore)
     ending = ".nii" if all(_all_end_plain(item) for item in data) else ".nii.gz"
     known = nnunet_names([case_of(item) for item in data])
+    _check_images(data, show_progress, num_workers)
     n_channels = 0
     with atomic_folder(directory, is_export(_KIND)) as part:
         for folder in ("imagesTr", "labelsTr"):
@@ -132,6 +137,45 @@ def write_nnunet_labels(
         write_json(dataset, part / "dataset.json")
         origin = {"export": _KIND, "case_of": {name: case for case, name in known.items()}}
         write_json(labels.provenance() | origin, part / PROVENANCE_FILE)
+
+
+def _check_images(data: Sequence[Mapping[str, Any]], show_progress: bool, num_workers: int | None) -> None:
+    """Read every image to its end.
+
+    Raises:
+        ValueError: some cannot be exported; the message names up to 20, and says how many there are.
+    """
+    found = in_workers(_image_problems, data, worker_count(len(data), num_workers))
+    looks = [lines for _, lines in zip(progress(data, "images", show_progress), found, strict=True)]
+    if problems := list(dict.fromkeys(line for lines in looks for line in lines)):
+        shown = [*problems[:20], *([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])]
+        raise ValueError(
+            f"{len(problems)} image{'s' * (len(problems) > 1)} cannot be exported (selfcleanse doctor DATA lists what "
+            "is wrong with the files): mend them, or leave their cases out, by the decision leave-out in decisions.csv "
+            "and selfcleanse apply:\n  " + "\n  ".join(shown)
+        )
+
+
+def _image_problems(item: Mapping[str, Any]) -> list[str]:
+    """Why images of a case cannot be exported, a line for each that cannot."""
+    out = []
+    for path in images_of(item):
+        try:
+            file, label = open_image(path), open_image(item["label"])
+            turn_onto(file, label, label.ndim)
+            voxels = file.stack(label.ndim)
+        except ValueError as error:
+            out.append(str(error))
+            continue
+        if voxels.dtype.kind == "f" and (n := int(np.count_nonzero(~np.isfinite(_as_read(voxels))))):
+            out.append(f"{path}: holds NaN, infinity or numbers too large for 32 bits in {n} of {voxels.size} voxels")
+    return out
+
+
+def _as_read(voxels: np.ndarray) -> np.ndarray:
+    """Voxels as nnU-Net reads them, in 32 bits."""
+    with np.errstate(over="ignore"):
+        return voxels if voxels.dtype.itemsize <= 4 else voxels.astype(np.float32)
 
 
 @dataclass(frozen=True)

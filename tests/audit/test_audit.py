@@ -361,6 +361,64 @@ def test_predictions_of_a_network_that_has_seen_the_labels_go_last_and_are_warne
     assert "3 of 14 predictions lie in fold_all: their network was trained on the very labels" in caplog.text
 
 
+def test_labels_that_an_earlier_audit_has_left_among_the_predictions_are_none(
+    dataset: Path, nnunet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The output folder of the first audit is nnU-Net's folder of results, and what it writes is nearer than folds."""
+    results = tmp_path / "results"
+    shutil.copytree(nnunet, results / nnunet.name, ignore=shutil.ignore_patterns("*.npz"))
+    run_audit(dataset, results, predictions_dir=str(results))
+    first = tables(results)
+    assert reasons(results) == CULPRITS
+    shutil.copytree(results / "cleansed_labels", results / "exported")
+    for name in ("corrected_labels", "noisy_labels"):
+        shutil.copytree(dataset / "labelsTr", results / name)
+    run_audit(dataset, results, predictions_dir=str(results))
+    assert (results / "earlier" / "1" / "cleansed_labels").is_dir()
+    run_audit(dataset, results, predictions_dir=str(results))
+    assert tables(results) == first
+    assert "predictions are taken from" not in caplog.text  # there are no others of their names
+    with refused(
+        r"holds a prediction of none .*but those with labels \(gt_niftis, gt_segmentations, cleansed_labels, edited_"
+    ):
+        run_audit(dataset, tmp_path / "out", predictions_dir=str(results / "earlier"))
+
+
+def test_labels_in_the_output_folder_are_no_predictions(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
+    judgement(dataset, segmentations, tmp_path / "out")
+    before = files_below(tmp_path)
+    for predictions in ("cleansed_labels", "cleansed_labels/labelsTr", "noisy_labels"):
+        if predictions == "noisy_labels":
+            (tmp_path / "out" / predictions).symlink_to(tmp_path / "out" / "cleansed_labels")
+        with refused(r"predictions_dir '.*' lies in .*_labels, where this package keeps labels: .*; give the folder"):
+            run_audit(dataset, tmp_path / "out", predictions_dir=str(tmp_path / "out" / predictions))
+    (tmp_path / "out" / "noisy_labels").unlink()
+    with pytest.raises(ValueError, match=r"case_00\.nii\.gz lies in .*cleansed_labels', which would be replaced"):
+        judgement(dataset, tmp_path / "out" / "cleansed_labels", tmp_path / "out")
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("where", ["data/labelsTr", "data/imagesTr", "predictions/fold_0", "link"])
+def test_results_do_not_go_among_files_that_are_read(
+    where: str, dataset: Path, segmentations: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    shutil.copytree(segmentations, tmp_path / "predictions" / "fold_0")
+    (tmp_path / "link").symlink_to(tmp_path / "data" / "labelsTr")
+    before = files_below(tmp_path)
+    with refused(rf"{where}' is the folder of .*case_00\.nii\.gz: results would lie among .*; give another output_dir"):
+        run_audit(tmp_path / "data", tmp_path / where, predictions_dir=str(tmp_path / "predictions"))
+    assert files_below(tmp_path) == before
+
+
+def test_results_may_go_above_and_below_files_that_are_read(dataset: Path, segmentations: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    shutil.copytree(segmentations, tmp_path / "predictions")
+    for where in ("", "data", "data/labelsTr/audit", "predictions/audit"):
+        judgement(tmp_path / "data", tmp_path / "predictions", tmp_path / where)
+        assert reasons(tmp_path / where) == CULPRITS
+
+
 def test_a_folder_of_two_networks_is_refused_with_the_remedy(dataset: Path, nnunet: Path, tmp_path: Path) -> None:
     for name in ("nnUNetTrainer__nnUNetPlans__2d", "nnUNetTrainer__nnUNetPlans__3d_fullres"):
         shutil.copytree(nnunet, tmp_path / "Dataset501_Mine" / name)
@@ -470,6 +528,25 @@ def test_what_cannot_be_judged_is_listed_with_reason_and_the_rest_is_judged(
     assert "&lt;script&gt;.nii.gz: has no label" in page
     labels = files_below(tmp_path / "out" / "cleansed_labels" / "labelsTr")
     assert labels == [f"{case}.nii.gz" for case in found.cases]
+
+
+def test_what_holds_of_many_cases_is_said_once_and_listed_for_each(
+    dataset: Path, segmentations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    shutil.copytree(segmentations, tmp_path / "predictions")
+    for i in (8, 9, 10, 11):
+        path = tmp_path / "data" / "labelsTr" / f"case_{i:02d}.nii.gz"
+        write_nifti(path, read_nifti(path) + np.uint8(3))
+    (tmp_path / "predictions" / "case_12.nii.gz").unlink()
+    judgement(tmp_path / "data", tmp_path / "predictions", tmp_path / "out")
+    listed = {row["case"]: row["reason"] for row in rows_of(tmp_path / "out", "unreadable.csv")}
+    assert list(listed) == [f"case_{i:02d}" for i in (8, 9, 10, 11, 12)]
+    assert "case_11.nii.gz: holds the values [4, 5, 6], which are none" in listed["case_11"]
+    assert [record.message for record in caplog.records if "not judged" in record.message] == [
+        f"4 cases, such as 'case_08', are not judged: {listed['case_08']}",
+        f"case 'case_12' is not judged: {listed['case_12']}",
+    ]
 
 
 def test_a_broken_image_is_listed_where_the_network_needs_it(dataset: Path, weights: Path, tmp_path: Path) -> None:
@@ -671,7 +748,7 @@ def test_a_case_that_does_not_fit_into_memory_is_refused_with_the_numbers(
     [
         ({"dataset_dir": None}, "dataset_dir is missing: say which data set to audit with --dataset_dir"),
         ({"dataset_dir": "no/such"}, "dataset_dir 'no/such' is not a folder"),
-        ({"ckpt_path": "no/such.pt"}, r"ckpt_path 'no/such\.pt' cannot be read as a state dict of tensors"),
+        ({"ckpt_path": "no/such.pt"}, r"ckpt_path 'no/such\.pt': there is no such file"),
         ({"ckpt_path": None}, "give one of the two, not none"),
         ({"ckpt_path": "a.pt", "predictions_dir": "."}, "give one of the two, not both"),
         ({"predictions_dir": "no/such"}, "predictions_dir 'no/such' is not a folder"),

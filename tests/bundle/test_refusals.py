@@ -33,7 +33,7 @@ def write_weights(path: Path, kind: str, weights: dict[str, torch.Tensor]) -> No
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
-        ("missing", r"model\.pt' (is missing|cannot be read as a state dict).*--ckpt_path"),
+        ("missing", r"model\.pt'(: there is no such file| is missing).*--ckpt_path"),
         ("text", r"model\.pt' (is a Git LFS pointer|is missing, or no state dict|cannot be read as a state dict)"),
         ("whole network", r"model\.pt' (is missing, or no state dict|cannot be read as a state dict)"),
         ("tensor", r"does not fit network_def: 131 entries are missing, unknown or of another shape"),

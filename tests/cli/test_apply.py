@@ -29,7 +29,8 @@ def _no_command_line_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
 def out(tmp_path: Path) -> Path:
     """A run that has ended, in a folder with a difficult name: a lacks structure 1, and b over-draws it."""
     folder = tmp_path / "2024_07" / "Ä #1, [x] o'b"
-    write_results(folder, *judged_cohort(tmp_path / "data"), {"epoch": 7}, unreadable=[("g", "is empty")])
+    unreadable = [("g", "is empty"), ("", "imagesTr/h.nii.gz: has no label of that name")]
+    write_results(folder, *judged_cohort(tmp_path / "data"), {"epoch": 7}, unreadable=unreadable)
     return folder
 
 
@@ -72,7 +73,7 @@ def test_decisions_are_applied_and_the_table_says_what_came_of_them(out: Path, c
         "cases left out": "1: c",
         "why left out": str(out / "corrected_labels" / "left_out.csv"),
         "suspects undecided": "1, kept as given (another choice: --undecided redraw, --undecided leave-out)",
-        "not in the copy": "1 that could not be judged: g",
+        "not in the copy": "2 that could not be judged: g, imagesTr/h.nii.gz",
         "corrected labels": str(out / "corrected_labels"),
     }
     np.testing.assert_array_equal(read_nifti(out / "corrected_labels" / NAMES[0]), tiny_label(0))
@@ -174,6 +175,39 @@ def test_corrected_labels_come_to_nnunet_as_they_are(out: Path, tmp_path: Path, 
     found = lines_of(said_by(capsys, "export", out, "--to", "nnunet", "-o", alone, "--labels", "cleansed"))
     assert found["labels"] == "cleansed, as the judgement says (reviewers': --labels corrected)"
     assert (alone / "labelsTr" / "c.nii.gz").is_file()
+
+
+def test_channels_without_names_are_warned_of(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    to = ("export", out, "--to", "nnunet", "-o", tmp_path / "Dataset501_Mine")
+    said_by(capsys, *to, "--channel-names", "CT")
+    assert not caplog.records
+    said_by(capsys, *to)
+    (record,) = caplog.records
+    words = record.getMessage()
+    assert words.startswith("channels are named 'channel 0', ...: nnU-Net normalises a channel by its name")
+    assert "give the names with --channel-names, such as CT" in words
+    assert "\n" not in words
+
+
+def test_a_case_with_a_broken_image_is_named_and_can_be_left_out(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for i in (2, 3):
+        write_nifti(tmp_path / "data" / "imagesTr" / f"{i}.nii.gz", np.full((12, 12, 4), np.nan, np.float32))
+    target = tmp_path / "Dataset501_Mine"
+    before = files_below(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(out), "--to", "nnunet", "-o", str(target)])
+    first, *lines = str(caught.value).splitlines()
+    assert first.startswith("error: 2 images cannot be exported (selfcleanse doctor DATA lists")
+    assert "decision leave-out in decisions.csv and selfcleanse apply" in first
+    assert [Path(line.split(": holds NaN")[0]).name for line in lines] == ["2.nii.gz", "3.nii.gz"]
+    assert files_below(tmp_path) == before
+    (out / "decisions.csv").write_text("case,structure,decision\nc,,leave-out\nd,,leave-out\n")
+    said_by(capsys, "apply", out)
+    assert lines_of(said_by(capsys, "export", out, "--to", "nnunet", "-o", target))["cases"] == "4"
 
 
 def test_undecided_suspects_alone_are_ignored_in_corrected_labels(

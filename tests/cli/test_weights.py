@@ -39,7 +39,8 @@ def test_a_pointer_of_git_lfs_is_named(network: torch.nn.Module, tmp_path: Path)
 
 
 def test_other_files_are_named(network: torch.nn.Module, tmp_path: Path) -> None:
-    refused(tmp_path / "none.pt", network, r"cannot be read as a state dict of tensors \(FileNotFoundError\)")
+    given = r"none\.pt': there is no such file; give others with --ckpt_path \(of selfcleanse audit: --weights\)"
+    refused(tmp_path / "none.pt", network, given)
     (tmp_path / "text.pt").write_text("weights")
     refused(tmp_path / "text.pt", network, "cannot be read as a state dict of tensors")
     torch.save(torch.nn.Linear(2, 4).state_dict(), tmp_path / "other.pt")

@@ -342,8 +342,9 @@ def test_a_copy_that_was_judged_again_is_not_replaced_by_itself(tmp_path: Path) 
 
 def test_cases_that_were_not_judged_are_named(tmp_path: Path) -> None:
     judged = judged_cohort(tmp_path / "data")
-    write_results(tmp_path / "out", *judged, {}, unreadable=[("g", "is empty"), ("h", "is empty")])
-    assert apply_decisions(read_record(tmp_path / "out"), {}).not_judged == ("g", "h")
+    unreadable = [("g", "is empty"), ("h", "is empty"), ("", "data/x 1.nii.gz: has no label of that name")]
+    write_results(tmp_path / "out", *judged, {}, unreadable=unreadable)
+    assert apply_decisions(read_record(tmp_path / "out"), {}).not_judged == ("g", "h", "data/x 1.nii.gz")
 
 
 def test_what_another_run_has_seen_since_is_not_drawn(tmp_path: Path) -> None:

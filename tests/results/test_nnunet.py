@@ -28,7 +28,7 @@ from monai_selfcleanse.cases.seen import Redrawing
 from monai_selfcleanse.cases.store import CaseStore
 from monai_selfcleanse.core.judgement import Judgement
 from monai_selfcleanse.data import check_cases, find_cases
-from monai_selfcleanse.results import write_nnunet_dataset
+from monai_selfcleanse.results import JudgedLabels, write_nnunet_dataset, write_nnunet_labels
 from monai_selfcleanse.results.nnunet import nnunet_names
 
 
@@ -223,6 +223,44 @@ def test_an_image_of_another_shape_is_named(tmp_path: Path) -> None:
     write_nifti(Path(judged.data[2]["image"]), np.zeros((5, 6, 7), np.int16))
     with pytest.raises(ValueError, match=r"2\.nii\.gz: has shape 5 x 6 x 7, .*2\.nii\.gz 12 x 12 x 4"):
         export(judged, tmp_path / "Dataset501_Mine")
+
+
+def test_all_images_that_nnunet_could_not_train_on_are_named_at_once(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data")
+    images = [Path(item["image"]) for item in judged.data]
+    spoilt = {1: np.nan, 2: -np.inf, 3: 1e300}
+    for i, value in spoilt.items():
+        voxels = read_nifti(images[i]).astype(np.float64 if i == 3 else np.float32)
+        voxels[0, :i, 0] = value
+        write_nifti(images[i], voxels)
+    images[4].write_bytes(images[4].read_bytes()[:-40])  # whole numbers, of which a copy would read none
+    images[5].write_bytes(b"")
+    second = write_nifti(tmp_path / "second.nii.gz", np.full((12, 12, 4), np.nan, np.float32))
+    judged.data[0]["image"] = [str(images[0]), str(second)]
+    for num_workers in (0, 2):
+        with pytest.raises(ValueError, match=r"^6 images cannot be exported .*selfcleanse doctor.*leave-out") as caught:
+            write_nnunet_labels(
+                tmp_path / "raw" / "Dataset501_Mine", JudgedLabels.in_store(*judged, {}), num_workers=num_workers
+            )
+        lines = str(caught.value).splitlines()[1:]
+        for line, path in zip(lines, [second, *images[1:]], strict=True):
+            assert line.startswith(f"  {path}: ")
+        assert [line.rpartition(": ")[2] for line in lines[1:4]] == [
+            f"holds NaN, infinity or numbers too large for 32 bits in {n} of 576 voxels" for n in spoilt
+        ]
+        assert "is damaged, and cannot be read whole" in lines[4]
+        assert lines[5].endswith("is empty")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_of_many_such_images_twenty_are_named(tmp_path: Path) -> None:
+    judged = judged_cohort(tmp_path / "data", ids=[f"c{i}" for i in range(23)])
+    for item in judged.data:
+        Path(item["image"]).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"^23 images cannot be exported") as caught:
+        export(judged, tmp_path / "Dataset501_Mine")
+    lines = str(caught.value).splitlines()
+    assert (len(lines), lines[-1]) == (22, "  ... and 3 more")
 
 
 def test_a_data_set_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
