@@ -280,8 +280,16 @@ def _with_axes(image: MetaTensor, order: Sequence[int]) -> MetaTensor:
 # Structures in one piece.
 
 
+LEAST_SHARE = 0.1
+"""Share of its largest piece that a structure must have where the others are, to be kept there."""
+
+
 def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece: Sequence[str]) -> torch.Tensor:
-    """Keep only the largest piece of each structure in ``one_piece``; the rest of it becomes background.
+    """Keep only one piece of each structure in ``one_piece``; the rest of it becomes background.
+
+    It is the largest piece that touches the others: that lies in the largest piece of all these structures together.
+    Something elsewhere may be larger than a small ventricle, but not than a heart. A structure that has less than a
+    tenth (:data:`LEAST_SHARE`) of its largest piece there does not touch the others. It keeps its largest piece.
 
     Voxels that touch each other, at corners, too, are of one piece, and so are those that one voxel parts. A single
     slice is left alone: a myocardium is cut into several pieces there. (MONAI's
@@ -296,17 +304,29 @@ def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece
     out = index.clone()
     if index.ndim < 4 or min(index.shape[1:]) == 1:
         return out
-    for k, value in enumerate(sorted(structures, key=int), 1):
-        if structures[value] not in one_piece:
-            continue
-        mask = torch.as_tensor(index[0] == k).cpu().numpy()
-        wider = ndimage.maximum_filter(mask.view(np.uint8), 2)
-        pieces, n = ndimage.label(wider, np.ones((3,) * mask.ndim))
-        if n > 1:
-            pieces *= mask
-            largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())
-            out[0][torch.from_numpy(mask & (pieces != largest)).to(out.device)] = 0
+    classes = torch.as_tensor(index[0]).cpu().numpy()
+    kept = [k for k, value in enumerate(sorted(structures, key=int), 1) if structures[value] in one_piece]
+    together = _pieces(np.isin(classes, kept))
+    main = together == 1 + _sizes(together).argmax()
+    for k in kept:
+        pieces = _pieces(classes == k)
+        if pieces.max() > 1:
+            sizes, in_main = _sizes(pieces), _sizes(np.where(main, pieces, 0), pieces.max())
+            best = in_main.argmax() if in_main.max() >= LEAST_SHARE * sizes.max() else sizes.argmax()
+            out[0][torch.from_numpy((pieces > 0) & (pieces != 1 + best)).to(out.device)] = 0
     return out
+
+
+def _pieces(mask: np.ndarray) -> np.ndarray:
+    """The number of each voxel's piece, from 1 on; 0 outside of the mask."""
+    wider = ndimage.maximum_filter(mask.view(np.uint8), 2)
+    pieces, _ = ndimage.label(wider, np.ones((3,) * mask.ndim))
+    return pieces * mask
+
+
+def _sizes(pieces: np.ndarray, n: int = 1) -> np.ndarray:
+    """Number of voxels of the pieces 1, 2, ..., of ``n`` at least."""
+    return np.bincount(pieces.ravel(), minlength=n + 1)[1:]
 
 
 def check_one_piece(one_piece: Any, structures: Mapping[Any, str]) -> None:

@@ -56,6 +56,25 @@ def test_each_structure_in_one_piece_keeps_its_largest_and_others_keep_all() -> 
     assert torch.equal(index, before)
 
 
+@pytest.mark.parametrize("small", [1, 4])
+def test_a_small_ventricle_in_the_heart_is_kept_and_not_something_larger_elsewhere(small: int) -> None:
+    ventricle, wall = 1, 2
+    row = [wall] * 12 + [ventricle] * small + [wall] * 3 + [0] * 4 + [ventricle] * 11
+    index = torch.tensor(row)[None, :, None, None].expand(1, -1, 2, 2)
+    out = SCRIPTS["largest_pieces"](index, {"1": "ventricle", "2": "wall"}, ["ventricle", "wall"])[0, :, 0, 0].tolist()
+    heart, elsewhere = out[12 : 12 + small], out[-11:]
+    if small == 4:
+        assert (set(heart), set(elsewhere)) == ({ventricle}, {0})
+    else:  # a speck is none
+        assert (set(heart), set(elsewhere)) == ({0}, {ventricle})
+
+
+def test_two_kidneys_are_both_kept() -> None:
+    index = torch.tensor([1] * 9 + [2] * 1 + [0] * 5 + [2] * 12)[None, :, None, None].expand(1, -1, 2, 2)
+    out = SCRIPTS["largest_pieces"](index, {"1": "left", "2": "right"}, ["left", "right"])[0, :, 0, 0].tolist()
+    assert out == [1] * 9 + [0] + [0] * 5 + [2] * 12
+
+
 @pytest.mark.parametrize("shape", [(1, 9, 3, 1), (1, 9, 3)])
 def test_a_single_slice_keeps_all_pieces(shape: tuple[int, ...]) -> None:
     index = torch.zeros(shape)
