@@ -280,7 +280,7 @@ def _with_axes(image: MetaTensor, order: Sequence[int]) -> MetaTensor:
 # Structures in one piece.
 
 
-LEAST_SHARE = 0.1
+LEAST_SHARE = 0.5
 """Share of its largest piece that a structure must have where the others are, to be kept there."""
 
 
@@ -288,8 +288,8 @@ def largest_pieces(index: torch.Tensor, structures: Mapping[Any, str], one_piece
     """Keep only one piece of each structure in ``one_piece``; the rest of it becomes background.
 
     It is the largest piece that touches the others: that lies in the largest piece of all these structures together.
-    Something elsewhere may be larger than a small ventricle, but not than a heart. A structure that has less than a
-    tenth (:data:`LEAST_SHARE`) of its largest piece there does not touch the others. It keeps its largest piece.
+    Something elsewhere may be larger than a small ventricle, but not than a heart. A structure that has less than
+    half (:data:`LEAST_SHARE`) of its largest piece there keeps its largest piece: it does not belong to the others.
 
     Voxels that touch each other, at corners, too, are of one piece, and so are those that one voxel parts. A single
     slice is left alone: a myocardium is cut into several pieces there. (MONAI's

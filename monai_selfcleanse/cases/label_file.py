@@ -55,7 +55,7 @@ def read_label(path: str | os.PathLike, values: Sequence[int] | None = None, ndi
     index, form = read_index_map(np.moveaxis(file.stack(ndim), -1, 0), str(path))
     if form == "class probabilities" and index.ndim == 2:
         raise ValueError(
-            f"{path}: has several channels in 2-D; class probabilities lie along a fourth axis. Save the most probable "
+            f"{path}: has several channels in 2-D, where class probabilities are not read; save the most probable "
             "class of each pixel"
         )
     if values is not None and form == "index map":

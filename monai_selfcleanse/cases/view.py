@@ -25,9 +25,9 @@ from .seen import Redrawing, SeenCase
 
 __all__ = ["CaseView", "ScreenTurn", "grey_levels", "lies_at", "position_of", "read_channel", "view_case"]
 
-_SAME_LABEL, _LARGE_ENOUGH = 0.1, 50
-"""Dice from which on a label that was moved to another grid and back is the same one, if it had so many voxels there; a
-speck may be lost on the way."""
+_SAME_LABEL, _LARGE_ENOUGH = 0.6, 50
+"""Dice from which on a file's label, moved to the grid on which its network saw it, is the one that was seen there, if
+that has so many voxels; a speck may be lost on the way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +187,8 @@ def _at_its_place(seen: SeenCase, label: GivenLabel, affine: np.ndarray) -> Seen
     found = _Mover(seen.affine, affine, whole).classes(seen.given).reshape(label.index.shape)
     if seen.given.shape == whole and np.array_equal(seen.given.reshape(label.index.shape), label.index):
         return seen if np.array_equal(found, label.index) else replace(seen, affine=affine)
-    if np.count_nonzero(seen.given) < _LARGE_ENOUGH or dice(found > 0, label.index > 0) >= _SAME_LABEL:
+    as_seen = _Mover(affine, seen.affine, seen.given.shape).classes(label.index.reshape(whole))
+    if np.count_nonzero(seen.given) < _LARGE_ENOUGH or dice(as_seen > 0, seen.given > 0) >= _SAME_LABEL:
         return seen
     raise ValueError(
         f"{label.file.path}: says no position, and was loaded with another one than its image's; load cases with "

@@ -140,6 +140,8 @@ def _twins(cases: Sequence[Mapping[str, Any]]) -> Lines:
     groups = [[paths for paths in images if not any(path.lower().endswith(".mhd") for path in paths)]]
     groups = [same for group in groups for same in _alike_in(os.path.getsize, group)]
     groups = [same for group in groups for same in _alike_in(_content, group)]
+    patients = {tuple(map(os.path.abspath, images_of(case))): patient_of(case) for case in cases}
+    groups = [group for group in groups if len({patients[paths] for paths in group}) > 1]  # or the split parts none
     if not groups:
         return []
     first, second = (images[paths] for paths in groups[0][:2])
@@ -147,7 +149,7 @@ def _twins(cases: Sequence[Mapping[str, Any]]) -> Lines:
         (
             "odd",
             f"{sum(map(len, groups))} cases have an image that another case has, byte for byte, such as {first} and "
-            f"{second}: leave all but one out, or a training may validate on what it has learned",
+            f"{second}: give them one patient, or leave all but one out; else a training may validate on what it learned",
         )
     ]
 
@@ -179,7 +181,7 @@ def _in_few_lines(broken: Lines, n_cases: int) -> Lines:
     files = [problem.partition(": ")[0] for problem in problems]
     for group in alike(problems):
         lines.append((broken[group[0]][0], in_one_line(problems, group)))
-        if 1 < len(group) < n_cases:
+        if len(group) > 1 and (len(group) < n_cases or broken[group[0]][0] == "?"):
             folder = os.path.join(os.path.dirname(files[group[0]]), "")
             others = listed([files[i].removeprefix(folder) for i in group[1:]], _MOST_NAMED)
             lines.append(("", f"the others: {others}"))

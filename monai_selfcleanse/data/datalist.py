@@ -130,7 +130,9 @@ def _stands_for(meant: str, entry: Any) -> str | None:
     if not isinstance(entry, dict) or meant in entry:
         return None
     others = {key.lower(): key for key in entry if key not in (*_NEEDED, *_OPTIONAL)}
-    return next((others[key] for key in difflib.get_close_matches(meant, others, 1, 0.7)), None)
+    return next(
+        (others[key] for key in difflib.get_close_matches(meant, others, 1, 0.8 if meant in _OPTIONAL else 0.7)), None
+    )
 
 
 def _meant(meant: str, entry: Any) -> str:

@@ -155,4 +155,4 @@ def _suffix_of_labels(dataset: str | os.PathLike) -> str:
     images, labels = {split_channel(name)[0] for name in found[0]}, found[1]
     after = [labels[0].removeprefix(image) for image in images if labels and labels[0].startswith(image)]
     suffix = min(after, key=len, default="")
-    return suffix if all(label.endswith(suffix) for label in labels) else ""
+    return suffix if not suffix[:1].isalnum() and all(label.endswith(suffix) for label in labels) else ""

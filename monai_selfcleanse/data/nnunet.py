@@ -117,14 +117,25 @@ def structures_of_json(dataset: Mapping[str, Any], path: str | os.PathLike) -> d
 def are_same_structures(one: Mapping[int, str], other: Mapping[int, str]) -> bool:
     """Whether two sets of structures have the same values, and names for these that may mean the same.
 
-    Capitals and signs do not count. One name may say more than the other: ``anterior hippocampus`` is ``Anterior``.
+    Capitals and signs do not count. One name may say more than the other, if it fits no other structure as well:
+    ``anterior hippocampus`` is ``Anterior``.
     """
-    return one.keys() == other.keys() and all(_may_mean_the_same(name, other[k]) for k, name in one.items())
+    return one.keys() == other.keys() and all(
+        [j for j, name in other.items() if _may_mean_the_same(own, name)] == [k] or _letters(own) == _letters(other[k])
+        for k, own in one.items()
+    )
+
+
+_NEGATIONS = {"no", "non", "not", "without"}
 
 
 def _may_mean_the_same(one: str, other: str) -> bool:
-    a, b = ("".join(c if c.isalnum() else " " for c in name.lower()).split() for name in (one, other))
-    return "".join(a) == "".join(b) or (bool(a and b) and (set(a) <= set(b) or set(b) <= set(a)))
+    a, b = ({*"".join(c if c.isalnum() else " " for c in name.lower()).split()} for name in (one, other))
+    return _letters(one) == _letters(other) or bool(a and b and (a <= b or b <= a) and not (a ^ b) & _NEGATIONS)
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def _names_and_values(labels: Any, path: str | os.PathLike) -> Iterable[tuple[str, Any]]:

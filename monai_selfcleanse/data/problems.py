@@ -13,8 +13,8 @@ __all__ = ["alike", "in_few_lines", "in_one_line"]
 _EACH = 3
 """So many lines that differ in the file alone are still shown one by one, since all of these files are then named."""
 
-_FILE = re.compile(rf"""[^\s'",:()]*(?:{"|".join(map(re.escape, (*ENDINGS, *UNREAD)))})\b""", re.IGNORECASE)
-"""A file's name or path, as far as it has no blanks."""
+_WORD = re.compile(r"""[^\s'",:()]+""")
+"""A file's name or path, as far as it has no blanks, or another word."""
 
 _ENTRY = re.compile(r".*, entry \d+", re.DOTALL)
 """What lines about a datalist's entry begin with."""
@@ -56,4 +56,10 @@ def _without_files(line: str) -> str:
     head, colon, rest = line.partition(": ")
     if ending_of(head.removesuffix(" or its label")) or _ENTRY.fullmatch(head):
         head = ""  # even if it has blanks
-    return _FILE.sub("", head + colon + rest)
+    return _WORD.sub(_unless_file, head + colon + rest)
+
+
+def _unless_file(word: re.Match[str]) -> str:
+    """A word, or nothing in the place of a file's name, at whose end a sentence's sign may stand."""
+    text = word[0].rstrip(".;")
+    return word[0][len(text) :] if text.lower().endswith((*ENDINGS, *UNREAD)) else word[0]

@@ -113,8 +113,8 @@ def test_images_that_are_copies_are_odd(tmp_path: Path, capsys: pytest.CaptureFi
     code, lines = said(data, capsys)
     assert (code, named(lines, "broken")) == (0, ["none"])
     assert named(lines, "odd") == [
-        "2 cases have an image that another case has, byte for byte, such as case_0 and case_3: leave all but one out, "
-        "or a training may validate on what it has learned"
+        "2 cases have an image that another case has, byte for byte, such as case_0 and case_3: give them one "
+        "patient, or leave all but one out; else a training may validate on what it learned"
     ]
     shutil.copy(images[0], images[4])
     assert named(said(data, capsys)[1], "odd")[0].startswith("3 cases have an image that another case has, ")

@@ -159,7 +159,7 @@ MISSPELT = {
     "Patient": "patient",
     "patient_id": "patient",
     "cases": "case",
-    "flie": "file",
+    "files": "file",
 }
 
 

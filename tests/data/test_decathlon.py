@@ -10,6 +10,7 @@ import pytest
 from helpers import read_nifti, tiny_image, tiny_label, write_decathlon, write_nifti, write_patients
 
 from monai_selfcleanse.data import Cohort, check_structures, find_acdc_cases, find_cases, find_decathlon_cases
+from monai_selfcleanse.data.nnunet import are_same_structures
 
 LAYOUTS = [("imagesTr", "labelsTr"), ("images", "labels")]
 
@@ -175,3 +176,17 @@ def test_cohort_of_a_decathlon_folder(tmp_path: Path) -> None:
     for case in noisy:
         assert Path(case["label"]) == tmp_path / "out" / "noisy_labels" / "labelsTr" / f"{case['case']}.nii.gz"
         assert (read_nifti(case["label"]) != read_nifti(case["truth"])).any()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({1: "Anterior", 2: "Posterior"}, {1: "anterior hippocampus", 2: "posterior hippocampus"}, True),
+        ({1: "left-ventricle"}, {1: "Left Ventricle"}, True),
+        ({1: "left ventricle", 2: "left ventricle wall"}, {1: "left ventricle wall", 2: "left ventricle"}, False),
+        ({1: "lesion"}, {1: "no lesion"}, False),
+        ({1: "liver"}, {2: "liver"}, False),
+    ],
+)
+def test_names_that_may_mean_the_same(one: dict[int, str], other: dict[int, str], same: bool) -> None:
+    assert are_same_structures(one, other) == are_same_structures(other, one) == same

@@ -100,7 +100,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 cases of one structure, scores ascending with the case's number; the worst 30 are suspected."""
     score = np.concatenate([np.linspace(0.1, 0.2, 90), np.linspace(3.0, 4.0, 30)])
     evidence = {name: np.zeros((120, 1)) for name in EVIDENCE} | {"score": score[:, None]}
-    evidence["expected_dice"] = (score > 1)[:, None] * 0.5
+    evidence["expected_dice"], evidence["dice"] = np.full((120, 1), 0.9), np.where(score > 1, 0.4, 0.9)[:, None]
     judgement = LabelJudge({1: "liver"}).judge([f"case {i}" for i in range(120)], evidence)
     path = tmp_path_factory.mktemp("large") / "report.html"
     write_page(path, judgement, [], {}, n_pictured=0)
