@@ -148,8 +148,9 @@ def _twins(cases: Sequence[Mapping[str, Any]]) -> Lines:
     return [
         (
             "odd",
-            f"{sum(map(len, groups))} cases have an image that another case has, byte for byte, such as {first} and "
-            f"{second}: give them one patient, or leave all but one out; else a training may validate on what it learned",
+            f"{sum(map(len, groups))} cases have an image that another case has, byte for byte, such as {first} "
+            f"and {second}: give them one patient, or leave all but one out; else a training may validate on what it "
+            "learned",
         )
     ]
 
