@@ -51,7 +51,7 @@ structure, or is sure of everything. On real data it stays below 0.1 from the fi
 
 MIN_EXPECTED_DICE = 0.2
 """Median Dice that the network expects of its own drawings, below which it is not ready to judge: it is surprised by
-nothing, for it expects nothing."""
+nothing, for it expects nothing. At a first look on real data it is 0.82 and more, on the phantom 0.39."""
 
 _CLEAR_CUT_DISTANCE, _CLEAR_CUT_SHARE, _CLEAR_CUT_CASES = 4.0, 0.1, 6
 """See :attr:`FilterDecision.clear_cut`."""
@@ -202,7 +202,8 @@ def filter_labels(
         scores: evidence against each label, shape ``(n,)``, at least 0, higher is worse; NaN for none.
         surprise: how much worse each label is than the network expects, in Dice
             (:func:`monai_selfcleanse.core.evidence.surprise`), shape ``(n,)``, in [-1, 1].
-        expected_dice: the Dice that the network expects of each drawing, shape ``(n,)``; None where that is not known.
+        expected_dice: the Dice that the network expects of each drawing, shape ``(n,)``, in [0, 1]; None if it is not
+            known.
         threshold: clean probability under which a label is suspected; below a half, the annotator is given the benefit
             of the doubt.
         min_separation: the mean surprise of the labels below the threshold must exceed the others' by this much (in

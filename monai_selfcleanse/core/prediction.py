@@ -198,6 +198,9 @@ class Sweep:
         Args:
             read_into: fills an array with the values that come next.
             dtype: theirs; any float type.
+
+        Raises:
+            ValueError: probabilities are not in [0, 1].
         """
         values = np.empty(max(block.stop - block.start for block in self.blocks), dtype)
         for k in range(len(self._peak)):

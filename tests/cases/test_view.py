@@ -12,10 +12,12 @@ from helpers import AFFINE, tiny_image, tiny_label, write_nifti
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from monai.transforms import Spacing
 
 from monai_selfcleanse.cases.seen import Redrawing, SeenCase
 from monai_selfcleanse.cases.view import CaseView, ScreenTurn, grey_levels, view_case
 from monai_selfcleanse.core.cleansing import cleanse_label
+from monai_selfcleanse.core.masks import dice
 from monai_selfcleanse.transforms import LoadCased
 
 FLIPPED = AFFINE @ np.array([[-1.0, 0, 0, 11], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -166,6 +168,26 @@ def test_a_label_that_was_seen_elsewhere_is_refused(tmp_path: Path) -> None:
     elsewhere = replace(seen(tiny_label(3)), given=tiny_label(4), affine=np.diag([-1.0, -1.0, 1.0, 1.0]))
     with pytest.raises(ValueError, match=r"label\.nii\.gz: says no position.*LoadCased"):
         view_case(case, elsewhere)
+
+
+@pytest.mark.parametrize("size", [1.0, 2.0, 2.3])
+@pytest.mark.parametrize("shift", [0, 4])
+def test_a_label_may_be_resampled_but_not_seen_elsewhere(size: float, shift: int, tmp_path: Path) -> None:
+    voxels = np.zeros((40, 40, 20), np.uint8)
+    voxels[8:30, 10:24, 4:15] = 1
+    label = str(write_nifti(tmp_path / "label.nii.gz", voxels, np.eye(4)))
+    image = str(write_nifti(tmp_path / "image.nii.gz", voxels.astype(np.int16), AFFINE))
+    loaded = LoadCased()({"image": image, "label": label})["label"]
+    loaded.affine[0, 3] += shift * AFFINE[0, 0]
+    moved = Spacing(AFFINE.diagonal()[:3] * size, mode="nearest")(loaded)
+    given = moved[0].numpy().astype(np.uint8)
+    there = SeenCase(given, given, np.ones(given.shape, np.float32), np.asarray(moved.affine), min_confidence=0.4)
+    if shift and size > 1:
+        with pytest.raises(ValueError, match="LoadCased"):
+            view_case({"case": "a", "image": image, "label": label}, there)
+        return
+    seen_there = view_case({"case": "a", "image": image, "label": label}, there).predicted
+    assert dice(seen_there == 1, voxels == 1) > (0.85 if size > 1 else 0.999)
 
 
 def test_the_first_channel_that_says_a_position_places_the_label(tmp_path: Path) -> None:
