@@ -22,6 +22,7 @@ __all__ = [
     "atomic_folder",
     "atomic_path",
     "check_writable",
+    "file_digest",
     "free_folder",
     "hold_folder",
     "only_process",
@@ -147,6 +148,15 @@ def _only_writer(target: Path) -> Iterator[Path]:
         with suppress(OSError):  # while it is held, so that nobody else's goes
             os.unlink(lock.lock_file)
         lock.release()
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal text, of which a megabyte is in memory at a time."""
+    out = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            out.update(part)
+    return out.hexdigest()
 
 
 def _own_name(target: Path) -> str:

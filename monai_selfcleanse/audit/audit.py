@@ -13,7 +13,7 @@ import ignite.distributed as idist
 import numpy as np
 
 from ..cases.apart import check_apart, check_not_among
-from ..cases.case import check_unique_cases, with_values
+from ..cases.case import check_unique_cases, files_of, with_values
 from ..cases.grid import Notes, log_notes
 from ..cases.image_file import open_image
 from ..cases.look import await_seen, score_case
@@ -80,7 +80,7 @@ def audit_labels(
         raise ValueError("there is no case to audit" + "".join(f"\n  {line}" for line in in_few_lines(problems)))
     how, what = source.prepare(cases), repr((tuple(judge.names), judge.values, judge.partial_labels))
     check_apart(folder.replaced(), cases, source.files, remedy="another output_dir")
-    check_not_among(folder, cases, source.files, remedy="another output_dir")
+    check_not_among(folder, [*source.files, *(path for case in cases for path in files_of(case))])
     identity = digest([__version__, str(EVIDENCE_VERSION), how, what])
     with _only_run(folder):
         if idist.get_rank() == 0:

@@ -6,7 +6,6 @@ processor's cache; a class at a time where its slices do not come first.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import zipfile
 from collections.abc import Collection, Iterator
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..cases.grid import Turn
 from ..core.prediction import Prediction, Sweep
+from ..files import file_digest
 
 __all__ = ["StoredProbabilities", "shape_of_probabilities"]
 
@@ -79,11 +79,7 @@ class StoredProbabilities:
 
     def digest(self) -> str:
         """SHA-256 of the file, as hexadecimal text."""
-        out = hashlib.sha256()
-        with open(self.path, "rb") as file:
-            while part := file.read(1 << 20):
-                out.update(part)
-        return out.hexdigest()
+        return file_digest(self.path)
 
     def condensed(self, unannotated: Collection[int] = ()) -> Prediction:
         """What they come to; see :func:`monai_selfcleanse.core.prediction.condensed`.
@@ -128,7 +124,7 @@ class StoredProbabilities:
 
 
 def _contiguous(volume: np.ndarray) -> np.ndarray:
-    """A volume in C's layout, copied some slices at a time: three times as fast where these lay one after another."""
+    """A volume in C's layout, copied some slices at a time: twice as fast where these lay one after another."""
     out = np.empty(volume.shape, volume.dtype)
     for start in range(0, volume.shape[-1], _SLAB):
         out[..., start : start + _SLAB] = volume[..., start : start + _SLAB]

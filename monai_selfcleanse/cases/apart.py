@@ -25,7 +25,7 @@ def check_apart(
     Args:
         replaced: the folders that are replaced or moved.
         data: the cases' dictionaries, whose files are read or are originals.
-        read: folders that are read besides.
+        read: folders and files that are read besides.
         remedy: what to give instead, for the message.
 
     Raises:
@@ -43,30 +43,19 @@ def check_apart(
             raise ValueError(f"{path} lies in {inside[0]!r}, which would be replaced: give {remedy}")
 
 
-def check_not_among(
-    directory: str | os.PathLike,
-    data: Iterable[Mapping[str, Any]],
-    read: Iterable[str | os.PathLike] = (),
-    remedy: str = "another folder",
-) -> None:
-    """See that no file of a case lies right in the folder where results go. It may lie in one above, or in one below.
+def check_not_among(output_dir: str | os.PathLike, read: Iterable[str | os.PathLike]) -> None:
+    """See that no file that is read lies right in the folder where results go. It may lie above, or further below.
 
     Links are followed, and their own places count, too.
-
-    Args:
-        directory: where results go.
-        data: the cases' dictionaries.
-        read: files that are read besides.
-        remedy: what to give instead, for the message.
 
     Raises:
         ValueError: one does; the message names the first.
     """
-    here = Path(directory).resolve()
-    for path in [*read, *(path for item in data for path in files_of(item))]:
+    here = Path(output_dir).resolve()
+    for path in read:
         own = Path(os.path.abspath(path))
         if here in (own.parent.resolve(), own.resolve().parent):
             raise ValueError(
-                f"{os.fspath(directory)!r} is the folder of {path}: results would lie among files that are read; give "
-                f"{remedy}"
+                f"{os.fspath(output_dir)!r} is the folder of {path}: results would lie among files that are read; give "
+                "another output_dir"
             )

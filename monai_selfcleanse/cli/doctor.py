@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from ..data.checks import look_into
 from ..data.layouts import find_cases, layout_of, structures_named
 from ..data.problems import alike, in_one_line
 from ..distributed import in_workers, worker_count
+from ..files import file_digest
 from ..progress import progress
 from .option_table import OPTIONS
 
@@ -135,16 +135,16 @@ def _empty_labels(found: Sequence[tuple[Mapping[str, Any], CaseCheck]]) -> Lines
 
 def _twins(cases: Sequence[Mapping[str, Any]]) -> Lines:
     """Cases whose images are copies, byte for byte: a training may validate on one and learn from the other."""
-    images = {tuple(map(os.path.abspath, images_of(case))): case_of(case) for case in cases}
+    by_images = {tuple(map(os.path.abspath, images_of(case))): case for case in cases}
     # the voxels of MetaImage's .mhd lie in another file
-    groups = [[paths for paths in images if not any(path.lower().endswith(".mhd") for path in paths)]]
+    groups = [[paths for paths in by_images if not any(path.lower().endswith(".mhd") for path in paths)]]
     groups = [same for group in groups for same in _alike_in(os.path.getsize, group)]
-    groups = [same for group in groups for same in _alike_in(_content, group)]
-    patients = {tuple(map(os.path.abspath, images_of(case))): patient_of(case) for case in cases}
-    groups = [group for group in groups if len({patients[paths] for paths in group}) > 1]  # or the split parts none
+    groups = [same for group in groups for same in _alike_in(file_digest, group)]
+    # those of one patient stay together in the split
+    groups = [group for group in groups if len({patient_of(by_images[paths]) for paths in group}) > 1]
     if not groups:
         return []
-    first, second = (images[paths] for paths in groups[0][:2])
+    first, second = (case_of(by_images[paths]) for paths in groups[0][:2])
     return [
         (
             "odd",
@@ -161,15 +161,6 @@ def _alike_in(what: Callable[[str], object], cases: Sequence[tuple[str, ...]]) -
     for paths in cases:
         groups.setdefault(tuple(map(what, paths)), []).append(paths)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _content(path: str) -> str:
-    """What stands for a file's bytes."""
-    out = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            out.update(block)
-    return out.hexdigest()
 
 
 def _in_few_lines(broken: Lines, n_cases: int) -> Lines:

@@ -153,14 +153,28 @@ def _compare_channels(found: Mapping[int, Sequence[str]], channels: int) -> list
     ]
 
 
+def check_finite(path: str, voxels: np.ndarray) -> list[str]:
+    """What is wrong with an image's numbers, in 32 bits, as a network reads them: a line, or none.
+
+    Args:
+        path: the image, for the line.
+        voxels: of any shape and type.
+    """
+    if voxels.dtype.kind != "f":
+        return []
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(voxels if voxels.dtype.itemsize <= 4 else voxels.astype(np.float32))
+    if finite.all():
+        return []
+    n = int(np.count_nonzero(~finite))
+    those = f"{n} voxels that are" if n > 1 else "1 voxel that is"
+    return [f"{path}: has {those} NaN, infinite, or too large for 32-bit floats: give each a value"]
+
+
 def _check_voxels(path: str, stack: np.ndarray) -> list[str]:
     """What is wrong with an image's voxels, channels last."""
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(stack) if stack.dtype.itemsize <= 4 else np.isfinite(stack.astype(np.float32))
-    if not finite.all():
-        n = int(np.count_nonzero(~finite))
-        voxels = f"{n} voxels that are" if n > 1 else "1 voxel that is"
-        return [f"{path}: has {voxels} NaN, infinite, or too large for 32-bit floats: give each a value"]
+    if wrong := check_finite(path, stack):
+        return wrong
     constant = [i for i in range(stack.shape[-1]) if stack[..., i].min() == stack[..., i].max()]
     if constant:
         return [f"{path}: is constant" + (f" in channel {constant[0]}" if stack.shape[-1] > 1 else "")]

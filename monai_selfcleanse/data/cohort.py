@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..cases.apart import check_apart, check_not_among
-from ..cases.case import with_values
+from ..cases.case import files_of, with_values
 from ..core.case_id import patient_of
 from ..core.seeding import case_generator
 from ..distributed import on_rank_zero
@@ -157,7 +157,7 @@ class Cohort:
         _check_share(self.validation_share)
         check_writable(self.folder)
         cases, problems = self._find_files()
-        check_not_among(self.folder, cases, remedy="another output_dir")
+        check_not_among(self.folder, (path for case in cases for path in files_of(case)))
         classes = range(1, len(self.structures) + 1)
         self._checked = CheckedCases(self.folder.checked, classes, ndim=3)
         check_cases(

@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+_NEGATIONS = {"no", "non", "not", "without"}
+"""Words by which one name says the contrary of another."""
+
+
 def is_nnunet(directory: str | os.PathLike) -> bool:
     """Whether a folder's ``dataset.json`` is of nnU-Net's second version; the Decathlon's has no ``file_ending``.
 
@@ -124,9 +128,6 @@ def are_same_structures(one: Mapping[int, str], other: Mapping[int, str]) -> boo
         [j for j, name in other.items() if _may_mean_the_same(own, name)] == [k] or _letters(own) == _letters(other[k])
         for k, own in one.items()
     )
-
-
-_NEGATIONS = {"no", "non", "not", "without"}
 
 
 def _may_mean_the_same(one: str, other: str) -> bool:

@@ -12,13 +12,11 @@ A label's segments may be numbered otherwise than the network's structures; :mod
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +27,7 @@ from ..core.mixture import FilterDecision, Verdict
 from ..core.reason import reason_for
 from ..core.size_bias import filter_without_size_bias, score_without_size_bias
 from ..core.strays import is_in_one_piece
+from ..files import file_digest
 from ..results.words import VERDICTS
 from .segments import SegmentNumbers, segment_numbers
 
@@ -93,7 +92,7 @@ def score_labels(
         label = datastore.get_label_by_image_id(image, TAG)
         try:
             path = datastore.get_label_uri(label, TAG)
-            checksum = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            checksum = file_digest(path)
             info = deepcopy(datastore.get_label_info(label, TAG))
             record = info.get(KEY)
             numbers = segment_numbers(info.get("label_info"), structures)

@@ -30,6 +30,7 @@ from ..cases.nifti_file import plain_image
 from ..cases.store import StoreLike
 from ..core.case_id import case_of, channel_name, ending_of, images_of, split_channel
 from ..core.judgement import Judgement
+from ..data.checks import check_finite
 from ..distributed import in_workers, worker_count
 from ..files import atomic_folder
 from ..progress import progress
@@ -163,19 +164,10 @@ def _image_problems(item: Mapping[str, Any]) -> list[str]:
         try:
             file, label = open_image(path), open_image(item["label"])
             turn_onto(file, label, label.ndim)
-            voxels = file.stack(label.ndim)
+            out += check_finite(path, file.stack(label.ndim))
         except ValueError as error:
             out.append(str(error))
-            continue
-        if voxels.dtype.kind == "f" and (n := int(np.count_nonzero(~np.isfinite(_as_read(voxels))))):
-            out.append(f"{path}: holds NaN, infinity or numbers too large for 32 bits in {n} of {voxels.size} voxels")
     return out
-
-
-def _as_read(voxels: np.ndarray) -> np.ndarray:
-    """Voxels as nnU-Net reads them, in 32 bits."""
-    with np.errstate(over="ignore"):
-        return voxels if voxels.dtype.itemsize <= 4 else voxels.astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ def test_a_case_with_a_broken_image_is_named_and_can_be_left_out(
     first, *lines = str(caught.value).splitlines()
     assert first.startswith("error: 2 images cannot be exported (selfcleanse doctor DATA lists")
     assert "decision leave-out in decisions.csv and selfcleanse apply" in first
-    assert [Path(line.split(": holds NaN")[0]).name for line in lines] == ["2.nii.gz", "3.nii.gz"]
+    assert [Path(line.split(": has 576 voxels that are NaN")[0]).name for line in lines] == ["2.nii.gz", "3.nii.gz"]
     assert files_below(tmp_path) == before
     (out / "decisions.csv").write_text("case,structure,decision\nc,,leave-out\nd,,leave-out\n")
     said_by(capsys, "apply", out)

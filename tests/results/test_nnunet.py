@@ -245,8 +245,9 @@ def test_all_images_that_nnunet_could_not_train_on_are_named_at_once(tmp_path: P
         lines = str(caught.value).splitlines()[1:]
         for line, path in zip(lines, [second, *images[1:]], strict=True):
             assert line.startswith(f"  {path}: ")
-        assert [line.rpartition(": ")[2] for line in lines[1:4]] == [
-            f"holds NaN, infinity or numbers too large for 32 bits in {n} of 576 voxels" for n in spoilt
+        assert [line.split(": ")[1] for line in lines[1:4]] == [
+            f"has {n} voxel{'s that are' if n > 1 else ' that is'} NaN, infinite, or too large for 32-bit floats"
+            for n in spoilt
         ]
         assert "is damaged, and cannot be read whole" in lines[4]
         assert lines[5].endswith("is empty")
