@@ -259,6 +259,7 @@ def score(job: Job, threads: int) -> dict[str, Any]:
     command += ["--dataset_dir", str(job.dataset_dir), "--output_dir", str(predictions)]
     command += ["--ckpt_path", str(job.directory / "models" / "model.pt")]
     command += ["--image_files", json.dumps([str(case["image"]) for case in held])]
+    command += ["--mirror_axis", "$None"]  # as before there was mirroring, so that all lines can be compared
     command += known_to(job.extra, INFER[job.data])
     run(command, job.directory / "inference.txt", threads)
     values: dict[str, dict[str, list[float | None]]] = {"dice": {}, "hd95_mm": {}}

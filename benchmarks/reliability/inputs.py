@@ -131,7 +131,7 @@ OPTIONS: dict[str, dict[str, Sequence[str]]] = {
         "patch_size": _KINDS["axes"],
         "divisible_by": _KINDS["whole"],
         "in_channels": ("0", "2", "x"),
-        "inferer#roi_size": ("[33,33]",),
+        "window_inferer#roi_size": ("[33,33]",),
     },
     "noise": {
         "rate": ("2", "nan", "x"),

@@ -33,12 +33,14 @@ from monai.data import MetaTensor
 from monai.data.image_reader import NibabelReader
 from monai.data.image_writer import NibabelWriter
 from monai.engines import SupervisedEvaluator
+from monai.inferers import Inferer
 from monai.utils import ensure_tuple, optional_import
 from scipy import ndimage
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 __all__ = [
     "AnyFormatReader",
+    "MirroredInferer",
     "SameFormatWriter",
     "as_stored",
     "check_command_line",
@@ -277,6 +279,38 @@ def _with_axes(image: MetaTensor, order: Sequence[int]) -> MetaTensor:
     return out
 
 
+# What the network says of an image.
+
+
+class MirroredInferer(Inferer):
+    """Asks another inferer for an image and for its mirror image, and returns the mean of what it says.
+
+    The mean is of logits, which is a geometric mean of probabilities. A network that was trained on mirrored patches
+    segments a little better so, and takes twice as long.
+
+    Args:
+        inferer: the other one.
+        mirror_axis: spatial axis, from 0 on, along which training mirrors its patches. None: as the other one alone.
+    """
+
+    def __init__(self, inferer: Inferer, mirror_axis: int | None = 0) -> None:
+        super().__init__()
+        self.inferer, self.mirror_axis = inferer, mirror_axis
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Logits ``(B, C, *spatial)`` for images ``(B, channels, *spatial)``."""
+        out = self.inferer(inputs, network, *args, **kwargs)
+        if self.mirror_axis is None:
+            return out
+        axis = 2 + self.mirror_axis
+        mirrored = self.inferer(inputs.flip(axis), network, *args, **kwargs)
+        for k in range(out.shape[1]):  # class by class: a third array of all of them may not fit
+            out[:, k] += mirrored[:, k].flip(axis - 1)
+        return out.div_(2)
+
+
 # Structures in one piece.
 
 
@@ -378,7 +412,7 @@ def check_slices(
     finally:
         network.train(was_training)
     if problem:
-        name = f"divisible_by {divisible_by}" if whole else f"inferer#roi_size {sizes}"
+        name = f"divisible_by {divisible_by}" if whole else f"window_inferer#roi_size {sizes}"
         sys.exit(
             f"error: {name} does not go through network_def with in_channels {in_channels} ({problem}): give multiples "
             "of the product of the network's strides, such as 16 for four strides of 2"
@@ -824,6 +858,8 @@ def check_options(
     patch_size: Any,
     in_channels: Any,
     divisible_by: Any = 1,
+    mirror_axis: Any = None,
+    spatial_dims: int = 3,
 ) -> None:
     """End the program with a line an option, if any has no meaning.
 
@@ -835,6 +871,8 @@ def check_options(
         patch_size: voxels that images are padded to, one number an axis.
         in_channels: number of channels of the images.
         divisible_by: what the sides of slices are padded to multiples of.
+        mirror_axis: that of :class:`MirroredInferer`.
+        spatial_dims: those of the network, 2 or 3.
 
     Raises:
         SystemExit: one has none; the message names all of them.
@@ -855,6 +893,9 @@ def check_options(
         ""
         if isinstance(divisible_by, int) and divisible_by > 0
         else f"divisible_by must be a whole number of at least 1, got {divisible_by!r}",
+        ""
+        if mirror_axis is None or (type(mirror_axis) is int and 0 <= mirror_axis < spatial_dims)
+        else f"mirror_axis must be {', '.join(map(str, range(spatial_dims)))} or None, got {mirror_axis!r}",
     ]
     if any(amiss):
         sys.exit("error: " + "\n".join(filter(None, amiss)))

@@ -6,7 +6,7 @@ import ast
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def check_ids(ids: Iterable[str], config_files: str | Sequence[str]) -> None:
             entries = dict(enumerate(here)) if isinstance(here, list) else here
             if not isinstance(entries, dict):
                 raise ValueError(
-                    f"--{name}: nothing can be set within {_why_not('#'.join(parts[:i]), here, parts[i:])}"
+                    f"--{name}: nothing can be set within {_why_not('#'.join(parts[:i]), here, parts[i:], config)}"
                 )
             entries = {str(key): entry for key, entry in entries.items()}
             if part not in entries:
@@ -78,10 +78,13 @@ def _together(config_files: str | Sequence[str]) -> dict[str, Any]:
     return together
 
 
-def _why_not(whole: str, entry: Any, rest: Sequence[str]) -> str:
+def _why_not(whole: str, entry: Any, rest: Sequence[str], config: Mapping[str, Any]) -> str:
     """Why nothing lies within an entry, and what to do."""
     if isinstance(entry, str) and re.fullmatch(r"@[\w#:]+", entry):
-        return f"{whole}, which is {entry}: set {'#'.join([entry[1:], *rest])}"
+        target = entry[1:]
+        while isinstance(further := config.get(target), str) and further[1:] in config:  # a reference to another one
+            target = further[1:]
+        return f"{whole}, which is {entry}: set {'#'.join([target, *rest])}"
     return f"{whole}, which is {entry!r}: set it as a whole"
 
 

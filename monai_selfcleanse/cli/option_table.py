@@ -237,6 +237,13 @@ OPTIONS: Mapping[str, Option] = {
         _whole(1),
         fixed=True,
     ),
+    "mirror_axis": Option(
+        "axis, from 0 on, along which training mirrors patches at random, and along which the network is also asked "
+        "for mirrored images when it is evaluated; `'$None'` for none, as for a left and a right kidney",
+        None,
+        commands=("training", "evaluating"),
+        fixed=True,
+    ),
     "batch_size": Option("cases a step; of each, several patches", _whole(1), "2; with the phantom 1", _TRAINING, True),
     "learning_rate": Option("highest learning rate of the schedule", _positive, commands=_TRAINING, fixed=True),
     "val_interval": Option("epochs from one validation to the next", _whole(1), commands=_TRAINING),

@@ -9,7 +9,7 @@ import torch
 
 from ..bad_input import shortage
 
-__all__ = ["check_patch", "check_roi"]
+__all__ = ["check_mirror_axis", "check_patch", "check_roi"]
 
 
 def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels: int, spatial_dims: int) -> None:
@@ -24,6 +24,17 @@ def check_patch(network: torch.nn.Module, patch_size: Sequence[int], in_channels
             "number must be 1"
         )
     _check_size("patch_size", list(patch_size[:spatial_dims]), network, in_channels, list(patch_size))
+
+
+def check_mirror_axis(mirror_axis: Any, spatial_dims: int) -> None:
+    """See that patches can be mirrored along an axis; None is for no mirroring.
+
+    Raises:
+        ValueError: it is no axis of theirs; the message names those.
+    """
+    if mirror_axis is not None and (type(mirror_axis) is not int or not 0 <= mirror_axis < spatial_dims):
+        axes = ", ".join(map(str, range(spatial_dims)))
+        raise ValueError(f"mirror_axis must be {axes} or None, got {mirror_axis!r}")
 
 
 def _check_size(
@@ -69,7 +80,7 @@ def check_roi(
     if len(sizes) != spatial_dims or not all(isinstance(n, int) for n in sizes):
         return
     if all(n > 0 for n in sizes):
-        _check_size("inferer#roi_size", sizes, network, in_channels)
+        _check_size("window_inferer#roi_size", sizes, network, in_channels)
     elif divisible_by is not None and spatial_dims == 2:
         own = [n if n > 0 else 7 * divisible_by for n in sizes]  # 7: a multiple that strides of 2, 3 or 5 do not share
         _check_size("divisible_by", own, network, in_channels, divisible_by)

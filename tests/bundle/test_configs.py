@@ -96,7 +96,7 @@ def test_what_training_and_inference_share_is_the_same_in_both() -> None:
     )
     for name in (
         *("bundle_root", "device", "structures", "num_classes", "in_channels", "spatial_dims", "spacing", "patch_size"),
-        *("divisible_by", "slice_window", "network_def", "inferer"),
+        *("divisible_by", "slice_window", "network_def", "window_inferer", "mirror_axis"),
     ):
         assert training[name] == inference[name], name
     steps, other = training["preprocessing_steps"], inference["preprocessing_steps"]
@@ -105,13 +105,39 @@ def test_what_training_and_inference_share_is_the_same_in_both() -> None:
     assert [name for name in steps if name in other] == [name for name in other if name in steps]
     # What else they name alike differs for a reason.
     assert {name for name in training if name in inference and training[name] != inference[name]} == {
-        *("imports", "dataset_dir", "output_dir", "case_keys", "preprocessing_steps", "network", "amp", "run"),
+        *(
+            "imports",
+            "dataset_dir",
+            "output_dir",
+            "case_keys",
+            "preprocessing_steps",
+            "network",
+            "inferer",
+            "amp",
+            "run",
+        ),
     }
     assert {name for name in steps if name in other and steps[name] != other[name]} == {
         "load",
         "orientation",
         "spacing",
     }
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_patches_are_mirrored_along_one_axis_or_none(axis: int | None) -> None:
+    parser = parser_of(BUNDLE, "train.json")
+    parser["mirror_axis"] = axis
+    steps = parser.get_parsed_content("augmentation_steps")
+    assert ("flip" in steps and steps["flip"] is not None) == (axis is not None)
+    if axis is not None:
+        patch = torch.rand(1, 4, 4)
+        seen = [steps["flip"]({"image": patch, "label": patch, "label_weight": patch}) for _ in range(20)]
+        assert {tuple(one["image"].flatten().tolist()) for one in seen} == {
+            tuple(patch.flatten().tolist()),
+            tuple(patch.flip(1 + axis).flatten().tolist()),
+        }
+        assert all(torch.equal(one["image"], one["label"]) for one in seen)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.name)

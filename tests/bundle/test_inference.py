@@ -85,7 +85,7 @@ def test_tensorrt_overlay_keeps_the_network_where_there_is_no_tensorrt(
     assert run.check_properties() == []
     assert same(run.parser.get_parsed_content("network"), weights)
     assert run.parser.get_parsed_content("trt_args")["dynamic_batchsize"] == [1, 8, 8]
-    assert list(run.parser.get_parsed_content("inferer").orig_roi_size) == [192, 192]
+    assert list(run.parser.get_parsed_content("window_inferer").orig_roi_size) == [192, 192]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_tensorrt_overlay_keeps_the_network_where_there_is_no_tensorrt(
 )
 def test_tensorrt_overlay_leaves_a_3d_task_its_windows(order: list[str]) -> None:
     parser = parser_of(BUNDLE, "inference.json", *order)
-    inferer = parser.get_parsed_content("inferer")
+    inferer = parser.get_parsed_content("window_inferer")
     assert type(inferer).__name__ == "SlidingWindowInferer"
     assert list(inferer.roi_size) == [40, 56, 40]
 
@@ -390,6 +390,22 @@ def test_segmentations_have_the_structures_own_values(
     values = np.array([0, *sorted(map(int, structures))])
     np.testing.assert_array_equal(own, values[plain])
     assert own.dtype == dtype
+
+
+def test_a_mirrored_image_is_segmented_as_the_mirror_image_unless_mirroring_is_off(
+    bundle: Path, frame: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    voxels = np.asarray(frame.dataobj)[:64, :64]  # nothing is padded more on one side than on the other
+    for name, image in (("as it is", voxels), ("mirrored", voxels[::-1])):
+        write_nifti(tmp_path / name / "a.nii.gz", image, np.diag([1.5, 1.5, 10, 1]))
+    differing = {}
+    for option, of in (("on", {}), ("off", {"mirror_axis": None})):
+        for name in ("as it is", "mirrored"):
+            infer(bundle, tmp_path / name, tmp_path / option / name, **of)
+        found, mirrored = (read_nifti(tmp_path / option / name / "a.nii.gz") for name in ("as it is", "mirrored"))
+        assert found.any()
+        differing[option] = int((found[::-1] != mirrored).sum())
+    assert differing["on"] == 0 < differing["off"]
 
 
 def test_hearts_are_in_one_piece_unless_all_pieces_are_asked_for(

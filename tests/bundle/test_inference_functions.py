@@ -37,6 +37,33 @@ checked, or_problem, output_name = (SCRIPTS[name] for name in ("checked", "or_pr
 VOXELS = np.zeros((4, 4, 2), dtype=np.int16)
 
 
+# What the network says of an image.
+
+
+class Uneven(torch.nn.Module):
+    """Logits of two classes that depend on where a voxel lies, so that a mirrored image gives others."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        where = torch.arange(1.0, 1 + x[0, 0].numel()).reshape(x.shape[2:])
+        return torch.cat([x * where, x - where], 1)
+
+
+@pytest.mark.parametrize(
+    ("inferer", "axes"),
+    [(SimpleInferer(), 3), (SliceInferer(roi_size=[4, 6], spatial_dim=2), 2), (SlidingWindowInferer([2, 3, 2]), 3)],
+)
+def test_a_mirrored_image_is_segmented_as_the_mirror_image(inferer: Any, axes: int) -> None:
+    image = torch.rand(2, 1, 4, 6, 2, generator=torch.Generator().manual_seed(0))
+    alone = inferer(image, Uneven())
+    for axis in range(axes):
+        both = SCRIPTS["MirroredInferer"](inferer, axis)
+        out, mirrored = both(image, Uneven()), both(image.flip(2 + axis), Uneven())
+        torch.testing.assert_close(mirrored, out.flip(2 + axis))
+        torch.testing.assert_close(out, (alone + inferer(image.flip(2 + axis), Uneven()).flip(2 + axis)) / 2)
+        assert not torch.allclose(out, alone)
+    assert torch.equal(SCRIPTS["MirroredInferer"](inferer, None)(image, Uneven()), alone)
+
+
 # Structures in one piece.
 
 

@@ -198,8 +198,8 @@ def test_ids_that_no_config_defines_are_found() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("validate#inferer#roi_size", "within validate#inferer, which is @inferer: set inferer#roi_size"),
-        ("validate#inferer#a#b", "within validate#inferer, which is @inferer: set inferer#a#b"),
+        ("validate#inferer#roi_size", "within validate#inferer, which is @inferer: set window_inferer#roi_size"),
+        ("inferer#a#b", "within inferer, which is @window_inferer: set window_inferer#a#b"),
         ("network#x", r"within network, which is '\$@network_def.*': set it as a whole"),
         ("epochs#x", "within epochs, which is .*: set it as a whole"),
     ],

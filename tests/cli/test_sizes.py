@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+from typing import Any
+
 import pytest
 import torch
+from bundles import BUNDLE
 from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
 from monai.networks.nets import UNet
 
-from monai_selfcleanse.cli.sizes import check_patch, check_roi
+from monai_selfcleanse.cli.sizes import check_mirror_axis, check_patch, check_roi
 
 
 def network_of(spatial_dims: int = 2, in_channels: int = 1) -> UNet:
@@ -35,6 +40,19 @@ def test_a_patch_that_does_not_fit_is_named(size: list[int], in_channels: int) -
         check_patch(network_of(), size, in_channels, 2)
 
 
+@pytest.mark.parametrize(("axis", "spatial_dims"), [(2, 2), (3, 3), (-1, 2), (0.0, 2), (True, 3), ([0], 3), ("x", 2)])
+def test_an_axis_that_patches_lack_is_refused_before_training_and_inference_alike(axis: Any, spatial_dims: int) -> None:
+    check_options = runpy.run_path(str(BUNDLE / "scripts" / "inference.py"))["check_options"]
+    for right in (None, *range(spatial_dims)):
+        check_mirror_axis(right, spatial_dims)
+        check_options("cpu", ".", ".", [1, 1, 1], [1, 1, 1], 1, 1, right, spatial_dims)
+    said = f"mirror_axis must be {'0, 1, 2' if spatial_dims == 3 else '0, 1'} or None, got {axis!r}"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        check_mirror_axis(axis, spatial_dims)
+    with pytest.raises(SystemExit, match=re.escape(said)):
+        check_options("cpu", ".", ".", [1, 1, 1], [1, 1, 1], 1, 1, axis, spatial_dims)
+
+
 def test_windows_go_through_the_network_or_are_named() -> None:
     for inferer in (
         SliceInferer(roi_size=[32, 48]),
@@ -43,7 +61,9 @@ def test_windows_go_through_the_network_or_are_named() -> None:
         SimpleInferer(),
     ):
         check_roi(inferer, network_of(), 1, 2)
-    with pytest.raises(ValueError, match=r"inferer#roi_size \[33, 33\] does not go through network_def .*: give multi"):
+    with pytest.raises(
+        ValueError, match=r"window_inferer#roi_size \[33, 33\] does not go through network_def .*: give"
+    ):
         check_roi(SliceInferer(roi_size=[33, 33]), network_of(), 1, 2)
 
 
