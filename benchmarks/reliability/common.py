@@ -26,7 +26,7 @@ LIMIT_SECONDS = 120
 
 TINY_TRAINING = [
     *("--epochs", "4", "--warmup_epochs", "2", "--redraw_epoch", "4", "--val_interval", "2"),
-    *("--patch_size", "[32,32,1]", "--window_inferer#roi_size", "[32,32]", "--learning_rate", "0.02"),
+    *("--patch_size", "[32,32,1]", "--inferer#roi_size", "[32,32]", "--learning_rate", "0.02"),
     *("--network_def#channels", "[4,8,16]", "--network_def#strides", "[2,2]", "--device", "cpu"),
 ]
 """Options of a training of seconds."""

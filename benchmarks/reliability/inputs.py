@@ -89,6 +89,7 @@ OPTIONS: dict[str, dict[str, Sequence[str]]] = {
         "spacing": (*_KINDS["axes"], "[1e-5,1e-5,1e-5]"),
         "patch_size": (*_KINDS["axes"], "[33,31,1]", "[32,32,4]"),
         "divisible_by": _KINDS["whole"],
+        "mirror_axis": ("2", "-1", "None", "x"),
         "learning_rate": ("0", "nan", "x", "1e30"),
         "device": _KINDS["device"],
         "dataset_dir": _KINDS["folder"],
@@ -115,6 +116,7 @@ OPTIONS: dict[str, dict[str, Sequence[str]]] = {
         "no_such_option": ("5",),
     },
     "evaluate": {
+        "mirror_axis": ("2", "-1", "None", "x"),
         "device": _KINDS["device"],
         "dataset_dir": _KINDS["folder"],
         "output_dir": _KINDS["place"],
@@ -123,6 +125,7 @@ OPTIONS: dict[str, dict[str, Sequence[str]]] = {
         "spacing": (*_KINDS["axes"], "[1e-5,1e-5,1e-5]"),
     },
     "inference": {
+        "mirror_axis": ("2", "-1", "None", "x"),
         "device": _KINDS["device"],
         "dataset_dir": _KINDS["folder"],
         "output_dir": _KINDS["place"],
@@ -131,7 +134,7 @@ OPTIONS: dict[str, dict[str, Sequence[str]]] = {
         "patch_size": _KINDS["axes"],
         "divisible_by": _KINDS["whole"],
         "in_channels": ("0", "2", "x"),
-        "window_inferer#roi_size": ("[33,33]",),
+        "inferer#roi_size": ("[33,33]",),
     },
     "noise": {
         "rate": ("2", "nan", "x"),

@@ -31,7 +31,7 @@ def campaign(work: Path, times: int, seed: int) -> Iterator[Row]:
         fixed = [*bundle("auditing", "audit"), "--dataset_dir", data, "--device", "cpu", *judged_by]
         return lambda out, _: [*fixed, "--output_dir", out]
 
-    network = ("--patch_size", "[32,32,1]", "--window_inferer#roi_size", "[32,32]")
+    network = ("--patch_size", "[32,32,1]", "--inferer#roi_size", "[32,32]")
     for tried, command, state in (
         ("training, in one process", training(0), _of_training),
         ("training, two workers", training(2), _of_training),

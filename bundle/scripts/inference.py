@@ -286,7 +286,7 @@ class MirroredInferer(Inferer):
     """Asks another inferer for an image and for its mirror image, and returns the mean of what it says.
 
     The mean is of logits, which is a geometric mean of probabilities. A network that was trained on mirrored patches
-    segments a little better so, and takes twice as long.
+    segments a little better so, and takes twice as long. The network returns one tensor.
 
     Args:
         inferer: the other one.
@@ -304,6 +304,7 @@ class MirroredInferer(Inferer):
         out = self.inferer(inputs, network, *args, **kwargs)
         if self.mirror_axis is None:
             return out
+        out = out.clone()  # it may be a buffer that the next call fills again
         axis = 2 + self.mirror_axis
         mirrored = self.inferer(inputs.flip(axis), network, *args, **kwargs)
         for k in range(out.shape[1]):  # class by class: a third array of all of them may not fit
@@ -412,7 +413,7 @@ def check_slices(
     finally:
         network.train(was_training)
     if problem:
-        name = f"divisible_by {divisible_by}" if whole else f"window_inferer#roi_size {sizes}"
+        name = f"divisible_by {divisible_by}" if whole else f"inferer#roi_size {sizes}"
         sys.exit(
             f"error: {name} does not go through network_def with in_channels {in_channels} ({problem}): give multiples "
             "of the product of the network's strides, such as 16 for four strides of 2"
@@ -607,8 +608,8 @@ def fitting(image: MetaTensor, spacing: Sequence[float], num_classes: int) -> Me
     """
     sizes, old = [float(size) for size in image.pixdim], list(image.shape[1:])
     new = [max(1.0, n * s / t) if t > 0 else float(n) for n, s, t in zip(old, sizes, spacing, strict=True)]
-    # where each voxel is taken from; or what the network says, and its probabilities
-    needed, memory = math.prod(new) * (4 * len(image) + max(24, 8 * num_classes)), _memory()
+    # where each voxel is taken from; or what the network says and its probabilities (or, of a mirror image, the same)
+    needed, memory = math.prod(new) * (4 * len(image) + max(24, 4 * len(image) + 8 * num_classes)), _memory()
     if memory is None or needed <= memory:
         return image
     raise ValueError(
@@ -806,7 +807,8 @@ def check_command_line() -> None:
     id's last part may be new in its entry, such as an argument that has a default.
 
     Raises:
-        SystemExit: there is such an option; the message names it, and the id that is most like it.
+        SystemExit: there is such an option; the message names it, and the id that is most like it. Or an option has a
+            plain None, which MONAI passes over.
     """
     name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "")
     if not name.startswith("monai.bundle") or sys.argv[1:2] != ["run"]:
@@ -820,9 +822,13 @@ def check_command_line() -> None:
     if "config_file" not in given:
         return
     config = ConfigParser.load_config_files(_listed(given["config_file"]))
-    for option in given:
-        if option not in OF_MONAI and (problem := _unknown_id(option.removeprefix("+"), config)):
+    for option, value in given.items():
+        if option in OF_MONAI:
+            continue
+        if problem := _unknown_id(option.removeprefix("+"), config):
             sys.exit(f"error: --{option}: {problem}")
+        if value == "None" and config.get(option, option) is not None:
+            sys.exit(f"error: --{option} None: MONAI passes over a plain None; give --{option} '$None'")
 
 
 def _listed(text: str) -> str | list[str]:
@@ -895,7 +901,7 @@ def check_options(
         else f"divisible_by must be a whole number of at least 1, got {divisible_by!r}",
         ""
         if mirror_axis is None or (type(mirror_axis) is int and 0 <= mirror_axis < spatial_dims)
-        else f"mirror_axis must be {', '.join(map(str, range(spatial_dims)))} or None, got {mirror_axis!r}",
+        else f"mirror_axis must be {', '.join(map(str, range(spatial_dims)))} or '$None', got {mirror_axis!r}",
     ]
     if any(amiss):
         sys.exit("error: " + "\n".join(filter(None, amiss)))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor, list_data_collate
 from monai.engines import SupervisedEvaluator
+from monai.inferers import Inferer
 from monai.networks.utils import get_state_dict
 from monai.utils import CommonKeys
 
@@ -69,9 +70,7 @@ class NetworkPredictions:
         """See that there is a network; what identifies it are its weights, its layers and the inferer's settings."""
         weights = get_state_dict(self.evaluator.network)
         flat = (tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for tensor in weights.values())
-        inferer = self.evaluator.inferer
-        settings = {k: v for k, v in vars(inferer).items() if isinstance(v, (int, float, str, list, tuple))}
-        parts = [*weights, str(self.evaluator.network), type(inferer).__name__, repr(sorted(settings.items()))]
+        parts = [*weights, str(self.evaluator.network), repr(_settings(self.evaluator.inferer))]
         return digest([*parts, str(self.evaluator.amp), *(tensor.numpy() for tensor in flat)])
 
     def read(self, case: Mapping[str, Any]) -> LoadedCase:
@@ -99,3 +98,10 @@ class NetworkPredictions:
         (output,) = decollated(self.evaluator.state.output)
         probabilities = torch.as_tensor(output[self.pred_key]).detach().cpu().float().numpy()
         return judge.in_label_terms(loaded.given, probabilities), None
+
+
+def _settings(inferer: Any) -> list[Any]:
+    """What an inferer was told, and those that it asks were."""
+    plain = (int, float, str, list, tuple, type(None))
+    told = [(k, _settings(v) if isinstance(v, Inferer) else v) for k, v in sorted(vars(inferer).items())]
+    return [type(inferer).__name__, *((k, v) for k, v in told if isinstance(v, plain))]

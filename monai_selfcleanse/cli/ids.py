@@ -6,7 +6,7 @@ import ast
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def check_ids(ids: Iterable[str], config_files: str | Sequence[str]) -> None:
             entries = dict(enumerate(here)) if isinstance(here, list) else here
             if not isinstance(entries, dict):
                 raise ValueError(
-                    f"--{name}: nothing can be set within {_why_not('#'.join(parts[:i]), here, parts[i:], config)}"
+                    f"--{name}: nothing can be set within {_why_not('#'.join(parts[:i]), here, parts[i:])}"
                 )
             entries = {str(key): entry for key, entry in entries.items()}
             if part not in entries:
@@ -78,13 +78,10 @@ def _together(config_files: str | Sequence[str]) -> dict[str, Any]:
     return together
 
 
-def _why_not(whole: str, entry: Any, rest: Sequence[str], config: Mapping[str, Any]) -> str:
+def _why_not(whole: str, entry: Any, rest: Sequence[str]) -> str:
     """Why nothing lies within an entry, and what to do."""
     if isinstance(entry, str) and re.fullmatch(r"@[\w#:]+", entry):
-        target = entry[1:]
-        while isinstance(further := config.get(target), str) and further[1:] in config:  # a reference to another one
-            target = further[1:]
-        return f"{whole}, which is {entry}: set {'#'.join([target, *rest])}"
+        return f"{whole}, which is {entry}: set {'#'.join([entry[1:], *rest])}"
     return f"{whole}, which is {entry!r}: set it as a whole"
 
 
@@ -92,7 +89,8 @@ def check_command_line() -> None:
     """See that the command line of ``python -m monai.bundle run`` names what the configs have; else do nothing.
 
     Raises:
-        ValueError: as in :func:`check_ids`, or no config defines what is to be run.
+        ValueError: as in :func:`check_ids`, an option has a plain None, which MONAI passes over, or no config defines
+            what is to be run.
     """
     if not is_run_by_monai():
         return
@@ -100,7 +98,11 @@ def check_command_line() -> None:
     if "config_file" not in given:
         return
     files = _files(given["config_file"])
-    check_ids([name for name in given if name not in _OF_MONAI], files)
+    overrides = {name: value for name, value in given.items() if name not in _OF_MONAI}
+    check_ids(overrides, files)
+    for name, value in overrides.items():
+        if value == "None" and _together(files).get(name, name) is not None:
+            raise ValueError(f"--{name} None: MONAI passes over a plain None; give --{name} '$None'")
     first = sys.argv[2]
     _check_run(given.get("run_id", "run" if first.startswith("-") else first), files)
 

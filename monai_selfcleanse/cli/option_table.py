@@ -238,8 +238,9 @@ OPTIONS: Mapping[str, Option] = {
         fixed=True,
     ),
     "mirror_axis": Option(
-        "axis, from 0 on, along which training mirrors patches at random, and along which the network is also asked "
-        "for mirrored images when it is evaluated; `'$None'` for none, as for a left and a right kidney",
+        "axis, from 0 on, along which training mirrors patches at random. Evaluation and inference, which takes this "
+        "option, too, also ask for the mirror image; looks and audits do not. `'$None'`: no mirroring, as for a left "
+        "and a right kidney",
         None,
         commands=("training", "evaluating"),
         fixed=True,

@@ -69,12 +69,18 @@ class TrainingOptions:
         """See that the options are those of the interrupted run.
 
         Raises:
-            ValueError: one differs; the message names all that do.
+            ValueError: one differs, or the other run did not know one; the message names all that do.
         """
+        unknown = [name for name in self.state_dict() if name not in state_dict]
+        if unknown:
+            raise ValueError(
+                f"cannot resume from {self.checkpoint}: another version wrote it, which knew no {', '.join(unknown)}; "
+                "start afresh without --resume"
+            )
         differing = [
-            f"{name} (then {state_dict.get(name, 'not kept')!r}, now {value!r})"
+            f"{name} (then {state_dict[name]!r}, now {value!r})"
             for name, value in self.state_dict().items()
-            if state_dict.get(name) != value
+            if state_dict[name] != value
         ]
         if differing:
             raise ValueError(

@@ -34,7 +34,7 @@ def check_mirror_axis(mirror_axis: Any, spatial_dims: int) -> None:
     """
     if mirror_axis is not None and (type(mirror_axis) is not int or not 0 <= mirror_axis < spatial_dims):
         axes = ", ".join(map(str, range(spatial_dims)))
-        raise ValueError(f"mirror_axis must be {axes} or None, got {mirror_axis!r}")
+        raise ValueError(f"mirror_axis must be {axes} or '$None', got {mirror_axis!r}")
 
 
 def _check_size(
@@ -80,7 +80,7 @@ def check_roi(
     if len(sizes) != spatial_dims or not all(isinstance(n, int) for n in sizes):
         return
     if all(n > 0 for n in sizes):
-        _check_size("window_inferer#roi_size", sizes, network, in_channels)
+        _check_size("inferer#roi_size", sizes, network, in_channels)
     elif divisible_by is not None and spatial_dims == 2:
         own = [n if n > 0 else 7 * divisible_by for n in sizes]  # 7: a multiple that strides of 2, 3 or 5 do not share
         _check_size("divisible_by", own, network, in_channels, divisible_by)

@@ -21,8 +21,11 @@ import pytest
 import torch
 from audits import CONFIGS, OPTIONS, TESTS, reasons, rows_of, run_audit
 from helpers import AFFINE, IntensityNet, files_below, read_nifti, refused, write_nifti, write_spoilt
+from monai.engines import SupervisedEvaluator
+from monai.inferers import Inferer, SlidingWindowInferer
+from monai.transforms import Compose
 
-from monai_selfcleanse.audit import FolderPredictions, LoadedCase, audit_labels
+from monai_selfcleanse.audit import FolderPredictions, LoadedCase, NetworkPredictions, audit_labels
 from monai_selfcleanse.core.judge import LabelJudge
 from monai_selfcleanse.core.prediction import Prediction
 from monai_selfcleanse.data import find_cases, write_phantom
@@ -631,6 +634,32 @@ def test_other_weights_or_options_judge_all_anew(
     assert [path.stat().st_mtime_ns for path in seen] == same
     run_audit(dataset, tmp_path / "out", **({"ckpt_path": str(weights)} | change))
     assert not {path.stat().st_mtime_ns for path in seen} & set(same)
+
+
+class Twice(Inferer):
+    """Asks another inferer twice."""
+
+    def __init__(self, inferer: Inferer, axis: int | None) -> None:
+        self.inferer, self.axis = inferer, axis
+
+    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
+        return self.inferer(inputs, network) + self.inferer(inputs, network)
+
+
+def test_a_network_is_asked_anew_when_an_inferer_within_its_inferer_changes() -> None:
+    def identity(inferer: Inferer) -> str:
+        evaluator = SupervisedEvaluator(torch.device("cpu"), [], IntensityNet(1.0), inferer=inferer)
+        return NetworkPredictions(evaluator, Compose([]), [1]).prepare([])
+
+    inferers = [
+        lambda: SlidingWindowInferer([16, 16]),
+        lambda: Twice(SlidingWindowInferer([16, 16]), 0),
+        lambda: Twice(SlidingWindowInferer([16, 16]), None),
+        lambda: Twice(SlidingWindowInferer([32, 16]), 0),
+    ]
+    identities = [identity(make()) for make in inferers]
+    assert len(set(identities)) == 4
+    assert identities == [identity(make()) for make in inferers]
 
 
 def test_an_earlier_report_is_moved_aside_when_the_new_one_is_complete(

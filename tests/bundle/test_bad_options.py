@@ -43,6 +43,7 @@ from monai.bundle import ConfigParser
             r"patch_size \[33, 31, 1\] does not go through network_def with in_channels 1 \(.*\): give multiples of",
         ),
         ({"patch_size": [32, 32, 4]}, r"patch_size \[32, 32, 4\] is not flat, .* its last number must be 1"),
+        ({"mirror_axis": 2}, r"mirror_axis must be 0, 1 or '\$None', got 2"),
         ({"structures": "RV"}, "structures must be label values .*, got 'RV'"),
         ({"structures": {str(k): f"s{k}" for k in range(1, 300)}}, "structures must be 255 at most, got 299"),
         ({"structures": {"RV": 1}}, "structures must be label values from 1 on and their names"),

@@ -96,7 +96,7 @@ def test_what_training_and_inference_share_is_the_same_in_both() -> None:
     )
     for name in (
         *("bundle_root", "device", "structures", "num_classes", "in_channels", "spatial_dims", "spacing", "patch_size"),
-        *("divisible_by", "slice_window", "network_def", "window_inferer", "mirror_axis"),
+        *("divisible_by", "slice_window", "network_def", "inferer", "mirror_axis"),
     ):
         assert training[name] == inference[name], name
     steps, other = training["preprocessing_steps"], inference["preprocessing_steps"]
@@ -105,17 +105,7 @@ def test_what_training_and_inference_share_is_the_same_in_both() -> None:
     assert [name for name in steps if name in other] == [name for name in other if name in steps]
     # What else they name alike differs for a reason.
     assert {name for name in training if name in inference and training[name] != inference[name]} == {
-        *(
-            "imports",
-            "dataset_dir",
-            "output_dir",
-            "case_keys",
-            "preprocessing_steps",
-            "network",
-            "inferer",
-            "amp",
-            "run",
-        ),
+        *("imports", "dataset_dir", "output_dir", "case_keys", "preprocessing_steps", "network", "amp", "run"),
     }
     assert {name for name in steps if name in other and steps[name] != other[name]} == {
         "load",

@@ -42,15 +42,18 @@ def test_it_trains_evaluates_and_infers_and_lacks_no_property(
     assert len(list(segmented.iterdir())) == 2
 
 
-def test_evaluation_compares_on_the_labels_own_grids_in_mm(bundle: Path, small_phantom: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mirror_axis", [0, 1, None])
+def test_evaluation_compares_on_the_labels_own_grids_in_mm(
+    mirror_axis: int | None, bundle: Path, small_phantom: Path, tmp_path: Path
+) -> None:
     dataset = tmp_path / "data"
     turned = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix() @ np.diag([0.9, 2.3, 7.0])
     affine = np.block([[turned, np.full((3, 1), 5.0)], [np.zeros((1, 3)), 1]])
     for name in ("patient001_frame01", "patient001_frame01_gt"):
         file = small_phantom / "patient001" / f"{name}.nii.gz"
         write_nifti(dataset / "patient001" / file.name, read_nifti(file)[:101, 7:], affine)
-    evaluate(bundle, dataset, tmp_path / "out", validation_share=1)
-    infer(bundle, dataset, tmp_path / "out" / "segmented")
+    evaluate(bundle, dataset, tmp_path / "out", validation_share=1, mirror_axis=mirror_axis)
+    infer(bundle, dataset, tmp_path / "out" / "segmented", mirror_axis=mirror_axis)
     label = read_nifti(dataset / "patient001" / "patient001_frame01_gt.nii.gz")
     segmented = read_nifti(tmp_path / "out" / "segmented" / "patient001" / "patient001_frame01.nii.gz")
     (dice,), (hd95,) = (rows_of(tmp_path / "out", f"evaluation/val_{m}_raw.csv") for m in ("mean_dice", "hd95_mm"))
@@ -66,6 +69,12 @@ def test_evaluation_compares_on_the_labels_own_grids_in_mm(bundle: Path, small_p
             assert float(hd95[column]) == pytest.approx(expected.item(), abs=1e-3)
         else:
             assert hd95[column] == "nan"
+
+
+def test_an_axis_that_slices_lack_is_refused_in_evaluation(bundle: Path, small_phantom: Path, tmp_path: Path) -> None:
+    with refused(r"mirror_axis must be 0, 1 or '\$None', got 2"):
+        evaluate(bundle, small_phantom, tmp_path / "out", mirror_axis=2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluation_leaves_the_results_of_training_alone(bundle: Path, small_phantom: Path, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_tensorrt_overlay_keeps_the_network_where_there_is_no_tensorrt(
     assert run.check_properties() == []
     assert same(run.parser.get_parsed_content("network"), weights)
     assert run.parser.get_parsed_content("trt_args")["dynamic_batchsize"] == [1, 8, 8]
-    assert list(run.parser.get_parsed_content("window_inferer").orig_roi_size) == [192, 192]
+    assert list(run.parser.get_parsed_content("inferer").orig_roi_size) == [192, 192]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_tensorrt_overlay_keeps_the_network_where_there_is_no_tensorrt(
 )
 def test_tensorrt_overlay_leaves_a_3d_task_its_windows(order: list[str]) -> None:
     parser = parser_of(BUNDLE, "inference.json", *order)
-    inferer = parser.get_parsed_content("window_inferer")
+    inferer = parser.get_parsed_content("inferer")
     assert type(inferer).__name__ == "SlidingWindowInferer"
     assert list(inferer.roi_size) == [40, 56, 40]
 

@@ -64,6 +64,20 @@ def test_a_mirrored_image_is_segmented_as_the_mirror_image(inferer: Any, axes: i
     assert torch.equal(SCRIPTS["MirroredInferer"](inferer, None)(image, Uneven()), alone)
 
 
+class Kept(torch.nn.Module):
+    """Returns one and the same tensor at each call, as a compiled engine does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.out = getattr(self, "out", torch.empty_like(x))
+        return self.out.copy_(x * torch.arange(1.0, 1 + x[0, 0].numel()).reshape(x.shape[2:]))
+
+
+def test_a_network_may_fill_its_output_again() -> None:
+    image = torch.ones(1, 1, 3, 1, 1)
+    out = SCRIPTS["MirroredInferer"](SimpleInferer(), 0)(image, Kept())
+    assert out.flatten().tolist() == [2, 2, 2]
+
+
 # Structures in one piece.
 
 
@@ -555,6 +569,9 @@ def test_the_closing_line_names_what_was_not_segmented(
         (["--evaluator#apm#x", "1"], "no config defines 'evaluator#apm'; did you mean evaluator#amp?"),
         (["--handlers#9#x", "1"], "no config defines 'handlers#9'"),
         (["--dataset-dir", "X", "--inferer#overlap=0.5", "--preprocessing_steps::pad::mode", "edge"], ""),
+        (["--mirror_axis", "None"], "--mirror_axis None: MONAI passes over a plain None; give --mirror_axis '$None'"),
+        (["--mirror_axis=None"], "give --mirror_axis '$None'"),
+        (["--mirror_axis", "$None"], ""),
         ([], ""),
         (["--bundle_root", "B", "--handlers#0#strict", "True", "--meta_file", "M", "--", "--trace"], ""),
     ],

@@ -77,6 +77,7 @@ def test_an_interrupted_run_resumes_to_the_same_suspects_and_weights(
         ({"spacing": [1.0, 1.0, -1.0]}, r"spacing \(then \[.*\], now \[1.0, 1.0, -1.0\]\)"),
         ({"structures": {"1": "a", "2": "b", "3": "c"}}, r"structures \(then \{.*\}, now \{'1': 'a', .*\}\)"),
         ({"network_def#channels": [8, 12]}, r"network_def \(then UNet with .* parameters, now UNet with .* parameters"),
+        ({"mirror_axis": 1}, r"mirror_axis \(then 0, now 1\)"),
         ({"seed": 1, "epochs": 3}, r"epochs \(then 2, now 3\), .*seed \(then 0, now 1\)"),
     ],
 )
@@ -96,6 +97,18 @@ def test_a_run_of_two_processes_is_not_resumed_by_one(trained: Path, phantom: Pa
     checkpoint.parent.mkdir(parents=True)
     torch.save(state, checkpoint)
     with refused(r"other options: world_size \(then 2, now 1\)"):
+        train(tmp_path / "out", phantom, noise_rate=0.5, resume=True)
+
+
+def test_a_checkpoint_of_a_version_that_did_not_know_an_option_is_named(
+    trained: Path, phantom: Path, tmp_path: Path
+) -> None:
+    state = torch.load(trained / "models" / "checkpoint" / "last.pt", weights_only=True)
+    del state["options"]["mirror_axis"]
+    checkpoint = tmp_path / "out" / "models" / "checkpoint" / "last.pt"
+    checkpoint.parent.mkdir(parents=True)
+    torch.save(state, checkpoint)
+    with refused(r"last\.pt: another version wrote it, which knew no mirror_axis; start afresh without --resume"):
         train(tmp_path / "out", phantom, noise_rate=0.5, resume=True)
 
 

@@ -178,7 +178,7 @@ def test_training_and_inference_have_the_same_network_preprocessing_and_window(n
     parsed = []
     for files, path, inferer in (
         (TASKS[name].train, "train#preprocessing", "validate#inferer"),
-        (TASKS[name].infer, "preprocessing", "window_inferer"),
+        (TASKS[name].infer, "preprocessing", "inferer"),
     ):
         parser = ConfigParser()
         parser.read_config(files)

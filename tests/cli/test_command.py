@@ -198,8 +198,8 @@ def test_ids_that_no_config_defines_are_found() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("validate#inferer#roi_size", "within validate#inferer, which is @inferer: set window_inferer#roi_size"),
-        ("inferer#a#b", "within inferer, which is @window_inferer: set window_inferer#a#b"),
+        ("validate#inferer#roi_size", "within validate#inferer, which is @inferer: set inferer#roi_size"),
+        ("validate#inferer#a#b", "within validate#inferer, which is @inferer: set inferer#a#b"),
         ("network#x", r"within network, which is '\$@network_def.*': set it as a whole"),
         ("epochs#x", "within epochs, which is .*: set it as a whole"),
     ],
@@ -225,6 +225,13 @@ def test_the_command_line_of_monai_bundle_is_looked_at(
         check_command_line()
     monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "training", "--config_file", file, "--tracking", "mlflow"])
     check_command_line()
+    for none in (["--mirror_axis", "None"], ["--mirror_axis=None"]):
+        monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "training", "--config_file", file, *none])
+        with pytest.raises(ValueError, match=r"--mirror_axis None: MONAI passes over .*; give --mirror_axis '\$None'"):
+            check_command_line()
+    for fine in (["--mirror_axis", "$None"], ["--dataset_dir", "None"]):  # that is None as it is
+        monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "training", "--config_file", file, *fine])
+        check_command_line()
     command = ["monai.bundle", "run", "training", "--config-file", file, "--dataset-dir", "X", "--", "--trace"]
     monkeypatch.setattr(sys, "argv", command)  # as Fire takes them
     check_command_line()
