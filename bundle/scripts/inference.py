@@ -372,7 +372,10 @@ def check_one_piece(one_piece: Any, structures: Mapping[Any, str]) -> None:
     """
     names = list(structures.values())
     if not isinstance(one_piece, (list, tuple)) or any(name not in names for name in one_piece):
-        sys.exit(f"error: one_piece must be a list of structures' names, of {names}, got {one_piece!r}; [] is for none")
+        sys.exit(
+            f"error: one_piece must be a list of structures' names, of {names}, got {one_piece!r}; give "
+            f'"[\'{names[0]}\']", or "[]" for none'
+        )
 
 
 def check_slices(
@@ -828,7 +831,10 @@ def check_command_line() -> None:
         if problem := _unknown_id(option.removeprefix("+"), config):
             sys.exit(f"error: --{option}: {problem}")
         if value == "None" and config.get(option, option) is not None:
-            sys.exit(f"error: --{option} None: MONAI passes over a plain None; give --{option} '$None'")
+            sys.exit(
+                f"error: --{option} None: MONAI passes over a plain None; give --{option} '$None', or '[]' for an "
+                "empty list"
+            )
 
 
 def _listed(text: str) -> str | list[str]:

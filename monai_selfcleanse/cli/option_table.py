@@ -238,9 +238,9 @@ OPTIONS: Mapping[str, Option] = {
         fixed=True,
     ),
     "mirror_axis": Option(
-        "axis, from 0 on, along which training mirrors patches at random. Evaluation and inference, which takes this "
-        "option, too, also ask for the mirror image; looks and audits do not. `'$None'`: no mirroring, as for a left "
-        "and a right kidney",
+        "axis of the patches, from 0 on. Training mirrors them along it at random. Evaluation and inference ask for "
+        "the mirror image, too, and take the mean; looks and audits do not. `'$None'`: no mirroring. Take that if two "
+        "structures are mirror images, such as two kidneys",
         None,
         commands=("training", "evaluating"),
         fixed=True,

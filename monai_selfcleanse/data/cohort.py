@@ -44,7 +44,10 @@ def split_patients(patients: list[str], validation_share: float, seed: int) -> t
     if validation_share == 1:
         return [], sorted(ranked)
     if len(ranked) < 3:
-        raise ValueError(f"{len(ranked)} patients are too few to split into training and validation: 3 are needed")
+        raise ValueError(
+            f"{len(ranked)} patients are too few to split into training and validation: 3 are needed; "
+            "an evaluation takes all of them with --validation_share 1"
+        )
     n_validation = min(max(1, round(validation_share * len(ranked))), len(ranked) - 2)
     return sorted(ranked[n_validation:]), sorted(ranked[:n_validation])
 

@@ -131,7 +131,7 @@ def test_values_that_are_texts_are_in_the_order_of_numbers() -> None:
 
 @pytest.mark.parametrize("wrong", ["liver", ["liver"], [1], None])
 def test_what_is_no_list_of_structures_names_ends_in_one_line(wrong: Any) -> None:
-    with pytest.raises(SystemExit, match=r"error: one_piece must be a list .*'lung'.* \[\] is for none"):
+    with pytest.raises(SystemExit, match=r"error: one_piece must be a list .*lung.*or \"\[\]\" for none"):
         SCRIPTS["check_one_piece"](wrong, {"1": "lung"})
     SCRIPTS["check_one_piece"](["lung"], {"1": "lung"})
 
