@@ -286,7 +286,8 @@ class MirroredInferer(Inferer):
     """Asks another inferer for an image and for its mirror image, and returns the mean of what it says.
 
     The mean is of logits, which is a geometric mean of probabilities. A network that was trained on mirrored patches
-    segments a little better so, and takes twice as long. The network returns one tensor.
+    segments a little better so, and takes twice as long. The network returns one tensor. (MONAI's
+    ``TestTimeAugmentation`` draws its transforms at random.)
 
     Args:
         inferer: the other one.
@@ -611,8 +612,9 @@ def fitting(image: MetaTensor, spacing: Sequence[float], num_classes: int) -> Me
     """
     sizes, old = [float(size) for size in image.pixdim], list(image.shape[1:])
     new = [max(1.0, n * s / t) if t > 0 else float(n) for n, s, t in zip(old, sizes, spacing, strict=True)]
-    # where each voxel is taken from; or what the network says and its probabilities (or, of a mirror image, the same)
-    needed, memory = math.prod(new) * (4 * len(image) + max(24, 4 * len(image) + 8 * num_classes)), _memory()
+    # where each voxel is taken from; or logits, twice, beside a mirror image, one class and the windows' weights
+    of_network = 8 * num_classes + 4 * len(image) + 8
+    needed, memory = math.prod(new) * (4 * len(image) + max(24, of_network)), _memory()
     if memory is None or needed <= memory:
         return image
     raise ValueError(

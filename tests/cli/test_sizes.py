@@ -61,7 +61,7 @@ def test_windows_go_through_the_network_or_are_named() -> None:
         SimpleInferer(),
     ):
         check_roi(inferer, network_of(), 1, 2)
-    with pytest.raises(ValueError, match=r"inferer#roi_size \[33, 33\] does not go through network_def .*: give"):
+    with pytest.raises(ValueError, match=r"inferer#roi_size \[33, 33\] does not go through network_def .*: give multi"):
         check_roi(SliceInferer(roi_size=[33, 33]), network_of(), 1, 2)
 
 
